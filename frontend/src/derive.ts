@@ -1,0 +1,148 @@
+// What several parts of the page count or say about the snapshot at the playhead.
+
+import { computed } from "@preact/signals";
+import {
+  classesWithSamples,
+  samplesAt,
+  stateCounts,
+  tunedInLayer,
+  tunedPerLayerAndClass,
+  tunedToClass,
+} from "./run/counts";
+import type { Track } from "./run/session";
+import type { LayerNumbers } from "./network/draw";
+import type { NetworkFacts } from "./sentences";
+import { classes, highlighted, painted, session, snapshot, threshold, track } from "./state";
+import { HELD, NOT_RECORDED, SILENT, TIED } from "./wire/manifest";
+
+let counts = new Uint32Array(0);
+
+/** Units tuned by layer and class, counted from the cells being drawn. */
+export const tunedByLayerAndClass = computed(() => {
+  const open = session.value;
+  const cells = painted.value;
+  if (!open || !cells) return null;
+  const length = open.layers.length * classes.value.length;
+  if (counts.length !== length) counts = new Uint32Array(length);
+  tunedPerLayerAndClass(cells.paint, open.layers, classes.value.length, threshold.value, counts);
+  // The same array each time: a wrapper makes the signal see a change.
+  return { counts };
+});
+
+/** Numbers of each layer at the playhead. */
+export const layerNumbers = computed((): LayerNumbers[] => {
+  const open = session.value;
+  const current = track.value;
+  if (!open || !current) return [];
+  const t = snapshot.value;
+  const L = open.layers.length;
+  const k = highlighted.value;
+  const cells = k >= 0 ? tunedByLayerAndClass.value : null;
+  return open.layers.map((_, l) => {
+    const states = stateCounts(current.summary, L, t, l);
+    return {
+      tuned:
+        k >= 0
+          ? (cells?.counts[l * classes.value.length + k] ?? 0)
+          : tunedInLayer(current.summary, L, t, l, threshold.value),
+      silent: states[SILENT],
+      missing: states.slice(SILENT + 1, NOT_RECORDED + 1).reduce((a, b) => a + b, 0),
+      meanStrength: current.summary.meanStrength[t * L + l],
+    };
+  });
+});
+
+/** Units in each state at the playhead. */
+export const states = computed(() => {
+  const open = session.value;
+  const current = track.value;
+  return open && current
+    ? stateCounts(current.summary, open.layers.length, snapshot.value)
+    : [0, 0, 0, 0, 0, 0];
+});
+
+/** Which states occur at any snapshot: their row in the key stays, so that nothing jumps. */
+export const statesEver = computed(() => {
+  const open = session.value;
+  const current = track.value;
+  if (!open || !current) return [];
+  const ever = new Array<boolean>(6).fill(false);
+  current.summary.states.forEach((n, i) => (ever[i % 6] ||= n > 0));
+  return ever;
+});
+
+export const facts = computed((): NetworkFacts | null => {
+  const open = session.value;
+  const current = track.value;
+  if (!open || !current) return null;
+  const t = snapshot.value;
+  const K = current.grouping.classes.length;
+  const k = highlighted.value;
+  const present = classesWithSamples(current.summary, K, t);
+  return {
+    step: open.scalars.step[t],
+    layers: open.layers.map((layer, l) => ({
+      name: open.names[l],
+      units: layer.units,
+      tuned: tunedInLayer(current.summary, open.layers.length, t, l, threshold.value),
+      output: layer.output,
+    })),
+    responding: states.value[HELD] + states.value[TIED],
+    silent: states.value[SILENT],
+    groupingTitle: current.grouping.title,
+    predicted: current.grouping.name === "predicted",
+    measure: open.measure,
+    present: present.map((c) => current.grouping.classes[c]),
+    classes: K,
+    highlighted:
+      k >= 0
+        ? {
+            name: current.grouping.classes[k],
+            tuned: tunedToClass(current.classBins, K, t, k, threshold.value),
+          }
+        : null,
+  };
+});
+
+export const samples = computed(() => {
+  const current = track.value;
+  return current ? samplesAt(current.summary, current.grouping.classes.length, snapshot.value) : 0;
+});
+
+interface Shares {
+  key: string;
+  values: Float32Array;
+  done: Set<number>;
+}
+
+const shares = new WeakMap<Track, Shares>();
+
+/** Share of each layer's units tuned to a class, `[snapshot, layer]`; NaN where cells are not here. */
+export function classShares(current: Track, cls: number, level: number): Float32Array {
+  const open = session.peek();
+  if (!open) return new Float32Array(0);
+  const L = open.layers.length;
+  const key = `${cls}/${level}`;
+  let known = shares.get(current);
+  if (known?.key !== key) {
+    known = { key, values: new Float32Array(open.snapshots * L).fill(NaN), done: new Set() };
+    shares.set(current, known);
+  }
+  for (let chunk = 0; chunk < current.paint.chunks; chunk++) {
+    if (known.done.has(chunk) || !current.paint.isResident(chunk)) continue;
+    known.done.add(chunk);
+    const first = chunk * current.paint.chunkLength;
+    const end = Math.min(first + current.paint.chunkLength, open.snapshots);
+    for (let t = first; t < end; t++) {
+      const cells = current.paint.at(t);
+      if (!cells) continue;
+      open.layers.forEach((layer, l) => {
+        let n = 0;
+        for (let u = layer.offset; u < layer.offset + layer.units; u++)
+          if (cells.state[u] === HELD && cells.preferred[u] === cls && cells.level[u] >= level) n++;
+        (known as Shares).values[t * L + l] = n / layer.units;
+      });
+    }
+  }
+  return known.values;
+}

@@ -1,0 +1,86 @@
+import { useEffect, useState } from "preact/hooks";
+import { facts } from "../derive";
+import { Inspector } from "../inspector/Inspector";
+import { Network } from "../network/Network";
+import { Rail } from "../rail/Rail";
+import { networkTitle } from "../sentences";
+import { announcement, playing, problem, reachable } from "../state";
+import { Timeline } from "../timeline/Timeline";
+import type { RunEntry } from "../wire/manifest";
+import { Help } from "./Help";
+import { Tip } from "./tip";
+import { TopBar } from "./TopBar";
+
+export function App({ runs }: { runs: readonly RunEntry[] }) {
+  if (problem.value)
+    return (
+      <main class="problem" data-testid="problem">
+        <h1>This run cannot be shown</h1>
+        <p class="subtitle">{problem.value}</p>
+      </main>
+    );
+  return (
+    <div class="page">
+      <a class="skip" href="#main" onClick={focusMain}>
+        Skip to the network
+      </a>
+      <TopBar runs={runs} />
+      <Rail />
+      <main class="main" id="main" tabIndex={-1}>
+        <Network />
+        {!reachable.value && (
+          <p class="banner" role="status" data-testid="banner">
+            Showing what was loaded; reconnecting
+          </p>
+        )}
+      </main>
+      <Inspector />
+      <Timeline />
+      <Tip />
+      <Help />
+      <Notice />
+      <Live />
+    </div>
+  );
+}
+
+/** The hash belongs to the state, so the link moves the focus itself. */
+function focusMain(event: MouseEvent): void {
+  event.preventDefault();
+  document.getElementById("main")?.focus();
+}
+
+const NOTICE_MS = 2400;
+
+function Notice() {
+  const text = announcement.value;
+  useEffect(() => {
+    if (!text) return;
+    const timer = setTimeout(() => (announcement.value = ""), NOTICE_MS);
+    return () => clearTimeout(timer);
+  }, [text]);
+  return (
+    <div class="notice" role="status" hidden={!text}>
+      {text}
+    </div>
+  );
+}
+
+const LIVE_MS = 1000;
+
+/** The title for those who listen: at most once a second, and not while playing. */
+function Live() {
+  const [said, say] = useState("");
+  const text = facts.value ? networkTitle(facts.value) : "";
+  const still = !playing.value;
+  useEffect(() => {
+    if (!still) return;
+    const timer = setTimeout(() => say(text), LIVE_MS);
+    return () => clearTimeout(timer);
+  }, [text, still]);
+  return (
+    <div class="hidden" aria-live="polite">
+      {said}
+    </div>
+  );
+}

@@ -1,0 +1,140 @@
+import { chooseGrouping, grouping, help, palette, session, toggleTheme } from "../state";
+import { share } from "../keys";
+import { cssColor } from "../network/colors";
+import { LEVELS } from "../wire/manifest";
+import type { RunEntry } from "../wire/manifest";
+import { readAddress } from "../url";
+import { KeysIcon, LinkIcon, ThemeIcon } from "./icons";
+
+/** Reopens the page on another run or split: everything else in the address belongs to this one. */
+function reopen(run: string, split: string): void {
+  const query = new URLSearchParams();
+  query.set("run", run);
+  if (split) query.set("split", split);
+  const theme = readAddress(location.hash).theme;
+  if (theme) query.set("theme", theme);
+  location.hash = query.toString();
+  location.reload();
+}
+
+/** Three classes at two strengths: the page's idea in six cells. */
+function Mark() {
+  const colors = palette.value;
+  const classes = colors.length / (4 * LEVELS);
+  return (
+    <svg width={17} height={11} aria-hidden="true">
+      {[0, 1, 2].map((i) => {
+        const k = Math.floor((i * classes) / 3);
+        const at = (level: number) => cssColor(colors, 4 * (k * LEVELS + level));
+        return (
+          <g key={i}>
+            <rect x={i * 6} y={i === 1 ? 0 : 6} width={5} height={5} rx={1.4} fill={at(100)} />
+            <rect x={i * 6} y={i === 1 ? 6 : 0} width={5} height={5} rx={1.4} fill={at(30)} />
+          </g>
+        );
+      })}
+    </svg>
+  );
+}
+
+export function TopBar({ runs }: { runs: readonly RunEntry[] }) {
+  const open = session.value;
+  if (!open) return <header class="top" />;
+  const { groupings } = open.split;
+  const splits = open.manifest.splits;
+  return (
+    <header class="top">
+      <div class="word">
+        <Mark />
+        huelapse
+      </div>
+      {runs.length > 1 ? (
+        <label class="field">
+          <span class="hidden">Run</span>
+          <select
+            class="choice run"
+            value={open.run}
+            onChange={(e) => reopen(e.currentTarget.value, "")}
+          >
+            {runs.map((run) => (
+              <option key={run.id} value={run.id}>
+                {run.name}
+              </option>
+            ))}
+          </select>
+        </label>
+      ) : (
+        <span class="run" title={open.manifest.name}>
+          {open.manifest.name}
+        </span>
+      )}
+      {open.manifest.state !== "complete" && <span class="state">{open.manifest.state}</span>}
+      {splits.length > 1 && (
+        <label class="field">
+          <span class="label">Split</span>
+          <select
+            class="choice"
+            value={open.split.name}
+            data-testid="split"
+            onChange={(e) => reopen(open.run, e.currentTarget.value)}
+          >
+            {splits.map((split) => (
+              <option key={split.name}>{split.name}</option>
+            ))}
+          </select>
+        </label>
+      )}
+      <span class="space" />
+      {groupings.length > 1 && (
+        <span class="field">
+          <span class="label wide">Group samples by</span>
+          <span class="segments" role="group" aria-label="Group samples by">
+            {groupings.map((g) => (
+              <button
+                key={g.name}
+                type="button"
+                data-testid={`grouping-${g.name}`}
+                aria-pressed={grouping.value === g.name}
+                onClick={() => chooseGrouping(g.name)}
+              >
+                {g.title}
+              </button>
+            ))}
+          </span>
+        </span>
+      )}
+      <span class="icons">
+        <button
+          type="button"
+          class="icon"
+          data-testid="theme"
+          title="Light or dark (D)"
+          aria-label="Light or dark theme"
+          onClick={toggleTheme}
+        >
+          <ThemeIcon />
+        </button>
+        <button
+          type="button"
+          class="icon"
+          data-testid="link"
+          title="Copy link (S)"
+          aria-label="Copy a link to this picture"
+          onClick={() => void share()}
+        >
+          <LinkIcon />
+        </button>
+        <button
+          type="button"
+          class="icon"
+          data-testid="keys"
+          title="Keys (?)"
+          aria-label="Keyboard help"
+          onClick={() => (help.value = true)}
+        >
+          <KeysIcon />
+        </button>
+      </span>
+    </header>
+  );
+}

@@ -1,0 +1,149 @@
+import { line } from "d3-shape";
+import { useEffect, useMemo, useState } from "preact/hooks";
+import { CloseIcon } from "../frame/icons";
+import { percent, strengthOfLevel } from "../format";
+import { cssColor } from "../network/colors";
+import { strongestUnits } from "../run/counts";
+import { classSentence } from "../sentences";
+import {
+  highlighted,
+  painted,
+  palette,
+  positions,
+  selectUnit,
+  session,
+  snapshot,
+  track,
+} from "../state";
+import { LEVELS } from "../wire/manifest";
+
+const WIDTH = 304;
+const HEIGHT = 44;
+const STRONGEST = 12;
+
+export function ClassCard({ cls }: { cls: number }) {
+  const current = track.value;
+  const open = session.value;
+  const [confusion, setConfusion] = useState<Uint32Array | null>(null);
+  useEffect(() => {
+    open?.confusion().then(setConfusion, () => setConfusion(null));
+  }, [open]);
+  if (!current || !open) return null;
+  const name = current.grouping.classes[cls];
+  const color = cssColor(palette.value, 4 * (cls * LEVELS + 100));
+  // Only these two groupings have the classes of the confusion.
+  const known = ["true", "predicted"].includes(current.grouping.name);
+  return (
+    <>
+      <div class="heading">
+        <h1>
+          <i class="dot" style={{ background: color }} />
+          <span class="path">{name}</span>
+        </h1>
+        <button
+          type="button"
+          class="icon"
+          aria-label="Clear class"
+          title="Clear (Esc)"
+          onClick={() => (highlighted.value = -1)}
+        >
+          <CloseIcon />
+        </button>
+      </div>
+      {confusion && known && (
+        <Recall confusion={confusion} cls={cls} names={current.grouping.classes} />
+      )}
+      <Strongest cls={cls} color={color} />
+    </>
+  );
+}
+
+/** Recall of a true class, or precision of a predicted one. */
+function Recall({
+  confusion,
+  cls,
+  names,
+}: {
+  confusion: Uint32Array;
+  cls: number;
+  names: readonly string[];
+}) {
+  const K = names.length;
+  const T = session.value?.snapshots ?? 0;
+  const predicted = track.value?.grouping.name === "predicted";
+  const x = positions.value;
+  const t = snapshot.value;
+  const at = (s: number, other: number): number =>
+    confusion[s * K * K + (predicted ? other * K + cls : cls * K + other)];
+  const shares = useMemo(
+    () =>
+      Array.from({ length: T }, (_, s) => {
+        let n = 0;
+        for (let k = 0; k < K; k++) n += at(s, k);
+        return n > 0 ? at(s, cls) / n : NaN;
+      }),
+    [confusion, cls, predicted, T],
+  );
+  const path = useMemo(
+    () =>
+      line<number>()
+        .defined((v) => !Number.isNaN(v))
+        .x((_, s) => Math.round(x[s] * WIDTH * 10) / 10)
+        .y((v) => Math.round((HEIGHT - 2 - v * (HEIGHT - 6)) * 10) / 10)(shares) ?? "",
+    [shares, x],
+  );
+  let n = 0;
+  const others = [];
+  for (let k = 0; k < K; k++) {
+    n += at(t, k);
+    if (k !== cls) others.push({ name: names[k], samples: at(t, k) });
+  }
+  return (
+    <>
+      <p class="subtitle ink2">{classSentence(names[cls], at(t, cls), n, others, predicted)}</p>
+      {T > 1 && (
+        <section>
+          <h2>
+            {predicted ? "Precision" : "Recall"} <small>{percent(shares[t])} now</small>
+          </h2>
+          <svg class="recall" width={WIDTH} height={HEIGHT} aria-hidden="true">
+            <path class="hair" d={`M0 ${HEIGHT - 1.5}H${WIDTH}M0 3.5H${WIDTH}`} />
+            <path class="accuracy" d={path} />
+            <line class="now" x1={x[t] * WIDTH} x2={x[t] * WIDTH} y1={0} y2={HEIGHT} />
+          </svg>
+        </section>
+      )}
+    </>
+  );
+}
+
+function Strongest({ cls, color }: { cls: number; color: string }) {
+  const open = session.value;
+  const cells = painted.value;
+  if (!open || !cells) return null;
+  const units = strongestUnits(cells.paint, cls, STRONGEST);
+  return (
+    <section>
+      <h2>
+        Most strongly tuned now <small>strength</small>
+      </h2>
+      {units.length === 0 && <p class="note">No unit holds this class at this snapshot.</p>}
+      {units.map((u) => {
+        const l = open.layerOf[u];
+        const level = cells.paint.level[u];
+        return (
+          <button key={u} type="button" class="unit" onClick={() => selectUnit(u)}>
+            <i style={{ background: cssColor(palette.value, 4 * (cls * LEVELS + level)) }} />
+            <span class="path" title={open.layers[l].path}>
+              {open.names[l]} · {u - open.layers[l].offset}
+            </span>
+            <span class="bar">
+              <span style={{ width: `${level}%`, background: color }} />
+            </span>
+            <span class="count">{strengthOfLevel(level)}</span>
+          </button>
+        );
+      })}
+    </section>
+  );
+}

@@ -1,0 +1,172 @@
+// A unit through training: the mean response of each class, and the cell's own colors beneath.
+
+import { quantileSorted } from "d3-array";
+import { area, line } from "d3-shape";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { stepText } from "../format";
+import { fitCanvas } from "../frame/size";
+import { cssColor, pageColors } from "../network/colors";
+import type { UnitHistory } from "../run/session";
+import { highlighted, palette, positions, session, show, snapshot, theme } from "../state";
+import { nearestSnapshot, spans } from "../timeline/scale";
+import { HELD, LEVELS, SUPPRESSED, TIED } from "../wire/manifest";
+
+const WIDTH = 304;
+const HEIGHT = 96;
+const CODE = 12;
+const MANY = 20;
+const SHOWN = 5;
+const FEWEST = 3;
+
+interface Lines {
+  paths: string[];
+  band: string;
+  zero: number;
+  shown: number[];
+}
+
+const round = (v: number): number => Math.round(v * 10) / 10;
+
+function linesOf(history: UnitHistory, K: number, x: Float64Array): Lines {
+  const T = x.length;
+  const usable = (t: number, k: number): boolean =>
+    history.n[t * K + k] >= FEWEST && Number.isFinite(history.mean[t * K + k]);
+  let low = 0;
+  let high = 1e-9;
+  for (let t = 0; t < T; t++)
+    for (let k = 0; k < K; k++) {
+      if (!usable(t, k)) continue;
+      low = Math.min(low, history.mean[t * K + k]);
+      high = Math.max(high, history.mean[t * K + k]);
+    }
+  const y = (v: number): number => HEIGHT - 3 - ((v - low) / (high - low)) * (HEIGHT - 8);
+  const times = Array.from({ length: T }, (_, t) => t);
+  const shown = K <= MANY ? Array.from({ length: K }, (_, k) => k) : top(history, K, T);
+  const paths = shown.map(
+    (k) =>
+      line<number>()
+        .defined((t) => usable(t, k))
+        .x((t) => round(x[t] * WIDTH))
+        .y((t) => round(y(history.mean[t * K + k])))(times) ?? "",
+  );
+  return { paths, band: K <= MANY ? "" : bandOf(history, K, x, y, usable), zero: y(0), shown };
+}
+
+/** The classes with the greatest means at the last snapshot. */
+function top(history: UnitHistory, K: number, T: number): number[] {
+  const at = (k: number): number => history.mean[(T - 1) * K + k];
+  return Array.from({ length: K }, (_, k) => k)
+    .filter((k) => Number.isFinite(at(k)))
+    .sort((a, b) => at(b) - at(a))
+    .slice(0, SHOWN);
+}
+
+/** The 5th to 95th percentile of all classes, where single lines would be a tangle. */
+function bandOf(
+  history: UnitHistory,
+  K: number,
+  x: Float64Array,
+  y: (v: number) => number,
+  usable: (t: number, k: number) => boolean,
+): string {
+  const limits = Array.from(x, (_, t) => {
+    const means = new Float32Array(K).map((_, k) => (usable(t, k) ? history.mean[t * K + k] : NaN));
+    // A typed array sorts by number, and far faster than an array.
+    const sorted = Array.from(means.filter((m) => !Number.isNaN(m)).sort());
+    return [quantileSorted(sorted, 0.05), quantileSorted(sorted, 0.95)];
+  });
+  return (
+    area<(number | undefined)[]>()
+      .defined(([a]) => a !== undefined)
+      .x((_, t) => round(x[t] * WIDTH))
+      .y0(([a]) => round(y(a ?? 0)))
+      .y1(([, b]) => round(y(b ?? 0)))(limits) ?? ""
+  );
+}
+
+function showAt(event: MouseEvent): void {
+  const box = (event.currentTarget as Element).getBoundingClientRect();
+  show(nearestSnapshot(positions.peek(), (event.clientX - box.left) / WIDTH));
+}
+
+export function History({ history, classes: K }: { history: UnitHistory; classes: number }) {
+  const x = positions.value;
+  const lines = useMemo(() => linesOf(history, K, x), [history, K, x]);
+  const t = snapshot.value;
+  const first = history.preferred[t];
+  const cls = highlighted.value;
+  const now = x[t] * WIDTH;
+  const indexes = lines.shown.map((_, i) => i);
+  // The preferred class is drawn last, on top.
+  indexes.sort((a, b) => Number(lines.shown[a] === first) - Number(lines.shown[b] === first));
+  return (
+    <svg
+      class="history"
+      width={WIDTH}
+      height={HEIGHT}
+      onClick={showAt}
+      role="img"
+      aria-label="Mean response of each class through training"
+    >
+      <rect width={WIDTH} height={HEIGHT} fill="transparent" />
+      <line class="axis" x1={0} x2={WIDTH} y1={lines.zero} y2={lines.zero} />
+      {lines.band && <path class="band" d={lines.band} />}
+      {indexes.map((i) => {
+        const k = lines.shown[i];
+        return (
+          <path
+            key={k}
+            d={lines.paths[i]}
+            stroke={cssColor(palette.value, 4 * (k * LEVELS + 100))}
+            stroke-width={k === first ? 2 : 1.1}
+            opacity={cls >= 0 && cls !== k ? 0.2 : k === first ? 1 : 0.75}
+          />
+        );
+      })}
+      <line class="now" x1={now} x2={now} y1={0} y2={HEIGHT} />
+    </svg>
+  );
+}
+
+export function Barcode({ history }: { history: UnitHistory }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const x = positions.value;
+  const colors = palette.value;
+  useEffect(() => {
+    if (!canvas.current) return;
+    const g = fitCanvas(canvas.current, WIDTH, CODE);
+    g.clearRect(0, 0, WIDTH, CODE);
+    const marks = spans(x, 0);
+    const line = pageColors(document.documentElement).ink4;
+    for (let t = 0; t < x.length; t++) {
+      const left = Math.round(marks[t] * WIDTH);
+      const width = Math.max(1, Math.round(marks[t + 1] * WIDTH) - left);
+      if (history.state[t] > TIED) continue;
+      const held = history.state[t] === HELD;
+      const at = held ? history.preferred[t] * LEVELS + history.level[t] : 0;
+      g.fillStyle = cssColor(colors, 4 * at);
+      g.fillRect(left, 0, width, CODE);
+      if (held && history.flags[t] & SUPPRESSED) g.clearRect(left, 4, width, CODE - 8);
+    }
+    g.strokeStyle = `rgb(${line.join(",")})`;
+    g.globalAlpha = 0.6;
+    g.strokeRect(0.5, 0.5, WIDTH - 1, CODE - 1);
+    g.globalAlpha = 1;
+  }, [history, x, colors, theme.value]);
+  const steps = session.value?.scalars.step ?? new Float64Array(1);
+  const now = x[snapshot.value] * WIDTH;
+  return (
+    <div class="barcode" onClick={showAt}>
+      <canvas ref={canvas} role="img" aria-label="Colour of this unit through training" />
+      <svg width={WIDTH} height={28} aria-hidden="true">
+        <line class="now" x1={now} x2={now} y1={-5} y2={CODE + 2} />
+        <text x={0} y={25}>
+          step {stepText(steps[0])}
+        </text>
+        <text x={WIDTH} y={25} text-anchor="end">
+          {stepText(steps[steps.length - 1])}
+        </text>
+      </svg>
+    </div>
+  );
+}

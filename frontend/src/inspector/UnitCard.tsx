@@ -1,0 +1,134 @@
+import { useEffect, useState } from "preact/hooks";
+import { CloseIcon } from "../frame/icons";
+import { count, fixed, percent, probability } from "../format";
+import { cssColor } from "../network/colors";
+import type { UnitHistory } from "../run/session";
+import { unitSentence, unitWarning, type UnitFacts } from "../sentences";
+import { grouping, palette, session, snapshot, threshold, track, unit } from "../state";
+import { HELD, LEVELS, TIED } from "../wire/manifest";
+import { Barcode, History } from "./History";
+import { Tuning } from "./Tuning";
+
+export function UnitCard({ unit: u }: { unit: number }) {
+  const open = session.value;
+  const [history, setHistory] = useState<UnitHistory | null>(null);
+  const [failed, setFailed] = useState(false);
+  useEffect(() => {
+    let wanted = true;
+    open?.history(grouping.peek(), u).then(
+      (loaded) => wanted && setHistory(loaded),
+      () => wanted && setFailed(true),
+    );
+    return () => {
+      wanted = false;
+    };
+  }, [open, u]);
+  if (!open) return null;
+  const layer = open.layers[open.layerOf[u]];
+  return (
+    <>
+      <div class="heading">
+        <h1>
+          <span class="path" title={layer.path}>
+            {layer.path}
+          </span>{" "}
+          <span class="quiet">unit {u - layer.offset}</span>
+        </h1>
+        <button
+          type="button"
+          class="icon"
+          aria-label="Close unit"
+          title="Close (Esc)"
+          onClick={() => (unit.value = -1)}
+        >
+          <CloseIcon />
+        </button>
+      </div>
+      {history && <Details unit={u} history={history} />}
+      {failed && <p class="subtitle">This unit could not be read.</p>}
+    </>
+  );
+}
+
+function Details({ unit: u, history }: { unit: number; history: UnitHistory }) {
+  const open = session.value;
+  const current = track.value;
+  if (!open || !current || history.n.length === 0) return null;
+  const t = snapshot.value;
+  const names = current.grouping.classes;
+  const K = names.length;
+  // A grouping that is still loading has other classes than the history at hand.
+  if (history.n.length !== open.snapshots * K) return null;
+  const state = history.state[t];
+  const preferred = history.preferred[t];
+  let n = 0;
+  for (let k = 0; k < K; k++) n += history.n[t * K + k];
+  const facts: UnitFacts = {
+    state,
+    level: history.level[t],
+    flags: history.flags[t],
+    value: history.value[t],
+    strength: history.strength[t],
+    sure: history.sure[t],
+    preferred: names[preferred] ?? "",
+    runnerUp: names[history.runnerUp[t]] ?? "",
+    nPreferred: history.n[t * K + preferred] ?? 0,
+    n,
+    activeSamples: history.activeSamples[t],
+    threshold: threshold.value,
+    measure: open.measure,
+  };
+  const layer = open.layers[open.layerOf[u]];
+  const warning = unitWarning(facts);
+  const measured = state <= TIED;
+  return (
+    <>
+      <p class="subtitle ink2">
+        {state === HELD && (
+          <i
+            class="dot"
+            style={{ background: cssColor(palette.value, 4 * (preferred * LEVELS + 100)) }}
+          />
+        )}
+        {unitSentence(facts)}
+      </p>
+      {warning && <p class="warning">{warning}</p>}
+      {layer.output && grouping.value === "predicted" && (
+        <p class="warning">The output is compared with its own predictions: this is circular.</p>
+      )}
+      <div class="facts">
+        <Fact name="strength" value={measured ? fixed(facts.strength) : "–"} />
+        <Fact name={open.measure.title.toLowerCase()} value={measured ? fixed(facts.value) : "–"} />
+        <Fact name="sure" value={measured ? probability(facts.sure) : "–"} />
+        <Fact
+          name={`of ${count(n)} active`}
+          value={n > 0 ? percent(facts.activeSamples / n) : "–"}
+        />
+      </div>
+      <section>
+        <h2>
+          Tuning <small>mean response, 95% interval</small>
+        </h2>
+        <Tuning history={history} names={names} />
+      </section>
+      {open.snapshots > 1 && (
+        <section>
+          <h2>
+            Through training <small>mean response by class</small>
+          </h2>
+          <History history={history} classes={K} />
+          <Barcode history={history} />
+        </section>
+      )}
+    </>
+  );
+}
+
+function Fact({ name, value }: { name: string; value: string }) {
+  return (
+    <div>
+      <b>{value}</b>
+      {name}
+    </div>
+  );
+}

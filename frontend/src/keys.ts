@@ -1,0 +1,93 @@
+// The keyboard. Keys act on the page unless a control that uses them has the focus.
+
+import { copyLink } from "./address";
+import { togglePlay } from "./play";
+import {
+  announcement,
+  classes,
+  help,
+  highlight,
+  highlighted,
+  nextGrouping,
+  playing,
+  session,
+  show,
+  snapshot,
+  toggleTheme,
+  unit,
+  walkUnits,
+} from "./state";
+
+export const KEYS: [keys: string[], does: string][] = [
+  [["Space"], "play or pause"],
+  [["←", "→"], "previous, next snapshot (with Shift: five)"],
+  [["Home", "End"], "first, last snapshot"],
+  [["0", "–", "9"], "highlight a class; again to clear (up to ten classes)"],
+  [["↑", "↓"], "walk the units of the selected unit’s layer"],
+  [["T"], "group by true label or prediction"],
+  [["D"], "light or dark"],
+  [["S"], "copy a link to this picture"],
+  [["?"], "these keys"],
+  [["Esc"], "close, then clear the unit, then the class"],
+];
+
+const JUMP = 5;
+/** Classes that have a key of their own. */
+export const CLASS_KEYS = 10;
+
+export async function share(): Promise<void> {
+  announcement.value = (await copyLink())
+    ? "Link copied: it holds the step, the selection and the settings."
+    : "The link is in the address bar: it holds the step, the selection and the settings.";
+}
+
+function escape(): void {
+  if (help.peek()) help.value = false;
+  else if (unit.peek() >= 0) unit.value = -1;
+  else if (highlighted.peek() >= 0) highlighted.value = -1;
+}
+
+function onKey(event: KeyboardEvent): void {
+  if (event.defaultPrevented || event.metaKey || event.ctrlKey || event.altKey) return;
+  const target = event.target as HTMLElement;
+  if (target.matches("select, input, textarea")) return;
+  const { key } = event;
+  // A focused button keeps Space and Enter for itself.
+  if (key === " " && target.matches("button, a")) return;
+  const last = (session.peek()?.snapshots ?? 1) - 1;
+  const move = (to: number): void => {
+    playing.value = false;
+    show(to);
+  };
+  const by = event.shiftKey ? JUMP : 1;
+  const actions: Record<string, () => void> = {
+    " ": togglePlay,
+    ArrowLeft: () => move(snapshot.peek() - by),
+    ArrowRight: () => move(snapshot.peek() + by),
+    Home: () => move(0),
+    End: () => move(last),
+    ArrowUp: () => walkUnits(-1),
+    ArrowDown: () => walkUnits(1),
+    t: nextGrouping,
+    d: toggleTheme,
+    s: () => void share(),
+    "?": () => (help.value = !help.peek()),
+    Escape: escape,
+  };
+  let action = actions[key.length === 1 ? key.toLowerCase() : key];
+  if (
+    /^[0-9]$/.test(key) &&
+    classes.peek().length <= CLASS_KEYS &&
+    Number(key) < classes.peek().length
+  )
+    action = () => highlight(Number(key));
+  if ((key === "ArrowUp" || key === "ArrowDown") && unit.peek() < 0) return;
+  if (!action || (help.peek() && key !== "Escape" && key !== "?")) return;
+  event.preventDefault();
+  action();
+}
+
+export function followKeys(): () => void {
+  addEventListener("keydown", onKey);
+  return () => removeEventListener("keydown", onKey);
+}

@@ -1,0 +1,185 @@
+import { effect } from "@preact/signals";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { facts, layerNumbers, tunedByLayerAndClass } from "../derive";
+import { fitCanvas, useSize } from "../frame/size";
+import { hideTip, tip } from "../frame/tip";
+import { cellSentence, networkSubtitle, networkTitle } from "../sentences";
+import {
+  classes,
+  grouping,
+  highlighted,
+  painted,
+  palette,
+  placedOrder,
+  selectUnit,
+  session,
+  theme,
+  threshold,
+  unit,
+} from "../state";
+import { HELD } from "../wire/manifest";
+import { CellColors, cssColor, pageColors, type PageColors } from "./colors";
+import { drawNetwork } from "./draw";
+import { cellAt, layoutNetwork, placeAt, type Layout } from "./layout";
+import { gapOf, type Scene } from "./scene";
+import { drawn } from "./drawn";
+
+let colors: { palette: Uint8Array; cells: CellColors } | null = null;
+let page: { theme: string; colors: PageColors } | null = null;
+
+function sceneOf(layout: Layout): Scene | null {
+  const open = session.peek();
+  if (!open) return null;
+  if (colors?.palette !== palette.peek())
+    colors = { palette: palette.peek(), cells: new CellColors(palette.peek()) };
+  if (page?.theme !== theme.peek())
+    page = { theme: theme.peek(), colors: pageColors(document.documentElement) };
+  return {
+    layout,
+    layers: open.layers,
+    names: open.names,
+    order: placedOrder.peek(),
+    paint: painted.peek()?.paint ?? null,
+    colors: colors.cells,
+    page: page.colors,
+    light: theme.peek() === "light",
+    highlighted: highlighted.peek(),
+    threshold: threshold.peek(),
+    pixelRatio: devicePixelRatio || 1,
+  };
+}
+
+export function Network() {
+  const frame = useRef<HTMLDivElement>(null);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const size = useSize(frame);
+  const open = session.value;
+  const layout = useMemo(
+    () =>
+      open && size && size.width > 0
+        ? layoutNetwork(open.layers, size.width, size.height, devicePixelRatio || 1)
+        : null,
+    [open, size],
+  );
+
+  useEffect(() => {
+    if (!layout || !canvas.current) return;
+    const target = canvas.current;
+    let pending = 0;
+    const draw = (): void => {
+      pending = 0;
+      const scene = sceneOf(layout);
+      if (!scene) return;
+      const began = performance.now();
+      const g = fitCanvas(target, layout.width, layout.height);
+      drawNetwork(g, scene, layerNumbers.peek(), tunedByLayerAndClass.peek()?.counts ?? null);
+      drawn.set(target, scene, performance.now() - began);
+    };
+    const stop = effect(() => {
+      void [painted.value, placedOrder.value, palette.value, highlighted.value, threshold.value];
+      void [layerNumbers.value, tunedByLayerAndClass.value, classes.value, drawn.fonts.value];
+      pending ||= requestAnimationFrame(draw);
+    });
+    return () => {
+      stop();
+      cancelAnimationFrame(pending);
+    };
+  }, [layout]);
+
+  const unitAt = (event: PointerEvent | MouseEvent): number => {
+    if (!layout || !open || !canvas.current) return -1;
+    const box = canvas.current.getBoundingClientRect();
+    const found = placeAt(layout, open.layers, event.clientX - box.left, event.clientY - box.top);
+    return found ? placedOrder.peek()[open.layers[found.layer].offset + found.place] : -1;
+  };
+
+  const onPointerMove = (event: PointerEvent): void => {
+    const u = unitAt(event);
+    if (canvas.current) canvas.current.style.cursor = u >= 0 ? "pointer" : "default";
+    if (u < 0) hideTip();
+    else tip.value = { x: event.clientX, y: event.clientY, content: <UnitTip unit={u} /> };
+  };
+
+  const text = facts.value;
+  return (
+    <>
+      <h1 data-testid="title">{text ? networkTitle(text) : ""}</h1>
+      <p class="subtitle">{text ? networkSubtitle(text) : ""}</p>
+      <div class="network" ref={frame}>
+        <canvas
+          ref={canvas}
+          data-testid="network"
+          role="img"
+          tabIndex={0}
+          aria-label="Units of every layer, coloured by preferred class. Select a unit, then use the up and down arrow keys to walk its layer."
+          onPointerMove={onPointerMove}
+          onPointerLeave={hideTip}
+          onClick={(event) => {
+            const u = unitAt(event);
+            if (u >= 0) selectUnit(u);
+            else unit.value = -1;
+          }}
+        />
+        {layout && <Marker layout={layout} />}
+      </div>
+    </>
+  );
+}
+
+/** A frame around the selected cell, over the canvas so that colors stay exact. */
+function Marker({ layout }: { layout: Layout }) {
+  const u = unit.value;
+  const open = session.value;
+  if (u < 0 || !open) return null;
+  const l = open.layerOf[u];
+  const block = layout.blocks.find((b) => b.layer === l);
+  if (!block) return null;
+  const { offset, units } = open.layers[l];
+  const place = placedOrder.value.subarray(offset, offset + units).indexOf(u);
+  const { x, y } = cellAt(block, layout.cell, place);
+  const size = layout.cell - gapOf(layout.cell);
+  const round = layout.cell >= 16 ? 5.5 : layout.cell >= 7 ? 2 : 1;
+  return (
+    <div
+      class="marker"
+      data-testid="marker"
+      style={{
+        transform: `translate(${x - 2}px, ${y - 2}px)`,
+        width: `${size + 4}px`,
+        height: `${size + 4}px`,
+        borderRadius: `${round}px`,
+      }}
+    />
+  );
+}
+
+function UnitTip({ unit: u }: { unit: number }) {
+  const open = session.value;
+  const cells = painted.value;
+  if (!open || !cells) return null;
+  const layer = open.layers[open.layerOf[u]];
+  const { preferred, level, state, flags } = cells.paint;
+  const held = state[u] === HELD;
+  const name = classes.value[preferred[u]] ?? "";
+  return (
+    <>
+      <b>{layer.path}</b> unit {u - layer.offset}
+      <br />
+      {held && (
+        <i
+          class="dot"
+          style={{ background: cssColor(palette.value, 4 * (preferred[u] * 101 + 100)) }}
+        />
+      )}
+      {cellSentence(state[u], flags[u], level[u], name, threshold.value)}
+      {layer.output && grouping.value === "predicted" && (
+        <>
+          <br />
+          <span class="quiet">
+            The output is compared with its own predictions here, so this is circular.
+          </span>
+        </>
+      )}
+    </>
+  );
+}

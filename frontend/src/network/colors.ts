@@ -1,0 +1,86 @@
+// Colors for the canvas: the palette the server sent, and the theme's neutrals from the style sheet.
+
+import { LEVELS } from "../wire/manifest";
+
+export class CellColors {
+  /** RGBA words of the palette, `[class, level]`, as they stand in an ImageData. */
+  readonly words: Uint32Array;
+  private readonly css: (string | undefined)[];
+
+  constructor(private readonly palette: Uint8Array) {
+    // A copy is aligned to four bytes whatever the resource's header length.
+    this.words = new Uint32Array(palette.slice().buffer);
+    this.css = new Array<string | undefined>(this.words.length);
+  }
+
+  of(cls: number, level: number): string {
+    const i = cls * LEVELS + level;
+    return (this.css[i] ??= cssColor(this.palette, 4 * i));
+  }
+
+  /** Level 0 of every class: what is not held is drawn in exactly this. */
+  get neutral(): string {
+    return this.of(0, 0);
+  }
+
+  /** WCAG relative luminance, 0 … 1. */
+  luminance(cls: number, level: number): number {
+    return luminanceAt(this.palette, 4 * (cls * LEVELS + level));
+  }
+
+  /** The same hue a little darker, for the edge that lifts light cells off a light page. */
+  edge(cls: number, level: number): string {
+    const i = 4 * (cls * LEVELS + level);
+    const [r, g, b] = [0, 1, 2].map((c) => Math.round(this.palette[i + c] * 0.8));
+    return `rgb(${r},${g},${b})`;
+  }
+}
+
+function luminanceAt(rgba: Uint8Array, i: number): number {
+  const linear = (v: number): number => {
+    const s = v / 255;
+    return s <= 0.04045 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4;
+  };
+  return 0.2126 * linear(rgba[i]) + 0.7152 * linear(rgba[i + 1]) + 0.0722 * linear(rgba[i + 2]);
+}
+
+export function cssColor(rgba: Uint8Array, i: number): string {
+  return `rgb(${rgba[i]},${rgba[i + 1]},${rgba[i + 2]})`;
+}
+
+export function word(r: number, g: number, b: number): number {
+  return new Uint32Array(new Uint8Array([r, g, b, 255]).buffer)[0];
+}
+
+/** A style sheet's variable as the browser paints it, so that canvas and page agree. */
+export function resolveColor(color: string): [number, number, number] {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 1;
+  const context = canvas.getContext("2d", { willReadFrequently: true }) as CanvasRenderingContext2D;
+  context.fillStyle = color;
+  context.fillRect(0, 0, 1, 1);
+  const [r, g, b] = context.getImageData(0, 0, 1, 1).data;
+  return [r, g, b];
+}
+
+export interface PageColors {
+  page: [number, number, number];
+  ink: string;
+  ink2: string;
+  ink3: string;
+  ink4: [number, number, number];
+  hair: [number, number, number];
+}
+
+export function pageColors(element: Element): PageColors {
+  const style = getComputedStyle(element);
+  const value = (name: string): string => style.getPropertyValue(name).trim();
+  return {
+    page: resolveColor(value("--bg")),
+    ink: value("--ink"),
+    ink2: value("--ink2"),
+    ink3: value("--ink3"),
+    ink4: resolveColor(value("--ink4")),
+    hair: resolveColor(value("--hair")),
+  };
+}

@@ -1,0 +1,36 @@
+// The last drawing of the network, for tests that compare its pixels with the server's colors.
+
+import { signal } from "@preact/signals";
+import { colorPixel } from "./draw";
+import type { Scene } from "./scene";
+
+class Drawn {
+  /** Grows when the page's font has come, so that text on canvases is drawn again. */
+  readonly fonts = signal(0);
+  /** Milliseconds of the last drawing. */
+  milliseconds = 0;
+  private canvas: HTMLCanvasElement | null = null;
+  private scene: Scene | null = null;
+
+  set(canvas: HTMLCanvasElement, scene: Scene, milliseconds: number): void {
+    this.canvas = canvas;
+    this.scene = scene;
+    this.milliseconds = milliseconds;
+  }
+
+  get complete(): boolean {
+    return this.scene?.paint != null;
+  }
+
+  pixelOf(unit: number): { canvas: HTMLCanvasElement; x: number; y: number } | null {
+    const { canvas, scene } = this;
+    if (!canvas || !scene || !scene.paint || unit < 0 || unit >= scene.order.length) return null;
+    const l = scene.layers.findIndex((a) => unit >= a.offset && unit < a.offset + a.units);
+    const { offset, units } = scene.layers[l];
+    const place = scene.order.subarray(offset, offset + units).indexOf(unit);
+    const block = scene.layout.blocks.find((b) => b.layer === l);
+    return block ? { canvas, ...colorPixel(scene, block, place, unit) } : null;
+  }
+}
+
+export const drawn = new Drawn();

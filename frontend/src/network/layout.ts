@@ -1,0 +1,254 @@
+// Where every layer and unit stands: one cell size for the whole network, the largest that fits,
+// so that areas can be compared by eye. Few layers stand in one row; many wrap into rows of stages.
+
+import type { Layer } from "../wire/manifest";
+import { stageRows } from "./stages";
+
+export interface Block {
+  layer: number;
+  /** Left and top of the cells, in CSS pixels. */
+  x: number;
+  y: number;
+  columns: number;
+  /** Cells per column; the last column may be shorter. */
+  rows: number;
+  width: number;
+  /** Height of the cells themselves. */
+  height: number;
+  /** Room for text, up to the next block. */
+  slot: number;
+  /** Top of the composition bar. */
+  bar: number;
+}
+
+export interface Row {
+  title: string;
+  layers: number[];
+  /** Whether layer names and shares are written, or only the row's title. */
+  named: boolean;
+  x: number;
+  /** Baseline of the title. */
+  y: number;
+}
+
+export interface Layout {
+  /** Cell size with its gap, in CSS pixels: a whole number of device pixels. */
+  cell: number;
+  blocks: Block[];
+  rows: Row[];
+  wrapped: boolean;
+  width: number;
+  height: number;
+}
+
+const LARGEST_CELL = 30;
+const ONE_ROW_LAYERS = 14;
+const ONE_ROW = { gap: 30, head: 24, foot: 66, slot: 62, barGap: 10 };
+const STAGE = { gap: 5, head: 19, foot: 14, slot: 0, barGap: 2, blockGap: 7 };
+const NAMED_STAGE = { gap: 14, head: 37, foot: 30, slot: 34, barGap: 4, blockGap: 4 };
+/** Stages name their layers where none has more than this. */
+const NAMED_LAYERS = 10;
+/** Even where fewer rows of cells would do, a block is a column rather than a line. */
+const TALL_ROWS = 22;
+const WIDEST_EXTRA = 70;
+
+interface Measures {
+  gap: number;
+  head: number;
+  foot: number;
+  slot: number;
+  barGap: number;
+  blockGap?: number;
+}
+
+export function layoutNetwork(
+  layers: readonly Layer[],
+  width: number,
+  height: number,
+  pixelRatio = 1,
+): Layout {
+  const one = layers.length <= ONE_ROW_LAYERS ? fitOneRow(layers, width, height, pixelRatio) : null;
+  const wrapped = () => fitStages(layers, width, height, pixelRatio);
+  if (!one) return wrapped();
+  // A few very wide layers use the room better in rows.
+  if (one.cell >= 7) return one;
+  const rows = wrapped();
+  return rows.cell > one.cell * 1.3 ? rows : one;
+}
+
+const columnsOf = (layer: Layer, rows: number): number => Math.ceil(layer.units / rows);
+
+function rowWidth(
+  layers: readonly Layer[],
+  members: readonly number[],
+  rows: number,
+  cell: number,
+  m: Measures,
+): number {
+  let width = -m.gap;
+  members.forEach((l, i) => {
+    width += Math.max(columnsOf(layers[l], rows) * cell, m.slot) + m.gap;
+    if (i > 0 && layers[l].stage !== layers[members[i - 1]].stage) width += m.blockGap ?? 0;
+  });
+  return width;
+}
+
+/** Fewest rows of cells with which a row of blocks is no wider than `width`; 0 if none. */
+function fewestRows(
+  layers: readonly Layer[],
+  members: readonly number[],
+  width: number,
+  cell: number,
+  m: Measures,
+): number {
+  const tallest = Math.max(...members.map((l) => layers[l].units));
+  if (rowWidth(layers, members, tallest, cell, m) > width) return 0;
+  let low = 1;
+  let high = tallest;
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (rowWidth(layers, members, middle, cell, m) <= width) high = middle;
+    else low = middle + 1;
+  }
+  return low;
+}
+
+function fitOneRow(
+  layers: readonly Layer[],
+  width: number,
+  height: number,
+  pixelRatio: number,
+): Layout | null {
+  const m = ONE_ROW;
+  const members = layers.map((_, l) => l);
+  const room = height - m.head - m.foot;
+  for (let device = Math.floor(LARGEST_CELL * pixelRatio); device >= 1; device--) {
+    const cell = device / pixelRatio;
+    // Two thirds of the gap is the least that keeps the numbers below the blocks apart.
+    for (const gap of [m.gap, (m.gap * 2) / 3, m.gap / 3]) {
+      const fewest = fewestRows(layers, members, width, cell, { ...m, gap });
+      if (!fewest || fewest * cell > room) continue;
+      const rows = Math.max(fewest, Math.min(Math.floor(room / cell), TALL_ROWS));
+      const used = rowWidth(layers, members, rows, cell, { ...m, gap });
+      const extra = Math.min((width - used) / Math.max(1, members.length - 1), WIDEST_EXTRA);
+      const row = { title: "", layers: members, named: true, x: 0, y: 0 };
+      const blocks = placeRow(
+        layers,
+        row,
+        rows,
+        cell,
+        { ...m, gap: gap + extra },
+        m.head,
+        pixelRatio,
+      );
+      return { cell, blocks, rows: [row], wrapped: false, width, height };
+    }
+  }
+  return null;
+}
+
+function fitStages(
+  layers: readonly Layer[],
+  width: number,
+  height: number,
+  pixelRatio: number,
+): Layout {
+  const groups = stageRows(layers, Math.max(4, Math.floor(width / 26)));
+  const m = groups.every((g) => g.layers.length <= NAMED_LAYERS) ? NAMED_STAGE : STAGE;
+  const fixed = groups.length * (m.head + m.foot);
+  let fallback: { cell: number; fewest: number[] } | null = null;
+  for (let device = Math.floor(LARGEST_CELL * pixelRatio); device >= 1; device--) {
+    const cell = device / pixelRatio;
+    const fewest = groups.map((g) => fewestRows(layers, g.layers, width, cell, m));
+    if (fewest.includes(0)) continue;
+    const used = fixed + fewest.reduce((sum, rows) => sum + rows * cell, 0);
+    if (used <= height) return place(cell, fewest, height - used);
+    fallback = { cell, fewest };
+  }
+  // Nothing fits: the smallest cells, and the view scrolls.
+  const least = fallback ?? {
+    cell: 1 / pixelRatio,
+    fewest: groups.map((g) => Math.max(...g.layers.map((l) => layers[l].units))),
+  };
+  return place(least.cell, least.fewest, 0);
+
+  function place(cell: number, fewest: number[], spare: number): Layout {
+    const blocks: Block[] = [];
+    const rows: Row[] = [];
+    // Spare height goes between the rows, but not so much that they fall apart.
+    const between = Math.min(14, spare / Math.max(1, groups.length));
+    let y = 0;
+    groups.forEach((group, i) => {
+      const row = {
+        title: group.title,
+        layers: group.layers,
+        named: m === NAMED_STAGE,
+        x: 0,
+        y: y + 12,
+      };
+      rows.push(row);
+      blocks.push(...placeRow(layers, row, fewest[i], cell, m, y + m.head, pixelRatio));
+      y += m.head + fewest[i] * cell + m.foot + between;
+    });
+    return { cell, blocks, rows, wrapped: true, width, height: Math.max(height, Math.ceil(y)) };
+  }
+}
+
+function placeRow(
+  layers: readonly Layer[],
+  row: Row,
+  rows: number,
+  cell: number,
+  m: Measures,
+  top: number,
+  pixelRatio: number,
+): Block[] {
+  const snap = (v: number): number => Math.round(v * pixelRatio) / pixelRatio;
+  const y = snap(top);
+  const tallest = Math.min(rows, Math.max(...row.layers.map((l) => layers[l].units)));
+  let x = row.x;
+  return row.layers.map((l, i) => {
+    if (i > 0 && layers[l].stage !== layers[row.layers[i - 1]].stage) x += m.blockGap ?? 0;
+    const columns = columnsOf(layers[l], rows);
+    const width = columns * cell;
+    const slot = Math.max(width, m.slot);
+    const block = {
+      layer: l,
+      x: snap(x),
+      y,
+      columns,
+      rows,
+      width,
+      height: Math.min(rows, layers[l].units) * cell,
+      slot: slot + m.gap,
+      bar: snap(y + tallest * cell + m.barGap),
+    };
+    x += slot + m.gap;
+    return block;
+  });
+}
+
+/** Left and top of the cell at `place` within a block. */
+export function cellAt(block: Block, cell: number, place: number): { x: number; y: number } {
+  return {
+    x: block.x + Math.floor(place / block.rows) * cell,
+    y: block.y + (place % block.rows) * cell,
+  };
+}
+
+/** The place in its layer of the cell under a point, or null. */
+export function placeAt(
+  layout: Layout,
+  layers: readonly Layer[],
+  x: number,
+  y: number,
+): { layer: number; place: number } | null {
+  for (const block of layout.blocks) {
+    const column = Math.floor((x - block.x) / layout.cell);
+    const row = Math.floor((y - block.y) / layout.cell);
+    if (column < 0 || column >= block.columns || row < 0 || row >= block.rows) continue;
+    const place = column * block.rows + row;
+    if (place < layers[block.layer].units) return { layer: block.layer, place };
+  }
+  return null;
+}

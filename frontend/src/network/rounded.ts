@@ -1,0 +1,145 @@
+// Cells large enough for round corners and glyphs, drawn as paths.
+
+import {
+  HELD,
+  NOT_FINITE,
+  NOT_RECORDED,
+  NO_DATA,
+  SILENT,
+  SUPPRESSED,
+  TIED,
+} from "../wire/manifest";
+import { cellAt, type Block } from "./layout";
+import { classesNeedingEdge, dimmed, EDGE_LEVEL, gapOf, ringOf, type Scene } from "./scene";
+
+const RADIUS = 3.5;
+const css = (c: readonly number[]): string => `rgb(${c[0]},${c[1]},${c[2]})`;
+
+export function drawRounded(g: CanvasRenderingContext2D, scene: Scene): void {
+  const { paint, layers, layout, order, colors, page, highlighted, threshold } = scene;
+  if (!paint) return;
+  const size = layout.cell - gapOf(layout.cell);
+  const neutral = colors.neutral;
+  const faint = css(dimmed(rgbOf(colors.words[0]), page.page));
+  const line = css(page.ink4);
+  const ground = css(page.page);
+  const ring = ringOf(layout.cell);
+  const classCount = colors.words.length / 101;
+  const edged = scene.light
+    ? classesNeedingEdge(colors, classCount, page.page.map(linear))
+    : new Array<boolean>(classCount).fill(false);
+
+  const fill = (x: number, y: number, inset: number, color: string): void => {
+    g.fillStyle = color;
+    g.beginPath();
+    g.roundRect(
+      x + inset,
+      y + inset,
+      size - 2 * inset,
+      size - 2 * inset,
+      Math.max(0, RADIUS - inset),
+    );
+    g.fill();
+  };
+  const outline = (x: number, y: number, color: string): void => {
+    g.strokeStyle = color;
+    g.lineWidth = 1;
+    g.beginPath();
+    g.roundRect(x + 0.5, y + 0.5, size - 1, size - 1, RADIUS - 0.5);
+    g.stroke();
+  };
+
+  const drawCell = (u: number, x: number, y: number): void => {
+    const state = paint.state[u];
+    switch (state) {
+      case HELD: {
+        const k = paint.preferred[u];
+        const level = paint.level[u];
+        if (highlighted >= 0 && !(k === highlighted && level >= threshold)) {
+          fill(x, y, 0, faint);
+        } else if (paint.flags[u] & SUPPRESSED) {
+          fill(x, y, 0, colors.of(k, level));
+          fill(x, y, ring, ground);
+        } else if (edged[k] && level >= EDGE_LEVEL) {
+          fill(x, y, 0, colors.edge(k, level));
+          fill(x, y, 1, colors.of(k, level));
+        } else fill(x, y, 0, colors.of(k, level));
+        break;
+      }
+      case TIED:
+        fill(x, y, 0, highlighted >= 0 ? faint : neutral);
+        break;
+      case SILENT:
+        outline(x, y, line);
+        break;
+      case NO_DATA:
+        outline(x, y, line);
+        slash(g, x, y, size, line);
+        break;
+      case NOT_FINITE:
+        hatch(g, x, y, size, page.ink3);
+        break;
+      case NOT_RECORDED:
+        g.fillStyle = line;
+        g.fillRect(x + size / 2 - 1, y + size / 2 - 1, 2, 2);
+    }
+  };
+
+  for (const block of layout.blocks) eachCell(block, layers[block.layer].offset);
+
+  function eachCell(block: Block, offset: number): void {
+    const units = layers[block.layer].units;
+    for (let place = 0; place < units; place++) {
+      const { x, y } = cellAt(block, layout.cell, place);
+      drawCell(order[offset + place], x, y);
+    }
+  }
+}
+
+function slash(
+  g: CanvasRenderingContext2D,
+  x: number,
+  y: number,
+  size: number,
+  color: string,
+): void {
+  const inset = size / 4;
+  g.strokeStyle = color;
+  g.lineWidth = 1;
+  g.beginPath();
+  g.moveTo(x + inset, y + size - inset);
+  g.lineTo(x + size - inset, y + inset);
+  g.stroke();
+}
+
+function hatch(
+  g: CanvasRenderingContext2D,
+  x: number,
+  y: number,
+  size: number,
+  color: string,
+): void {
+  g.save();
+  g.beginPath();
+  g.roundRect(x, y, size, size, RADIUS);
+  g.clip();
+  g.strokeStyle = color;
+  g.lineWidth = 1;
+  g.beginPath();
+  for (let d = 3; d < 2 * size; d += 5) {
+    g.moveTo(x + d, y);
+    g.lineTo(x, y + d);
+  }
+  g.stroke();
+  g.restore();
+}
+
+function rgbOf(word: number): [number, number, number] {
+  const bytes = new Uint8Array(new Uint32Array([word]).buffer);
+  return [bytes[0], bytes[1], bytes[2]];
+}
+
+function linear(v: number): number {
+  const s = v / 255;
+  return s <= 0.04045 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4;
+}

@@ -1,0 +1,228 @@
+// One run and split as the page holds it: what was read at opening, and what is read on demand.
+
+import { signal } from "@preact/signals";
+import { Tensors } from "../wire/safetensors";
+import {
+  layerOfUnit,
+  unitCount,
+  type Grouping,
+  type Layer,
+  type Manifest,
+  type Measure,
+  type Split,
+} from "../wire/manifest";
+import { RefusedError, UnreachableError, type Source } from "../wire/source";
+import { shortNames } from "../names";
+import { PaintChunks } from "./paint";
+import type { Summary } from "./counts";
+
+const PAINT_BUDGET = 256 * 2 ** 20;
+const UNITS_KEPT = 64;
+/** A confusion larger than this would cost more than the few lines it feeds. */
+const CONFUSION_LIMIT = 64 * 2 ** 20;
+const RETRY_FIRST_MS = 500;
+const RETRY_LAST_MS = 8000;
+
+/** False while the server does not answer. */
+export const reachable = signal(true);
+
+export interface Scalars {
+  step: Float64Array;
+  epoch: Float64Array;
+  wallTime: Float64Array;
+  accuracy: Float64Array | null;
+  loss: Float64Array | null;
+}
+
+/** One unit through time: arrays of unit/{u}.st. */
+export interface UnitHistory {
+  n: Uint32Array;
+  mean: Float32Array;
+  low: Float32Array;
+  high: Float32Array;
+  active: Float32Array;
+  preferred: Uint16Array;
+  runnerUp: Uint16Array;
+  state: Uint8Array;
+  level: Uint8Array;
+  flags: Uint8Array;
+  value: Float32Array;
+  strength: Float32Array;
+  sure: Float32Array;
+  activeSamples: Uint32Array;
+}
+
+/** One grouping and measure of a split. */
+export interface Track {
+  grouping: Grouping;
+  summary: Summary;
+  /** Held units by class and level, `[snapshot, class, bin]`. */
+  classBins: Uint32Array;
+  paint: PaintChunks;
+}
+
+export type Theme = "dark" | "light";
+
+export class Session {
+  readonly units: number;
+  readonly layers: readonly Layer[];
+  readonly names: readonly string[];
+  readonly layerOf: Uint16Array;
+  readonly measure: Measure;
+  private readonly tracks = new Map<string, Promise<Track>>();
+  private readonly histories = new Map<string, Promise<UnitHistory>>();
+  private confusionOnce: Promise<Uint32Array | null> | undefined;
+
+  private constructor(
+    private readonly source: Source,
+    readonly run: string,
+    readonly manifest: Manifest,
+    readonly split: Split,
+    readonly scalars: Scalars,
+    readonly palettes: Record<Theme, Uint8Array>,
+  ) {
+    this.layers = manifest.layers;
+    this.units = unitCount(manifest.layers);
+    this.names = shortNames(manifest.layers.map((layer) => layer.path));
+    this.layerOf = layerOfUnit(manifest.layers);
+    this.measure = manifest.measures[0];
+  }
+
+  static async open(source: Source, run: string, splitName: string): Promise<Session> {
+    const manifest = await source.manifest(run);
+    const split = manifest.splits.find((s) => s.name === splitName) ?? manifest.splits[0];
+    if (!split || split.snapshots === 0)
+      throw new Error("This run holds no snapshot yet. Reload when the training has begun.");
+    const [palette, scalars] = await Promise.all([
+      source.get(`${run}/palette.st`).then((b) => new Tensors(b)),
+      source.get(`${run}/${split.name}/scalars.st`).then((b) => new Tensors(b)),
+    ]);
+    const optional = (name: string) => (scalars.has(name) ? scalars.get(name, "F64") : null);
+    return new Session(
+      source,
+      run,
+      manifest,
+      split,
+      {
+        step: scalars.get("step", "F64"),
+        epoch: scalars.get("epoch", "F64"),
+        wallTime: scalars.get("wall_time", "F64"),
+        accuracy: optional("accuracy"),
+        loss: optional("metric.loss"),
+      },
+      { dark: palette.get("dark", "U8"), light: palette.get("light", "U8") },
+    );
+  }
+
+  get snapshots(): number {
+    return this.split.snapshots;
+  }
+
+  track(groupingName: string): Promise<Track> {
+    return once(this.tracks, groupingName, () => this.loadTrack(groupingName));
+  }
+
+  history(groupingName: string, unit: number): Promise<UnitHistory> {
+    const history = once(this.histories, `${groupingName}/${unit}`, () =>
+      this.loadHistory(groupingName, unit),
+    );
+    if (this.histories.size > UNITS_KEPT)
+      this.histories.delete(this.histories.keys().next().value as string);
+    return history;
+  }
+
+  /** Samples by true and predicted class, `[snapshot, true, predicted]`. */
+  confusion(): Promise<Uint32Array | null> {
+    const classes = this.split.groupings[0].classes.length;
+    const bytes = 4 * this.snapshots * classes * classes;
+    if (!this.split.resources.includes("confusion") || bytes > CONFUSION_LIMIT)
+      return Promise.resolve(null);
+    this.confusionOnce ??= this.fetch(`${this.run}/${this.split.name}/confusion.st`).then((t) =>
+      t.get("confusion", "U32"),
+    );
+    return this.confusionOnce;
+  }
+
+  private base(groupingName: string): string {
+    return `${this.run}/${this.split.name}/${groupingName}/${this.measure.name}`;
+  }
+
+  private async loadTrack(groupingName: string): Promise<Track> {
+    const grouping = this.split.groupings.find((g) => g.name === groupingName);
+    if (!grouping) throw new Error(`This run has no grouping named ${groupingName}.`);
+    const base = this.base(groupingName);
+    const paint = new PaintChunks(
+      this.snapshots,
+      this.units,
+      this.manifest.chunk,
+      PAINT_BUDGET / this.split.groupings.length,
+      (chunk) => this.fetchPatiently(`${base}/paint/${chunk}.st`),
+    );
+    const [summary, classes] = await Promise.all([
+      this.fetch(`${base}/summary.st`),
+      this.fetch(`${base}/classes.st`),
+    ]);
+    return {
+      grouping,
+      summary: {
+        n: summary.get("n", "U32"),
+        meanStrength: summary.get("mean_strength", "F32"),
+        bins: summary.get("bins", "U32"),
+        states: summary.get("states", "U32"),
+      },
+      classBins: classes.get("bins", "U32"),
+      paint,
+    };
+  }
+
+  private async loadHistory(groupingName: string, unit: number): Promise<UnitHistory> {
+    const t = await this.fetch(`${this.base(groupingName)}/unit/${unit}.st`);
+    return {
+      n: t.get("n", "U32"),
+      mean: t.get("mean", "F32"),
+      low: t.get("low", "F32"),
+      high: t.get("high", "F32"),
+      active: t.get("active", "F32"),
+      preferred: t.get("preferred", "U16"),
+      runnerUp: t.get("runner_up", "U16"),
+      state: t.get("state", "U8"),
+      level: t.get("level", "U8"),
+      flags: t.get("flags", "U8"),
+      value: t.get("value", "F32"),
+      strength: t.get("strength", "F32"),
+      sure: t.get("sure", "F32"),
+      activeSamples: t.get("active_samples", "U32"),
+    };
+  }
+
+  private async fetch(key: string): Promise<Tensors> {
+    return new Tensors(await this.fetchPatiently(key));
+  }
+
+  /** Tries until the server answers: what is loaded stays usable meanwhile. */
+  private async fetchPatiently(key: string): Promise<ArrayBuffer> {
+    for (let wait = RETRY_FIRST_MS; ; wait = Math.min(2 * wait, RETRY_LAST_MS)) {
+      try {
+        const buffer = await this.source.get(key);
+        reachable.value = true;
+        return buffer;
+      } catch (error) {
+        if (error instanceof RefusedError) reachable.value = true;
+        if (!(error instanceof UnreachableError)) throw error;
+        reachable.value = false;
+        await new Promise((resolve) => setTimeout(resolve, wait));
+      }
+    }
+  }
+}
+
+/** A failed promise is forgotten, so that the next click tries again. */
+function once<T>(known: Map<string, Promise<T>>, key: string, load: () => Promise<T>): Promise<T> {
+  let promise = known.get(key);
+  if (!promise) {
+    promise = load();
+    known.set(key, promise);
+    promise.catch(() => known.delete(key));
+  }
+  return promise;
+}

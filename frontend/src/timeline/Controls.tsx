@@ -1,0 +1,71 @@
+import { axis, playing, session, show, snapshot, speed } from "../state";
+import { togglePlay } from "../play";
+import { NextIcon, PauseIcon, PlayIcon, PreviousIcon } from "../frame/icons";
+import { AXIS_TITLES, type Axis } from "./scale";
+
+const SPEEDS = [0.5, 1, 2, 4];
+
+export function Controls() {
+  const last = (session.value?.snapshots ?? 1) - 1;
+  const move = (by: number): void => {
+    playing.value = false;
+    show(snapshot.peek() + by);
+  };
+  return (
+    <div class="controls">
+      <button
+        type="button"
+        class="play"
+        data-testid="play"
+        aria-label={playing.value ? "Pause" : "Play"}
+        onClick={togglePlay}
+      >
+        {playing.value ? <PauseIcon /> : <PlayIcon />}
+      </button>
+      <button
+        type="button"
+        class="icon"
+        aria-label="Previous snapshot"
+        disabled={snapshot.value === 0}
+        onClick={() => move(-1)}
+      >
+        <PreviousIcon />
+      </button>
+      <button
+        type="button"
+        class="icon"
+        aria-label="Next snapshot"
+        disabled={snapshot.value === last}
+        onClick={() => move(1)}
+      >
+        <NextIcon />
+      </button>
+      <select
+        class="choice"
+        aria-label="Speed"
+        title="Speed"
+        value={String(speed.value)}
+        onChange={(event) => (speed.value = Number(event.currentTarget.value))}
+      >
+        {SPEEDS.map((s) => (
+          <option key={s} value={String(s)}>
+            {s}×
+          </option>
+        ))}
+      </select>
+      <select
+        class="choice"
+        aria-label="Time axis"
+        title="Time axis"
+        value={axis.value}
+        onChange={(event) => (axis.value = event.currentTarget.value as Axis)}
+      >
+        {Object.entries(AXIS_TITLES).map(([name, title]) => (
+          <option key={name} value={name}>
+            {title}
+          </option>
+        ))}
+      </select>
+    </div>
+  );
+}

@@ -1,0 +1,49 @@
+import { line } from "d3-shape";
+import { useMemo } from "preact/hooks";
+import { session, snapshot } from "../state";
+import type { Chart } from "./Timeline";
+
+const TOP = 14;
+const BOTTOM = 48;
+
+/** Accuracy from 0 to 1 in ink, loss from 0 to its greatest value in gray. */
+export function Curves({ chart }: { chart: Chart }) {
+  const open = session.value;
+  const { accuracy, loss } = open?.scalars ?? { accuracy: null, loss: null };
+  const paths = useMemo(() => {
+    const draw = (values: Float64Array | null, most: number): string =>
+      values
+        ? (line<number>()
+            .defined((v) => Number.isFinite(v))
+            .x((_, t) => Math.round(chart.x[t] * 10) / 10)
+            .y((v) => Math.round((BOTTOM - (BOTTOM - TOP) * (v / most)) * 10) / 10)(
+            Array.from(values),
+          ) ?? "")
+        : "";
+    const finite = Array.from(loss ?? []).filter(Number.isFinite);
+    return {
+      accuracy: draw(accuracy, 1),
+      loss: draw(loss, Math.max(1e-12, ...finite)),
+    };
+  }, [chart, accuracy, loss]);
+  if (!accuracy && !loss) return null;
+  const now = accuracy?.[snapshot.value] ?? NaN;
+  return (
+    <>
+      <path
+        class="hair"
+        d={`M${chart.left} ${TOP + 0.5}H${chart.right}M${chart.left} ${BOTTOM + 0.5}H${chart.right}`}
+      />
+      <path class="loss" d={paths.loss} />
+      <path class="accuracy" d={paths.accuracy} />
+      {Number.isFinite(now) && (
+        <circle
+          class="dot"
+          cx={chart.x[snapshot.value]}
+          cy={BOTTOM - (BOTTOM - TOP) * now}
+          r={3.2}
+        />
+      )}
+    </>
+  );
+}

@@ -1,0 +1,208 @@
+// One row per layer through time: lightness is mean strength; with a class highlighted, the share
+// of the layer's units tuned to it, in its hue. Drawn once, not at every step.
+
+import { effect } from "@preact/signals";
+import type { RefObject } from "preact";
+import { useEffect } from "preact/hooks";
+import { classShares } from "../derive";
+import { fixed, percent, stepText } from "../format";
+import { fitCanvas } from "../frame/size";
+import { hideTip, tip } from "../frame/tip";
+import { cssColor } from "../network/colors";
+import { stageRows } from "../network/stages";
+import { highlighted, palette, session, snapshot, theme, threshold, track } from "../state";
+import { LEVELS } from "../wire/manifest";
+import { spans } from "./scale";
+import type { Chart } from "./Timeline";
+
+const TOP = 60;
+const ROOM = 110;
+const TALLEST_ROW = 22;
+const REACH = 9;
+/** From this height on, each row has its name and number beside it. */
+const NAMED_ROW = 8;
+/** A share this small still shows when the class has no greater one. */
+const LEAST_SCALE = 0.06;
+/** Few units make large shares: they do not set the scale. */
+const SCALE_UNITS = 10;
+const NUMBER_GAP = 18;
+
+export function rowHeight(layers: number): number {
+  return Math.min(TALLEST_ROW, ROOM / layers);
+}
+
+function neutralOf(light: boolean): (v: number) => string {
+  const known: string[] = [];
+  return (v) => {
+    const i = Math.round(100 * Math.min(1, Math.max(0, v)));
+    return (known[i] ??= light
+      ? `oklch(${(0.955 - 0.0066 * i).toFixed(4)} .006 265)`
+      : `oklch(${(0.215 + 0.0066 * i).toFixed(4)} .008 265)`);
+  };
+}
+
+/** The greatest share in the strip, which gets the class's full color. */
+function scaleOf(shares: Float32Array): number {
+  const open = session.peek();
+  let most = LEAST_SCALE;
+  if (open)
+    shares.forEach((v, i) => {
+      if (open.layers[i % open.layers.length].units > SCALE_UNITS && v > most) most = v;
+    });
+  return most;
+}
+
+function draw(canvas: HTMLCanvasElement, chart: Chart): void {
+  const open = session.peek();
+  const current = track.peek();
+  if (!open) return;
+  const L = open.layers.length;
+  const row = rowHeight(L);
+  const gap = row >= 6 ? 1 : 0;
+  const g = fitCanvas(canvas, chart.width, TOP + ROOM + 4);
+  g.clearRect(0, 0, chart.width, TOP + ROOM + 4);
+  if (!current) return;
+  const cls = highlighted.peek();
+  const shares = cls >= 0 ? classShares(current, cls, threshold.peek()) : null;
+  const scale = shares ? scaleOf(shares) : 1;
+  const values = shares ?? current.summary.meanStrength;
+  const neutral = neutralOf(theme.peek() === "light");
+  const colors = palette.peek();
+  const marks = spans(chart.x, REACH);
+  for (let t = 0; t < open.snapshots; t++) {
+    const left = Math.round(marks[t]);
+    const width = Math.round(marks[t + 1]) - left;
+    // Snapshots that share a pixel with the next one are not drawn twice.
+    if (width <= 0) continue;
+    for (let l = 0; l < L; l++) {
+      const v = values[t * L + l];
+      if (Number.isNaN(v)) continue;
+      const level = Math.round(100 * Math.min(1, v / scale));
+      g.fillStyle = shares ? cssColor(colors, 4 * (cls * LEVELS + level)) : neutral(v);
+      const top = TOP + l * row;
+      g.fillRect(left, top, width - (width > 8 ? 0.5 : 0), Math.max(1, row - gap));
+    }
+  }
+}
+
+export function useStrip(canvas: RefObject<HTMLCanvasElement | null>, chart: Chart): void {
+  useEffect(() => {
+    let pending = 0;
+    const stop = effect(() => {
+      void [track.value, highlighted.value, palette.value, theme.value];
+      if (highlighted.value >= 0) void [threshold.value, track.value?.paint.arrived.value];
+      pending ||= requestAnimationFrame(() => {
+        pending = 0;
+        if (canvas.current) draw(canvas.current, chart);
+      });
+    });
+    return () => {
+      stop();
+      cancelAnimationFrame(pending);
+    };
+  }, [chart]);
+}
+
+export function StripLabels() {
+  const open = session.value;
+  if (!open) return null;
+  const row = rowHeight(open.layers.length);
+  const middle = (from: number, length: number): number => TOP + (from + length / 2) * row + 3;
+  if (row >= NAMED_ROW)
+    return (
+      <>
+        {open.names.map((name, l) => (
+          <text key={l} class="layer" x={-8} y={middle(l, 1)} text-anchor="end">
+            <title>{open.layers[l].path}</title>
+            {name.length > 32 ? `…${name.slice(-31)}` : name}
+          </text>
+        ))}
+      </>
+    );
+  let from = 0;
+  return (
+    <>
+      {stageRows(open.layers, open.layers.length).map((stage) => {
+        const y = middle(from, stage.layers.length);
+        from += stage.layers.length;
+        return stage.layers.length * row < 11 ? null : (
+          <text key={stage.title} x={-8} y={y} text-anchor="end">
+            {stage.title}
+          </text>
+        );
+      })}
+    </>
+  );
+}
+
+function valueAt(l: number): { text: string; value: number } {
+  const open = session.value;
+  const current = track.value;
+  if (!open || !current) return { text: "", value: NaN };
+  const at = snapshot.value * open.layers.length + l;
+  const cls = highlighted.value;
+  const value =
+    cls >= 0 ? classShares(current, cls, threshold.value)[at] : current.summary.meanStrength[at];
+  return { value, text: cls >= 0 ? percent(value) : fixed(value) };
+}
+
+export function StripNumbers({ chart }: { chart: Chart }) {
+  const open = session.value;
+  const current = track.value;
+  if (!open || !current) return null;
+  if (highlighted.value >= 0) void current.paint.arrived.value;
+  const row = rowHeight(open.layers.length);
+  const x = chart.right + NUMBER_GAP;
+  const named = row >= NAMED_ROW;
+  const narrow = chart.width - chart.right < 120;
+  return (
+    <>
+      {named &&
+        open.layers.map((_, l) => (
+          <text key={l} class="ink2" x={x} y={TOP + (l + 0.5) * row + 3}>
+            {valueAt(l).text}
+          </text>
+        ))}
+      {!(narrow && named) && (
+        <text x={named ? x + 36 : x} y={TOP + 10}>
+          {highlighted.value >= 0 ? "units tuned to it" : "mean strength"}
+        </text>
+      )}
+    </>
+  );
+}
+
+export const strip = {
+  /** Says what a row held at a time, without moving the playhead. */
+  hover(event: PointerEvent, at: { snapshot: number; y: number }): void {
+    const open = session.peek();
+    const current = track.peek();
+    if (!open || !current) return;
+    const L = open.layers.length;
+    const l = Math.floor((at.y - TOP) / rowHeight(L));
+    if (l < 0 || l >= L) {
+      hideTip();
+      return;
+    }
+    const strength = current.summary.meanStrength[at.snapshot * L + l];
+    const cls = highlighted.peek();
+    const share = cls >= 0 ? classShares(current, cls, threshold.peek())[at.snapshot * L + l] : NaN;
+    tip.value = {
+      x: event.clientX,
+      y: event.clientY - 76,
+      content: (
+        <>
+          <b>{open.layers[l].path}</b>, step {stepText(open.scalars.step[at.snapshot])}
+          <br />
+          {Number.isNaN(strength) ? "no data" : `mean strength ${fixed(strength)}`}
+          {cls >= 0 && !Number.isNaN(share) && (
+            <>
+              <br />
+              {percent(share)} of units tuned to {current.grouping.classes[cls]}
+            </>
+          )}
+        </>
+      ),
+    };
+  },
+};

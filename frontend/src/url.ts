@@ -1,0 +1,64 @@
+// State in the address: everything that changes what is seen, and only what differs from the
+// default, so that a link shows its reader the same picture.
+
+import type { Axis } from "./timeline/scale";
+import type { Theme } from "./run/session";
+
+export interface Address {
+  run: string;
+  split: string;
+  step: number;
+  unit: number;
+  grouping: string;
+  class: number;
+  /** As a level: 50 for 0.50. */
+  threshold: number;
+  theme: Theme;
+  axis: Axis;
+}
+
+const whole = (text: string, lowest: number): number | undefined =>
+  /^\d+$/.test(text) && Number(text) >= lowest ? Number(text) : undefined;
+
+const READ: { [K in keyof Address]: (text: string) => Address[K] | undefined } = {
+  run: (text) => text || undefined,
+  split: (text) => text || undefined,
+  step: (text) => (text !== "" && Number.isFinite(Number(text)) ? Number(text) : undefined),
+  unit: (text) => whole(text, 0),
+  grouping: (text) => text || undefined,
+  class: (text) => whole(text, 0),
+  threshold: (text) => thresholdLevel(Number(text)),
+  theme: (text) => (text === "dark" || text === "light" ? text : undefined),
+  axis: (text) => (text === "snapshot" || text === "log" || text === "step" ? text : undefined),
+};
+
+const KEYS = Object.keys(READ) as (keyof Address)[];
+
+/** A threshold in 0.05 … 0.95 as a level, moved to the nearest multiple of 0.05. */
+export function thresholdLevel(threshold: number): number | undefined {
+  if (!Number.isFinite(threshold)) return undefined;
+  return Math.min(95, Math.max(5, 5 * Math.round(threshold * 20)));
+}
+
+/** What the hash says; what it does not say, or says wrongly, is absent. */
+export function readAddress(hash: string): Partial<Address> {
+  const query = new URLSearchParams(hash.replace(/^#/, ""));
+  const address: Partial<Record<keyof Address, unknown>> = {};
+  for (const key of KEYS) {
+    const text = query.get(key);
+    const value = text === null ? undefined : READ[key](text);
+    if (value !== undefined) address[key] = value;
+  }
+  return address as Partial<Address>;
+}
+
+export function writeAddress(address: Address, defaults: Address): string {
+  const query = new URLSearchParams();
+  for (const key of KEYS) {
+    const value = address[key];
+    if (value === defaults[key] || value === -1) continue;
+    query.set(key, key === "threshold" ? (Number(value) / 100).toFixed(2) : String(value));
+  }
+  const text = query.toString();
+  return text ? `#${text}` : "";
+}

@@ -1,0 +1,86 @@
+// Types of manifest.json and the numbers of the wire format (docs/wire.md).
+
+export interface RunEntry {
+  id: string;
+  name: string;
+}
+
+export interface Layer {
+  path: string;
+  kind: string;
+  units: number;
+  offset: number;
+  stage: string;
+  signed: boolean;
+  output: boolean;
+  shape: number[];
+}
+
+export interface Measure {
+  name: string;
+  title: string;
+  about: string;
+}
+
+export interface Grouping {
+  name: string;
+  title: string;
+  classes: string[];
+}
+
+export interface Split {
+  name: string;
+  kind: "probe" | "evaluation";
+  samples: number;
+  mode: string;
+  snapshots: number;
+  metrics: string[];
+  resources: string[];
+  groupings: Grouping[];
+}
+
+export interface Manifest {
+  format: number;
+  name: string;
+  created: string;
+  state: "recording" | "complete" | "interrupted";
+  version: string;
+  model: { name: string; parameters: number };
+  versions: Record<string, string>;
+  levels: number;
+  chunk: number;
+  threshold: number;
+  measures: Measure[];
+  layers: Layer[];
+  splits: Split[];
+}
+
+export const FORMAT = 1;
+export const LEVELS = 101;
+/** Held units are counted by level in bins of this many levels. */
+export const BIN = 5;
+export const BINS = 21;
+/** `preferred` where there is none. */
+export const NO_CLASS = 65535;
+
+export const HELD = 0;
+export const TIED = 1;
+export const SILENT = 2;
+export const NO_DATA = 3;
+export const NOT_FINITE = 4;
+export const NOT_RECORDED = 5;
+export const STATES = 6;
+
+export const SUPPRESSED = 1;
+export const ALWAYS_ON = 2;
+
+export function unitCount(layers: readonly Layer[]): number {
+  return layers.reduce((sum, layer) => sum + layer.units, 0);
+}
+
+/** Index of the layer that holds each unit. */
+export function layerOfUnit(layers: readonly Layer[]): Uint16Array {
+  const layerOf = new Uint16Array(unitCount(layers));
+  layers.forEach((layer, l) => layerOf.fill(l, layer.offset, layer.offset + layer.units));
+  return layerOf;
+}

@@ -1,0 +1,7 @@
+"""Taking responses out of a running model. torch is imported here."""
+
+from huelapse.capture.capturing import Capture, Captured, Pass
+from huelapse.capture.probe import ProbeSet
+from huelapse.capture.scalars import ScalarMeans
+
+__all__ = ["Capture", "Captured", "Pass", "ProbeSet", "ScalarMeans"]

@@ -1,0 +1,308 @@
+"""One pass over samples: hooks on, forwards, fold, hooks off."""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from huelapse.capture import responses
+from huelapse.capture.accumulator import Accumulator
+from huelapse.capture.guard import same_model, same_randomness
+from huelapse.capture.layers import Found, LayerChoice, Tracer
+from huelapse.capture.probe import SEED, ProbeSet, moved
+from huelapse.errors import LabelError, LayerError, ProbeError
+from huelapse.grouping import check_labels, confusion
+from huelapse.moments import Moments
+from huelapse.schema import PREDICTED, TRUE, Layer, total_units
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What one pass gave."""
+
+    moments: Mapping[str, Moments]
+    confusion: np.ndarray
+    samples: int
+    training: bool
+    """Whether the model was in train mode."""
+
+
+class Pass:
+    """Samples being captured: after each forward, say what the batch's labels were."""
+
+    def __init__(self, capture: "Capture") -> None:
+        self._capture = capture
+        self._blocks: list[Tensor] = []
+        self._calls: list[int] = []
+        self._waiting: tuple[Tensor, Tensor] | None = None
+        self._accumulator: Accumulator | None = None
+        self._true: list[Tensor] = []
+        self._predicted: list[Tensor] = []
+        self._training = capture.model.training
+        self._tracing = False
+        self._handles: list[Any] = []
+        self.error: Exception | None = None
+        """Set inside the user's forward, where it must not be raised."""
+
+    def labels(self, labels: Any) -> None:
+        """The class indices of the batch whose forward ran last.
+
+        Args:
+            labels: [sample] integers: a tensor, an array or a list.
+
+        Raises:
+            LabelError: not one class index per sample, or no forward ran before.
+        """
+        if self.error is not None:
+            raise self.error
+        if self._waiting is None:
+            raise LabelError(
+                "labels were given, but the model has not run since the last ones; "
+                "call labels(…) once after each forward"
+            )
+        inputs, predicted = self._waiting
+        self._waiting = None
+        host = labels.detach().cpu().numpy() if isinstance(labels, Tensor) else np.asarray(labels)
+        checked = check_labels(host, classes=self._capture.classes, samples=len(predicted))
+        true = torch.from_numpy(checked).to(predicted.device)
+        with torch.inference_mode(False), torch.no_grad():
+            if self._accumulator is None:
+                k = self._capture.classes
+                self._accumulator = Accumulator(
+                    {TRUE: k, PREDICTED: k}, inputs.shape[1], inputs.device
+                )
+            self._accumulator.fold(inputs, {TRUE: true, PREDICTED: predicted})
+        self._true.append(true)
+        self._predicted.append(predicted)
+
+    def result(self) -> Captured:
+        """
+        Raises:
+            LabelError, ProbeError: labels of the last batch are missing, or nothing ran.
+        """
+        if self.error is not None:
+            raise self.error
+        if self._waiting is not None:
+            raise LabelError(
+                "the last batch ran without its labels; call labels(…) once after each forward"
+            )
+        if self._accumulator is None:
+            raise ProbeError(
+                "the model did not run, so there is nothing to record; run the evaluation on the "
+                "model given to Recorder (hooks cannot see inside a compiled model: evaluate the "
+                "original one)"
+            )
+        true = torch.cat(self._true).cpu().numpy()
+        predicted = torch.cat(self._predicted).cpu().numpy()
+        return Captured(
+            moments=self._accumulator.moments(),
+            confusion=confusion(true, predicted, self._capture.classes),
+            samples=len(true),
+            training=self._training,
+        )
+
+    # --- hooks -----------------------------------------------------------------------------------
+
+    def _begin(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if self._tracing:
+            return
+        if not self._capture.traced:
+            self._trace(args, kwargs)
+        if self._waiting is not None:
+            self._keep(
+                LabelError(
+                    "the model ran again before the labels of the batch before were given; "
+                    "call labels(…) once after each forward"
+                )
+            )
+        self._calls = [0] * len(self._capture.found.layers)
+        self._training = self._capture.model.training
+
+    def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """One extra, unseen forward of the first batch: without it its responses would be lost."""
+        model = self._capture.model
+        self._tracing = True
+        try:
+            with same_randomness(), same_model(model), self._capture.tracing():
+                model(*args, **kwargs)
+        finally:
+            self._tracing = False
+        self._attach_layers()
+
+    def _attach_layers(self) -> None:
+        for index, module in enumerate(self._capture.found.modules):
+            if module is not None:
+                hook = self._guarded(partial(self._layer, index))
+                self._handles.append(module.register_forward_hook(hook))
+
+    def _layer(self, index: int, output: Any) -> None:
+        layer = self._capture.found.layers[index]
+        if not isinstance(output, Tensor):
+            raise LayerError(
+                f"layer {layer.path!r} gave {type(output).__name__}, expected a tensor as before"
+            )
+        self._calls[index] += 1
+        if self._calls[index] > 1:
+            raise LayerError(f"layer {layer.path!r} ran more than once in one forward")
+        responses.reduce(output, layer.unit_axis, self._block(index, len(output), output.device))
+
+    def _end(self, output: Any) -> None:
+        found = self._capture.found
+        missing = [
+            layer.path
+            for layer, calls in zip(found.layers[:-1], self._calls, strict=False)
+            if not calls
+        ]
+        if missing:
+            raise LayerError(f"layers that ran when recording began did not run: {missing}")
+        tensor = responses.check_output(output, self._capture.classes)
+        probabilities = responses.probability(tensor, found.output_kind)
+        self._block(len(found.layers) - 1, len(tensor), tensor.device).copy_(probabilities)
+        n = len(tensor)
+        together = torch.cat([block[:n] for block in self._blocks], 1)
+        self._waiting = (together, responses.predict(tensor, probabilities, found.output_kind))
+
+    def _block(self, index: int, samples: int, device: torch.device) -> Tensor:
+        """This layer's own contiguous place for the responses of one batch."""
+        if not self._blocks:
+            layers = self._capture.found.layers
+            self._blocks = [torch.empty((0, layer.units), device=device) for layer in layers]
+        block = self._blocks[index]
+        if len(block) < samples:
+            block = torch.empty((samples, block.shape[1]), device=device)
+            self._blocks[index] = block
+        return block[:samples]
+
+    def _keep(self, error: Exception) -> None:
+        if self.error is None:
+            self.error = error
+
+    def _guarded(self, call: Callable[[Any], None]) -> Any:
+        """A hook that never raises into the forward, and works in any autograd mode."""
+
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            if self.error is not None or self._tracing:
+                return
+            try:
+                with torch.inference_mode(False), torch.no_grad():
+                    call(output)
+            except Exception as error:
+                self._keep(error)
+
+        return hook
+
+    @contextmanager
+    def attached(self) -> Generator[None]:
+        """Hooks are on the model only in here, so that saving or copying it never meets them."""
+        model = self._capture.model
+        try:
+            self._handles = [
+                model.register_forward_pre_hook(self._begin, with_kwargs=True),
+                model.register_forward_hook(self._guarded(self._end)),
+            ]
+            if self._capture.traced:
+                self._attach_layers()
+            yield
+        finally:
+            for handle in self._handles:
+                handle.remove()
+
+
+class Capture:
+    """A model and which of its layers are recorded."""
+
+    def __init__(self, model: nn.Module, *, classes: int, layers: LayerChoice = None) -> None:
+        """
+        Raises:
+            LayerError: the model is wrapped in DataParallel, whose replicas hooks cannot follow.
+        """
+        if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise LayerError(f"model is {type(model).__name__}, expected a torch.nn.Module")
+        if isinstance(model, nn.DataParallel):
+            raise LayerError(
+                "the model is wrapped in DataParallel, which runs short-lived copies of it that "
+                "hooks cannot follow; record model.module, or use DistributedDataParallel"
+            )
+        self.wrapped = model
+        self.model = _unwrapped(model)
+        self.classes = classes
+        self._choice = layers
+        self._found: Found | None = None
+
+    @property
+    def found(self) -> Found:
+        if self._found is None:
+            raise LayerError("the model has not been traced yet")
+        return self._found
+
+    @property
+    def traced(self) -> bool:
+        return self._found is not None
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        return self.found.layers
+
+    @property
+    def units(self) -> int:
+        return total_units(self.found.layers)
+
+    @property
+    def device(self) -> torch.device:
+        for tensor in (*self.model.parameters(), *self.model.buffers()):
+            return tensor.device
+        return torch.device("cpu")
+
+    @contextmanager
+    def tracing(self) -> Generator[None]:
+        """The first forward in here decides the layer table. Raises as `Tracer.select`."""
+        with Tracer(self.model) as tracer:
+            yield
+        self._found = tracer.select(self._choice, self.classes)
+
+    def forward(self, inputs: Any) -> Any:
+        """One forward of a batch's inputs: a tensor, or a tuple or dict of arguments."""
+        if isinstance(inputs, Mapping):
+            return self.model(**inputs)
+        if isinstance(inputs, tuple | list):
+            return self.model(*inputs)
+        return self.model(inputs)
+
+    def run(self, probe: ProbeSet) -> Captured:
+        """Forward the probe in eval mode, leaving no trace. Raises on what does not fit."""
+        with same_randomness(SEED), same_model(self.model):
+            if not self.traced:
+                inputs, _ = next(iter(probe.batches()))
+                with self.tracing():
+                    self.forward(moved(inputs, self.device))
+            one = Pass(self)
+            with one.attached():
+                for inputs, labels in probe.batches():
+                    self.forward(moved(inputs, self.device))
+                    one.labels(labels)
+            return one.result()
+
+    def facts(self) -> dict[str, Any]:
+        """What the model is, for the run's provenance."""
+        return {
+            "model": type(self.model).__name__,
+            "parameters": sum(p.numel() for p in self.model.parameters()),
+            "output": self.found.output_kind if self.traced else None,
+            "device": self.device.type,
+            "versions": {"torch": torch.__version__, "numpy": np.__version__},
+        }
+
+
+def _unwrapped(model: nn.Module) -> nn.Module:
+    """The user's own module inside torch.compile's or DistributedDataParallel's wrapper."""
+    inner = getattr(model, "_orig_mod", None)
+    if isinstance(inner, nn.Module):
+        return _unwrapped(inner)
+    if isinstance(model, nn.parallel.DistributedDataParallel):
+        return _unwrapped(model.module)
+    return model

@@ -1,0 +1,262 @@
+"""The `huelapse` command: parse, call, print; nothing else."""
+
+import json
+import os
+import sys
+import webbrowser
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from huelapse.errors import HuelapseError, MissingExtraError
+
+app = typer.Typer(
+    name="huelapse",
+    help="See which parts of a PyTorch classifier become tuned to which class, and when.\n\n"
+    "Try it first: [bold]huelapse demo[/bold] trains a small network on real images for about a "
+    "minute and opens its run. To record your own model, add two lines to its training loop:\n\n"
+    '  recorder = huelapse.Recorder(model, "runs/mine", probe=val_loader, classes=names)\n\n'
+    "  recorder.step(loss=loss)        # after each optimizer.step()\n\n"
+    "and look at it with [bold]huelapse view runs/mine[/bold].",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+RunPath = Annotated[
+    Path, typer.Argument(metavar="RUN", help="A run directory, as given to Recorder.")
+]
+Port = Annotated[
+    int | None,
+    typer.Option(help="Serve on this port; by default the first free one from 8765.", min=1,
+                 max=65535),
+]  # fmt: skip
+Browser = Annotated[
+    bool, typer.Option("--browser/--no-browser", help="Open the page in a browser.")
+]
+
+
+@app.command()
+def demo(
+    out_dir: Annotated[
+        Path,
+        typer.Option("--out", metavar="DIR", help="Where the run goes; a numbered directory beside "
+                     "it if there is one already."),
+    ] = Path("runs/demo"),
+    view_after: Annotated[
+        bool, typer.Option("--view/--no-view", help="Open the viewer when trained.")
+    ] = True,
+    port: Port = None,
+    browser: Browser = True,
+) -> None:  # fmt: skip
+    """Train a small residual network on Fashion-MNIST, record it, and open the viewer.
+
+    Takes about a minute on two cores: 8 passes over 8,000 images, some 40 snapshots of 2,000
+    held-out ones. Ctrl-C stops the training; what was recorded until then can be viewed.
+    """
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    try:
+        from huelapse.demo import training
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingExtraError(
+            "the demo trains a network and needs PyTorch: pip install 'huelapse[torch]'"
+        ) from error
+
+    from huelapse.store import free_directory
+
+    place = free_directory(out_dir)
+    out.print("Training a 9-layer residual network on Fashion-MNIST (8,000 images, 10 classes).")
+    with Progress(
+        TextColumn("step {task.completed:>4.0f} of {task.total:.0f}"),
+        BarColumn(),
+        TextColumn("loss {task.fields[loss]:.3f}"),
+        TimeRemainingColumn(),
+        console=out,
+    ) as bar:
+        task = bar.add_task("training", total=training.STEPS, loss=float("nan"))
+
+        def advance(step: int, loss: float) -> None:
+            bar.update(task, completed=step, loss=loss)
+
+        try:
+            trained = training.train(place, progress=advance)
+        except KeyboardInterrupt:
+            bar.stop()
+            out.print(f"Stopped. What was recorded is in {place}: huelapse view {place}")
+            raise typer.Exit(130) from None
+    cost = trained.cost
+    out.print(
+        f"Accuracy on the 2,000 held-out images: {trained.accuracy:.1%}. "
+        f"{cost['snapshots']:.0f} snapshots in {trained.run}."
+    )
+    out.print(
+        f"The probes took {cost['probe_share']:.0%} of the training time: the demo records densely, "
+        f"with no budget. In your own training the default keeps it under 5 %."
+    )
+    if view_after:
+        _serve(trained.run, port, browser)
+    else:
+        out.print(f"Look at it with: huelapse view {trained.run}")
+
+
+@app.command()
+def view(run: RunPath, port: Port = None, browser: Browser = True) -> None:
+    """Show a run in the browser, also while it is being recorded (reload for new snapshots).
+
+    Serves on this machine only (127.0.0.1), to whoever has the printed address with its token.
+    Ctrl-C stops it. Nothing is ever changed in the run.
+    """
+    _serve(run, port, browser)
+
+
+@app.command()
+def info(
+    run: RunPath,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """What a run holds: model, layers, classes, snapshots, what it cost, gaps.
+
+    A row per layer says how strongly its units were tuned at the first and the last snapshot.
+    """
+    from huelapse.run import open_run
+
+    found = _summary(open_run(run))
+    if as_json:
+        print(json.dumps(found, indent=2))
+    else:
+        _print_summary(found)
+
+
+def _serve(run: Path, port: int | None, browser: bool) -> None:
+    from huelapse.viewer.server import serve
+
+    def ready(address: str) -> None:
+        out.print(f"Viewing {run} at [bold]{address}[/bold]  (Ctrl-C stops)", soft_wrap=True)
+        if os.environ.get("SSH_CONNECTION"):
+            number = address.split(":")[2].split("/")[0]
+            out.print(
+                f"On your own machine: ssh -L {number}:localhost:{number} {os.uname().nodename}, "
+                f"then open the address above there.",
+                soft_wrap=True,
+            )
+        elif browser:
+            webbrowser.open(address)
+
+    serve([run], port=port, ready=ready)
+
+
+def _summary(run: Any) -> dict[str, Any]:
+    from huelapse.measures import TUNED, State
+
+    layers: list[dict[str, Any]] = []
+    steps = [int(step) for step in run.steps] if run.splits else []
+    for layer in run.layers:
+        row: dict[str, Any] = {
+            "path": layer.path,
+            "kind": layer.kind,
+            "units": layer.units,
+            "unit_axis": layer.unit_axis,
+        }
+        if steps:
+            strength = [float(run.strength(step, layer.path).mean()) for step in (steps[0], None)]
+            tuned = (run.state(None, layer.path, threshold=TUNED) == State.TUNED).mean()
+            row |= {
+                "mean_strength_first": round(strength[0], 4),
+                "mean_strength_last": round(strength[1], 4),
+                "share_tuned_last": round(float(tuned), 4),
+            }
+        layers.append(row)
+    return {
+        "path": str(run.path),
+        "name": run.name,
+        "state": run.status,
+        "classes": list(run.classes) if run.splits else [],
+        "units": run.units,
+        "splits": {
+            split.name: {
+                "kind": split.kind,
+                "samples": split.facts.get("samples"),
+                "mode": split.facts.get("mode"),
+                "snapshots": len(run.coordinate("step", split.name)),
+                "groupings": [g.name for g in split.groupings],
+                "metrics": run.metrics(split.name),
+            }
+            for split in run.splits
+        },
+        "steps": steps,
+        "accuracy_last": round(float(run.accuracy()[-1]), 4) if steps else None,
+        "layers": layers,
+        "bytes": sum(f.stat().st_size for f in run.path.rglob("*") if f.is_file()),
+        **run.facts,
+    }
+
+
+def _print_summary(found: dict[str, Any]) -> None:
+    steps: list[int] = found["steps"]
+    facts: dict[str, Any] = found["facts"] or {}
+    out.print(f"[bold]{found['name']}[/bold]  {found['path']}  ({found['state']})")
+    out.print(
+        f"{facts.get('model', '?')}, {facts.get('parameters', 0):,} parameters; "
+        f"{len(found['classes'])} classes; {found['units']:,} units; "
+        f"{found['bytes'] / 1e6:.1f} MB on disk"
+    )
+    for name, split in found["splits"].items():
+        out.print(
+            f"{name}: {split['kind']} of {split['samples']:,} samples in {split['mode']} mode, "
+            f"{split['snapshots']} snapshots"
+            + (f", steps {steps[0]} to {steps[-1]}" if steps else "")
+        )
+    cost: dict[str, float] = found.get("cost") or {}
+    if cost:
+        out.print(
+            f"Probes took {cost['probe_share']:.1%} of the training time; "
+            f"{found['dropped'] or 0} snapshots dropped"
+        )
+    gaps: list[dict[str, Any]] = found.get("gaps") or []
+    for gap in gaps:
+        out.print(f"Recording stopped at step {gap['step']}: {gap['reason']}", markup=False)
+    if found["accuracy_last"] is not None:
+        out.print(f"Accuracy at the last snapshot: {found['accuracy_last']:.1%}")
+    table = Table("layer", "kind", box=None, pad_edge=False)
+    for column in ("units", "mean strength, first", "last", "tuned, last"):
+        table.add_column(column, justify="right")
+    for layer in found["layers"]:
+        measured = "mean_strength_first" in layer
+        table.add_row(
+            layer["path"],
+            layer["kind"],
+            f"{layer['units']:,}",
+            *(
+                (
+                    f"{layer['mean_strength_first']:.2f}",
+                    f"{layer['mean_strength_last']:.2f}",
+                    f"{layer['share_tuned_last']:.0%}",
+                )
+                if measured
+                else ("", "", "")
+            ),
+        )
+    out.print(table)
+
+
+def main() -> None:
+    """Run the command; an error of ours is one line, not a traceback."""
+    try:
+        app()
+    except HuelapseError as error:
+        err.print(f"[red]huelapse:[/red] {type(error).__name__}:", end=" ")
+        err.print(str(error), markup=False, soft_wrap=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""`huelapse demo`: a small residual network trained on real data, recorded as it learns."""

@@ -1,0 +1,79 @@
+"""What can go wrong, each with a message that says what was found, what was expected, what to do.
+
+Every leaf also inherits a builtin, so that callers who know nothing of huelapse can catch it.
+"""
+
+
+class HuelapseError(Exception):
+    """Base of every error huelapse raises."""
+
+
+class HuelapseWarning(UserWarning):
+    """The one warning after which a recorder has stopped recording, or a notice about layers."""
+
+
+class LabelError(HuelapseError, ValueError):
+    """Labels that cannot be counted: wrong dtype, out of range, wrong length."""
+
+
+class ClassCountError(HuelapseError, ValueError):
+    """The number of classes is impossible or does not fit the model's output."""
+
+
+class OutputError(HuelapseError, ValueError):
+    """The model's output is not what a classifier gives."""
+
+
+class ProbeError(HuelapseError, ValueError):
+    """The probe's samples cannot be drawn or forwarded."""
+
+
+class LayerError(HuelapseError, ValueError):
+    """A layer that cannot be recorded, or that is not in the run."""
+
+
+class UnitCountError(HuelapseError, ValueError):
+    """A layer gave another number of units than when recording began."""
+
+
+class ScalarError(HuelapseError, ValueError):
+    """A value passed to `Recorder.step` that is not one number."""
+
+
+class ScheduleError(HuelapseError, ValueError):
+    """A schedule that names no steps."""
+
+
+class RecorderClosedError(HuelapseError, RuntimeError):
+    """A call on a recorder that has been closed."""
+
+
+class RunExistsError(HuelapseError, FileExistsError):
+    """The directory already holds a run."""
+
+
+class RunLockedError(HuelapseError, RuntimeError):
+    """Another process is writing this run."""
+
+
+class NotARunError(HuelapseError, FileNotFoundError):
+    """The path holds no run."""
+
+
+class FormatError(HuelapseError, ValueError):
+    """The run was written in a format this version cannot read, or is damaged."""
+
+
+class SelectionError(HuelapseError, KeyError):
+    """A step, split, grouping or layer that the run does not have."""
+
+    def __str__(self) -> str:  # KeyError would show the message's repr
+        return str(self.args[0]) if self.args else ""
+
+
+class ServerError(HuelapseError, OSError):
+    """The viewer's server cannot start."""
+
+
+class MissingExtraError(HuelapseError, ModuleNotFoundError):
+    """An optional library is needed; the message names the extra that installs it."""

@@ -1,0 +1,1 @@
+"""Baked color tables; made by tools/bake_palettes.py."""

@@ -1,0 +1,163 @@
+"""Which arrays a run holds, and how each is chunked, compressed and named. No input or output."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from huelapse.schema import TRUE, Split
+
+ROOT = "run.zarr"
+GROUP_FILE = "zarr.json"
+
+TILE_CLASSES = 128
+TILE_UNITS = 512
+COORDINATE_CHUNK = 1024
+"""Snapshots in one chunk of a one-dimensional array; such a chunk is replaced copy-on-write."""
+
+JSON = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArraySpec:
+    """One array of the run: path inside `run.zarr`, dimensions, shape of one snapshot, dtype."""
+
+    path: str
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str
+
+    @property
+    def tile(self) -> tuple[int, ...]:
+        """Inner tile of one snapshot: at most 128 classes × 512 units, ignoring layers."""
+        most = {"class": TILE_CLASSES, "predicted_class": TILE_CLASSES, "unit": TILE_UNITS}
+        return tuple(
+            min(n, most.get(dim, n)) for n, dim in zip(self.shape, self.dims[1:], strict=True)
+        )
+
+    @property
+    def shard(self) -> tuple[int, ...]:
+        """One file of one snapshot: the shape, rounded up to whole tiles."""
+        return tuple(-(-n // t) * t for n, t in zip(self.shape, self.tile, strict=True))
+
+    def metadata(self, snapshots: int) -> JSON:
+        """The array's Zarr v3 metadata when it holds `snapshots` snapshots."""
+        size = np.dtype(self.dtype).itemsize
+        floating = np.dtype(self.dtype).kind == "f"
+        inner: list[JSON] = [
+            {"name": "bytes", "configuration": {"endian": "little"}},
+            {
+                "name": "blosc",
+                "configuration": {
+                    "cname": "lz4",
+                    "clevel": 5,
+                    "shuffle": "shuffle" if size > 1 else "noshuffle",
+                    "typesize": size,
+                    "blocksize": 0,
+                },
+            },
+            {"name": "crc32c"},
+        ]
+        if self.shape:
+            chunk = [1, *self.shard]
+            codecs: list[JSON] = [
+                {
+                    "name": "sharding_indexed",
+                    "configuration": {
+                        "chunk_shape": [1, *self.tile],
+                        "codecs": inner,
+                        "index_codecs": [
+                            {"name": "bytes", "configuration": {"endian": "little"}},
+                            {"name": "crc32c"},
+                        ],
+                        "index_location": "end",
+                    },
+                }
+            ]
+        else:
+            chunk = [COORDINATE_CHUNK]
+            codecs = inner
+        return {
+            "zarr_format": 3,
+            "node_type": "array",
+            "shape": [snapshots, *self.shape],
+            "data_type": self.dtype,
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
+            "fill_value": "NaN" if floating else 0,
+            "codecs": codecs,
+            "dimension_names": list(self.dims),
+            "attributes": {},
+        }
+
+
+def coordinates(split: str, metrics: Sequence[str]) -> list[ArraySpec]:
+    """The one-dimensional arrays of a split; user metrics stand beside them as `metric.NAME`."""
+    named = [
+        ("step", "int64"),
+        ("epoch", "float64"),
+        ("wall_time", "float64"),
+        ("segment", "int32"),
+        ("superseded", "uint8"),
+        ("seconds", "float64"),
+        *((f"metric.{name}", "float64") for name in metrics),
+    ]
+    return [
+        ArraySpec(path=f"{split}/{name}", dims=("snapshot",), shape=(), dtype=dtype)
+        for name, dtype in named
+    ]
+
+
+def statistics(split: Split, units: int) -> list[ArraySpec]:
+    """The statistics of every grouping of a split, and the confusion counts."""
+    specs: list[ArraySpec] = []
+    for grouping in split.groupings:
+        base, classes = f"{split.name}/{grouping.name}", len(grouping.classes)
+        cube = ("snapshot", "class", "unit")
+        specs.append(
+            ArraySpec(
+                path=f"{base}/count", dims=("snapshot", "class"), shape=(classes,), dtype="int64"
+            )
+        )
+        specs.extend(
+            ArraySpec(path=f"{base}/{name}", dims=cube, shape=(classes, units), dtype=dtype)
+            for name, dtype in (
+                ("mean", "float32"),
+                ("m2", "float32"),
+                ("active", "uint32"),
+                ("nonfinite", "uint32"),
+            )
+        )
+        if grouping.name == TRUE:
+            specs.append(
+                ArraySpec(
+                    path=f"{base}/confusion",
+                    dims=("snapshot", "class", "predicted_class"),
+                    shape=(classes, classes),
+                    dtype="uint32",
+                )
+            )
+    return specs
+
+
+def group(attributes: JSON, members: dict[str, JSON] | None = None) -> JSON:
+    """A group's metadata, with the consolidated metadata of its members where given."""
+    metadata: JSON = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    if members is not None:
+        metadata["consolidated_metadata"] = {
+            "kind": "inline",
+            "must_understand": False,
+            "metadata": dict(sorted(members.items())),
+        }
+    return metadata
+
+
+def digest(root: JSON) -> str:
+    """SHA-256 of a root's metadata without its own `hash`: JSON with sorted keys, no spaces."""
+    attributes = {name: value for name, value in root["attributes"].items() if name != "hash"}
+    plain = {**root, "attributes": attributes}
+    text = json.dumps(plain, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return hashlib.sha256(text.encode()).hexdigest()

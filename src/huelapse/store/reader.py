@@ -1,0 +1,152 @@
+"""Reading a run: one file says what is committed, and nothing else is believed."""
+
+import json
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from huelapse.errors import FormatError, NotARunError
+from huelapse.schema import FORMAT_VERSION, Layer, RunState, Split
+from huelapse.store import layout
+from huelapse.store.atomic import is_locked
+
+
+def locate(path: Path) -> Path:
+    """The run directory at `path`, which may also be its `run.zarr`.
+
+    Raises:
+        NotARunError: there is none; the message names runs that stand below.
+    """
+    directory = path.parent if path.name == layout.ROOT else path
+    if (directory / layout.ROOT / layout.GROUP_FILE).is_file():
+        return directory
+    if not path.exists():
+        raise NotARunError(f"{path} does not exist; pass the directory given to Recorder")
+    below = (
+        sorted(str(p.parent) for p in path.glob(f"*/{layout.ROOT}"))[:5] if path.is_dir() else []
+    )
+    hint = f"; runs found below it: {', '.join(below)}" if below else ""
+    raise NotARunError(
+        f"{path} holds no run: expected a directory with {layout.ROOT}/{layout.GROUP_FILE}{hint}"
+    )
+
+
+class StoreReader:
+    """One committed state of a run. Never blocks the writer, never lists a directory.
+
+    Shapes come from the root's consolidated metadata alone, so a snapshot that is only half
+    written does not exist here. `refresh` looks for a newer root.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        """
+        Raises:
+            NotARunError: no run there.
+            FormatError: a newer format, or a root that is damaged.
+        """
+        self.directory = locate(Path(path))
+        self._stamp = self._stat()
+        self._root = self._read_root()
+        self._attributes: layout.JSON = self._root["attributes"]
+        self._members: layout.JSON = self._root["consolidated_metadata"]["metadata"]
+        self._open = lru_cache(maxsize=256)(self._open_array)
+
+    def refreshed(self) -> "StoreReader":
+        """This reader, or a new one where the writer has committed since."""
+        return self if self._stat() == self._stamp else StoreReader(self.directory)
+
+    def _stat(self) -> tuple[int, int, int]:
+        found = (self.directory / layout.ROOT / layout.GROUP_FILE).stat()
+        return found.st_ino, found.st_mtime_ns, found.st_size
+
+    def _read_root(self) -> layout.JSON:
+        file = self.directory / layout.ROOT / layout.GROUP_FILE
+        try:
+            root: Any = json.loads(file.read_bytes())
+            attributes = root["attributes"]
+            version = attributes["huelapse_format"]
+        except (ValueError, KeyError, TypeError) as error:
+            raise FormatError(
+                f"{file} is not the root of a huelapse run ({error!r}); "
+                f"was it written by another program, or damaged?"
+            ) from error
+        if not isinstance(version, int) or version > FORMAT_VERSION:
+            raise FormatError(
+                f"{self.directory} is in format {version}; this huelapse reads up to "
+                f"{FORMAT_VERSION}: upgrade it with `pip install -U huelapse`"
+            )
+        if layout.digest(root) != attributes.get("hash"):
+            raise FormatError(
+                f"{file} does not match its own hash: it was changed or damaged after it was "
+                f"written; the arrays beside it can still be opened one by one (docs/format.md)"
+            )
+        return cast(layout.JSON, root)
+
+    @property
+    def version(self) -> str:
+        """Changes with every commit."""
+        return str(self._attributes["hash"])[:16]
+
+    @property
+    def name(self) -> str:
+        return str(self._attributes["name"])
+
+    @property
+    def state(self) -> RunState:
+        """Recording, complete, or interrupted: recording once, but no writer holds the lock."""
+        state = cast(RunState, self._attributes["state"])
+        if state == "recording" and not is_locked(self.directory / "lock"):
+            return "interrupted"
+        return state
+
+    @property
+    def attributes(self) -> layout.JSON:
+        """Everything the root says beside arrays: facts, gaps, dropped, cost."""
+        return self._attributes
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        return tuple(Layer.from_json(layer) for layer in self._attributes["layers"])
+
+    @property
+    def splits(self) -> tuple[Split, ...]:
+        return tuple(Split.from_json(split) for split in self._attributes["splits"])
+
+    def arrays(self) -> list[str]:
+        """Paths of all committed arrays."""
+        return [p for p, member in self._members.items() if member["node_type"] == "array"]
+
+    def has(self, path: str) -> bool:
+        return path in self._members
+
+    def read(self, path: str, selection: Any = ...) -> np.ndarray:
+        """An array or a part of it, indexed as in numpy by slices and integers.
+
+        Raises:
+            FormatError: the data cannot be read back: a checksum does not match, a file is gone.
+        """
+        try:
+            return np.asarray(self._open(path)[selection].read().result())
+        except ValueError as error:
+            raise FormatError(
+                f"{self.directory / layout.ROOT / path} cannot be read: {error}. "
+                f"Other arrays and snapshots of the run may still be whole"
+            ) from error
+
+    def _open_array(self, path: str) -> Any:
+        import tensorstore as ts
+
+        return ts.open(
+            {
+                "driver": "zarr3",
+                "kvstore": {
+                    "driver": "file",
+                    "path": f"{self.directory / layout.ROOT / path}/",
+                },
+                "metadata": self._members[path],
+                "open": True,
+                "assume_metadata": True,
+            }
+        ).result()

@@ -1,0 +1,247 @@
+"""Writing a run: snapshots become visible one by one, each in one step."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from huelapse.errors import RunExistsError
+from huelapse.moments import Moments
+from huelapse.schema import FORMAT_VERSION, TRUE, Layer, RunState, Split, total_units
+from huelapse.snapshot import Snapshot
+from huelapse.store import layout
+from huelapse.store.atomic import WriterLock, replace_file, sync_directory
+
+METRIC_NAME = re.compile(r"[A-Za-z0-9_.\-]+")
+
+
+def free_directory(path: Path) -> Path:
+    """`path`, or the first of `path-2`, `path-3` … that holds no run."""
+    number, candidate = 1, path
+    while (candidate / layout.ROOT).exists():
+        number += 1
+        candidate = path.with_name(f"{path.name}-{number}")
+    return candidate
+
+
+class StoreWriter:
+    """The one writer of a run directory.
+
+    `commit` writes a snapshot's arrays, then the split's group file, then replaces the root's
+    `zarr.json`: the commit point. Until then nothing of the snapshot is visible to readers, who
+    look only at the root; after it all of it is. TensorStore syncs every file and its directory; the
+    group files are synced here.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        name: str,
+        layers: Sequence[Layer],
+        facts: Mapping[str, Any],
+    ) -> None:
+        """
+        Args:
+            directory: where the run shall be; made if it is not there.
+            name: what the viewer calls the run.
+            layers: the layer table, in call order.
+            facts: provenance, plain JSON values, stored as attributes.
+
+        Raises:
+            RunExistsError: the directory holds a run.
+            RunLockedError: another process is writing there.
+        """
+        if (directory / layout.ROOT).exists():
+            raise RunExistsError(
+                f"{directory} already holds a run; give another directory, or pass "
+                f'exist="new" to record into a numbered one beside it. Nothing was changed'
+            )
+        self.directory = directory
+        self.root = directory / layout.ROOT
+        self._lock = WriterLock(directory / "lock")
+        self._make_directories(directory)
+        self._lock.acquire()
+        self.root.mkdir()
+        sync_directory(directory)
+        self._units = total_units(layers)
+        self._attributes: layout.JSON = {
+            "huelapse_format": FORMAT_VERSION,
+            "name": name,
+            "state": "recording",
+            "layers": [layer.as_json() for layer in layers],
+            "splits": [],
+            "segments": [{"index": 0, "facts": dict(facts)}],
+            "facts": dict(facts),
+            "gaps": [],
+            "dropped": 0,
+        }
+        self._splits: dict[str, Split] = {}
+        self._lengths: dict[str, int] = {}
+        self._arrays: dict[str, tuple[layout.ArraySpec, Any]] = {}
+        self._write_root()
+
+    @staticmethod
+    def _make_directories(directory: Path) -> None:
+        fresh: list[Path] = []
+        above = directory
+        while not above.exists():
+            fresh.append(above)
+            above = above.parent
+        directory.mkdir(parents=True, exist_ok=True)
+        for made in reversed(fresh):
+            sync_directory(made.parent)
+
+    def add_split(self, split: Split) -> None:
+        """Declare a split before its first snapshot."""
+        self._splits[split.name] = split
+        self._lengths[split.name] = 0
+        (self.root / split.name).mkdir()
+        for grouping in split.groupings:
+            (self.root / split.name / grouping.name).mkdir()
+            replace_file(
+                self.root / split.name / grouping.name / layout.GROUP_FILE,
+                _encode(layout.group(grouping.as_json())),
+            )
+        for spec in (
+            *layout.coordinates(split.name, ()),
+            *layout.statistics(split, self._units),
+        ):
+            self._open(spec, 0)
+        self._attributes["splits"] = [s.as_json() for s in self._splits.values()]
+        sync_directory(self.root)
+        self._write_root()
+
+    def commit(self, snapshot: Snapshot) -> None:
+        """Make one snapshot visible, durably and as a whole.
+
+        Raises:
+            OSError, ValueError: it could not be written; what was committed before is untouched.
+        """
+        split = self._splits[snapshot.split]
+        index = self._lengths[split.name]
+        values = _values(snapshot)
+        for name in snapshot.metrics:
+            path = f"{split.name}/metric.{name}"
+            if path not in self._arrays:  # earlier snapshots read as NaN: there was none
+                self._open(
+                    layout.ArraySpec(path=path, dims=("snapshot",), shape=(), dtype="float64"),
+                    index,
+                )
+        # all arrays grow at once and then are written at once: each waits on the disk several times
+        own = {p: entry for p, entry in self._arrays.items() if p.startswith(f"{split.name}/")}
+        growing = {
+            path: array.resize(exclusive_max=[index + 1, *spec.shape], expand_only=True)
+            for path, (spec, array) in own.items()
+        }
+        for path, grown in growing.items():
+            self._arrays[path] = (own[path][0], grown.result())
+        pending = [
+            self._arrays[path][1][index].write(np.asarray(value, own[path][0].dtype))
+            for path, value in values.items()
+        ]
+        for write in pending:
+            write.result()
+        self._lengths[split.name] = index + 1
+        try:
+            self._write_split(split)
+            self._write_root()
+        except BaseException:
+            self._lengths[split.name] = index
+            raise
+
+    def note(self, **attributes: Any) -> None:
+        """Set attributes of the root (gaps, dropped, cost …); visible from the next commit on."""
+        self._attributes.update(attributes)
+
+    def close(self, state: RunState = "complete") -> None:
+        """Write the last word on the run and let go of the lock."""
+        try:
+            self._attributes["state"] = state
+            self._write_root()
+        finally:
+            self._lock.release()
+
+    def abandon(self) -> None:
+        """Let go of the lock and write nothing more."""
+        self._lock.release()
+
+    def _open(self, spec: layout.ArraySpec, snapshots: int) -> None:
+        import tensorstore as ts
+
+        array = ts.open(
+            {
+                "driver": "zarr3",
+                "kvstore": {"driver": "file", "path": f"{self.root / spec.path}/"},
+                "metadata": spec.metadata(snapshots),
+            },
+            create=True,
+        ).result()
+        self._arrays[spec.path] = (spec, array)
+
+    def _members(self, below: str = "") -> dict[str, layout.JSON]:
+        members: dict[str, layout.JSON] = {}
+        for path, (spec, _) in self._arrays.items():
+            if path.startswith(below):
+                split = path.partition("/")[0]
+                members[path.removeprefix(below)] = spec.metadata(self._lengths[split])
+        for split in self._splits.values():
+            groups = {split.name: _split_attributes(split)} | {
+                f"{split.name}/{grouping.name}": grouping.as_json() for grouping in split.groupings
+            }
+            for path, attributes in groups.items():
+                if path.startswith(below) and path != below.rstrip("/"):
+                    members[path.removeprefix(below)] = layout.group(attributes)
+        return members
+
+    def _write_split(self, split: Split) -> None:
+        metadata = layout.group(_split_attributes(split), self._members(f"{split.name}/"))
+        replace_file(self.root / split.name / layout.GROUP_FILE, _encode(metadata))
+
+    def _write_root(self) -> None:
+        metadata = layout.group(self._attributes, self._members())
+        self._attributes["hash"] = metadata["attributes"]["hash"] = layout.digest(metadata)
+        replace_file(self.root / layout.GROUP_FILE, _encode(metadata))
+
+
+def _split_attributes(split: Split) -> layout.JSON:
+    # the CF convention by which xarray tells coordinates from data
+    along = [spec.path.partition("/")[2] for spec in layout.coordinates(split.name, ())]
+    return {**split.as_json(), "coordinates": " ".join(along)}
+
+
+def _encode(metadata: layout.JSON) -> bytes:
+    return json.dumps(metadata, indent=1, allow_nan=False).encode()
+
+
+def _values(snapshot: Snapshot) -> dict[str, Any]:
+    """Array path → value of this snapshot. Mean and m2 are NaN where there is no data."""
+    split = snapshot.split
+    values: dict[str, Any] = {
+        f"{split}/step": snapshot.step,
+        f"{split}/epoch": snapshot.epoch,
+        f"{split}/wall_time": snapshot.wall_time,
+        f"{split}/segment": 0,
+        f"{split}/superseded": 0,
+        f"{split}/seconds": snapshot.seconds,
+        **{f"{split}/metric.{name}": value for name, value in snapshot.metrics.items()},
+    }
+    for name, moments in snapshot.moments.items():
+        values |= _grouping_values(f"{split}/{name}", moments)
+    if snapshot.confusion is not None:
+        values[f"{split}/{TRUE}/confusion"] = snapshot.confusion
+    return values
+
+
+def _grouping_values(base: str, moments: Moments) -> dict[str, Any]:
+    empty = moments.n == 0
+    return {
+        f"{base}/count": moments.count,
+        f"{base}/mean": np.where(empty, np.nan, moments.mean),
+        f"{base}/m2": np.where(empty, np.nan, moments.m2),
+        f"{base}/active": moments.active,
+        f"{base}/nonfinite": moments.nonfinite,
+    }

@@ -1,0 +1,178 @@
+"""The page's server: static files of the bundle, and the run's resources."""
+
+import gzip
+import hashlib
+import json
+import mimetypes
+import socket
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from huelapse.errors import HuelapseError, SelectionError, ServerError
+from huelapse.run import Run
+from huelapse.viewer.resources import Resources
+from huelapse.viewer.security import Guard, new_token
+
+HOST = "127.0.0.1"
+PORT = 8765
+PORTS_TRIED = 20
+STATIC = ("index.html", "main.js", "main.css")
+
+
+class Page:
+    """Everything one server answers. No path from a request ever touches the disk: static files
+    are read once at the start, and runs are known by an opaque id."""
+
+    def __init__(self, runs: list[Run]) -> None:
+        self._runs = {run_id(run): Resources(run) for run in runs}
+        self._static = load_static()
+
+    def answer(self, path: str) -> tuple[bytes, str] | None:
+        """Content and media type; None where there is nothing.
+
+        Raises:
+            HuelapseError: the run can't be read any more.
+        """
+        if path in self._static:
+            return self._static[path]
+        if path == "runs.json":
+            known = [{"id": id_, "name": r.run.name} for id_, r in self._runs.items()]
+            return json.dumps({"runs": known}).encode(), "application/json"
+        id_, _, rest = path.partition("/")
+        if id_ not in self._runs:
+            return None
+        resources = self._runs[id_]
+        newer = resources.run.refreshed()
+        if newer is not resources.run:
+            resources = self._runs[id_] = Resources(newer)
+        try:
+            return resources.get(rest)
+        except SelectionError:
+            return None
+
+
+def run_id(run: Run) -> str:
+    """Opaque and stable: the same run has the same address tomorrow."""
+    return hashlib.sha256(str(run.path.resolve()).encode()).hexdigest()[:12]
+
+
+def load_static() -> dict[str, tuple[bytes, str]]:
+    """The built page: request path → content and media type.
+
+    Raises:
+        ServerError: the bundle is not there.
+    """
+    folder = files("huelapse.viewer").joinpath("static")
+    found: dict[str, tuple[bytes, str]] = {}
+    if folder.is_dir():
+        for entry in folder.iterdir():
+            if entry.is_file():
+                kind = mimetypes.guess_type(entry.name)[0] or "application/octet-stream"
+                if entry.name.endswith(".js"):  # some systems' registries say text/plain
+                    kind = "text/javascript"
+                found[entry.name] = (entry.read_bytes(), kind)
+    missing = [name for name in STATIC if name not in found]
+    if missing:
+        raise ServerError(
+            f"the viewer's page is not built: {', '.join(missing)} missing in {folder}; "
+            f"in a checkout run `make frontend`, otherwise install huelapse again"
+        )
+    found[""] = found["index.html"]
+    return found
+
+
+def build_app(runs: list[Run], *, token: str, port: int) -> Any:
+    """The ASGI application."""
+    from starlette.applications import Starlette
+    from starlette.concurrency import run_in_threadpool
+    from starlette.requests import Request
+    from starlette.responses import Response
+    from starlette.routing import Route
+
+    page = Page(runs)
+
+    async def respond(request: Request) -> Response:
+        path = request.path_params["path"]
+        try:
+            answer = await run_in_threadpool(page.answer, path)
+        except HuelapseError as error:
+            return Response(str(error), 500, media_type="text/plain")
+        if answer is None:
+            return Response("Not found.", 404, media_type="text/plain")
+        content, kind = answer
+        tag = f'"{hashlib.sha256(content).hexdigest()[:24]}"'
+        headers = {"etag": tag, "cache-control": "no-cache", "vary": "accept-encoding"}
+        if request.headers.get("if-none-match") == tag:
+            return Response(status_code=304, headers=headers)
+        packable = len(content) > 1024 and kind != "font/woff2"
+        if packable and "gzip" in request.headers.get("accept-encoding", ""):
+            content = await run_in_threadpool(gzip.compress, content, 5)
+            headers["content-encoding"] = "gzip"
+        return Response(content, media_type=kind, headers=headers)
+
+    app = Starlette(routes=[Route("/{path:path}", respond, methods=["GET", "HEAD"])])
+    return Guard(app, token=token, cookie=f"huelapse-{port}")  # pyright: ignore[reportArgumentType]
+
+
+def listen(port: int | None, host: str = HOST) -> socket.socket:
+    """A listening socket on loopback.
+
+    Args:
+        port: exactly this one, or None for the first free from 8765 on.
+
+    Raises:
+        ServerError: the port is taken.
+    """
+    candidates = range(PORT, PORT + PORTS_TRIED) if port is None else [port]
+    reason: OSError | None = None
+    for candidate in candidates:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # SO_REUSEADDR, so that a viewer just stopped does not block its successor
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((host, candidate))
+            listener.listen(128)
+        except (OSError, OverflowError) as error:
+            listener.close()
+            reason = error if isinstance(error, OSError) else OSError(str(error))
+            continue
+        return listener
+    where = f"port {port}" if port is not None else f"ports {PORT} to {PORT + PORTS_TRIED - 1}"
+    raise ServerError(
+        f"{where} on {host}: {reason}; is another viewer running? "
+        f"Choose another with --port N, or leave it out to take a free one"
+    )
+
+
+def serve(
+    paths: list[Path],
+    *,
+    port: int | None = None,
+    ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve runs until interrupted.
+
+    Args:
+        paths: run directories.
+        port: None takes the first free one from 8765 on.
+        ready: called with the page's address (token included) once it answers.
+    """
+    import uvicorn
+
+    from huelapse.run import open_run
+
+    runs = [open_run(path) for path in paths]
+    listener = listen(port)
+    number = int(listener.getsockname()[1])
+    token = new_token()
+    app = build_app(runs, token=token, port=number)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
+    server = uvicorn.Server(config)
+    if ready is not None:
+        ready(f"http://{HOST}:{number}/?token={token}")
+    try:
+        server.run(sockets=[listener])
+    finally:
+        listener.close()
