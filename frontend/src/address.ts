@@ -2,29 +2,40 @@
 // rewrites the entry it is in, at rest.
 
 import { effect } from "@preact/signals";
-import { applyAddress, currentAddress, defaultAddress, session } from "./state";
+import {
+  applyAddress,
+  axis,
+  currentAddress,
+  defaultAddress,
+  grouping,
+  highlighted,
+  playing,
+  session,
+  snapshot,
+  theme,
+  threshold,
+  unit,
+} from "./state";
 import { readAddress, writeAddress } from "./url";
 
 const REST_MS = 250;
 
 export function followAddress(): () => void {
   let timer = 0;
-  let pushed = "";
+  let choice = "";
+  let settings = "";
   const stop = effect(() => {
-    const open = session.value;
-    if (!open) return;
-    const address = currentAddress(open);
-    const hash = writeAddress(address, defaultAddress(open));
-    const choice = [address.unit, address.class, address.grouping].join();
+    if (!session.value) return;
+    void snapshot.value;
+    // Walking from unit to unit is not a choice to go back through one by one.
+    const chosen = [unit.value >= 0, highlighted.value, grouping.value].join();
+    const set = [unit.value, threshold.value, theme.value, axis.value, playing.value].join();
     clearTimeout(timer);
-    if (hash === location.hash) {
-      pushed = choice;
-      return;
-    }
-    const url = location.pathname + location.search + hash;
-    if (pushed !== "" && choice !== pushed) history.pushState(null, "", url);
-    else timer = window.setTimeout(() => history.replaceState(null, "", url), REST_MS);
-    pushed = choice;
+    if (choice !== "" && chosen !== choice) write("pushState");
+    else if (set !== settings) write("replaceState");
+    else timer = window.setTimeout(() => write("replaceState"), REST_MS);
+    choice = chosen;
+    settings = set;
   });
   const back = (): void => {
     const open = session.peek();
@@ -40,12 +51,16 @@ export function followAddress(): () => void {
   };
 }
 
+function write(how: "pushState" | "replaceState"): void {
+  const open = session.peek();
+  if (!open) return;
+  const hash = writeAddress(currentAddress(open), defaultAddress(open));
+  if (hash !== location.hash) history[how](null, "", location.pathname + location.search + hash);
+}
+
 /** Writes the address now and puts it on the clipboard. */
 export async function copyLink(): Promise<boolean> {
-  const open = session.peek();
-  if (!open) return false;
-  const hash = writeAddress(currentAddress(open), defaultAddress(open));
-  history.replaceState(null, "", location.pathname + location.search + hash);
+  write("replaceState");
   try {
     await navigator.clipboard.writeText(location.href);
     return true;

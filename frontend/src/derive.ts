@@ -11,7 +11,7 @@ import {
 } from "./run/counts";
 import type { Track } from "./run/session";
 import type { LayerNumbers } from "./network/draw";
-import type { NetworkFacts } from "./sentences";
+import { networkSubtitle, networkTitle, type NetworkFacts } from "./sentences";
 import { classes, highlighted, painted, session, snapshot, threshold, track } from "./state";
 import { HELD, NOT_RECORDED, SILENT, TIED } from "./wire/manifest";
 
@@ -103,6 +103,9 @@ export const facts = computed((): NetworkFacts | null => {
         : null,
   };
 });
+
+export const title = computed(() => (facts.value ? networkTitle(facts.value) : ""));
+export const subtitle = computed(() => (facts.value ? networkSubtitle(facts.value) : ""));
 
 export const samples = computed(() => {
   const current = track.value;

@@ -1,6 +1,9 @@
 // Numbers as text, the same everywhere.
 
-export const count = (n: number): string => n.toLocaleString("en-US");
+// One formatter: toLocaleString makes a new one at each call, which shows while scrubbing.
+const DIGITS = new Intl.NumberFormat("en-US");
+
+export const count = (n: number): string => (n < 1000 && n >= 0 ? String(n) : DIGITS.format(n));
 
 /** A share as a percentage that never rounds something to nothing or part to all. */
 export function percent(share: number): string {
@@ -22,8 +25,8 @@ export const strengthOfLevel = (level: number): string => (level / 100).toFixed(
 /** A probability close to one, rounded down so that 1.000 is never claimed. */
 export function probability(p: number): string {
   if (!Number.isFinite(p)) return "–";
-  if (p > 0.999 && p < 1) return ">0.999";
-  return p > 0.9 && p < 1 ? (Math.floor(p * 1000) / 1000).toFixed(3) : p.toFixed(2);
+  if (p > 0.999) return ">0.999";
+  return p > 0.9 ? (Math.floor(p * 1000) / 1000).toFixed(3) : p.toFixed(2);
 }
 
 export function stepText(step: number): string {

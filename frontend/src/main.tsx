@@ -5,6 +5,7 @@ import { App } from "./frame/App";
 import { followKeys } from "./keys";
 import { drawn } from "./network/drawn";
 import { followPlay } from "./play";
+import { followGrowth } from "./run/growth";
 import { Session } from "./run/session";
 import { applyAddress, approximate, order, problem, session, show, snapshot, theme } from "./state";
 import { readAddress } from "./url";
@@ -35,6 +36,8 @@ async function open(source: Source, root: HTMLElement): Promise<void> {
     followAddress();
     followKeys();
     followPlay();
+    const opened = session.peek();
+    if (opened) followGrowth(source, opened);
   } catch (error) {
     console.error(error);
     problem.value = explain(error);

@@ -12,7 +12,6 @@ import {
   strengthOfLevel,
 } from "./format";
 import {
-  ALWAYS_ON,
   HELD,
   NOT_FINITE,
   NOT_RECORDED,
@@ -111,7 +110,6 @@ export interface UnitFacts {
   level: number;
   flags: number;
   value: number;
-  strength: number;
   sure: number;
   preferred: string;
   runnerUp: string;
@@ -177,7 +175,6 @@ export function unitWarning(unit: UnitFacts): string {
   if (unit.state > TIED) return "";
   if (unit.activeSamples < FEW_ACTIVE)
     return `Active for only ${count(unit.activeSamples)} of ${count(unit.n)} samples.`;
-  if (unit.flags & ALWAYS_ON) return "Active in every sample.";
   return "";
 }
 

@@ -142,13 +142,13 @@ export function currentAddress(open: Session): Address {
   return {
     run: open.run,
     split: open.split.name,
-    step: open.scalars.step[snapshot.value],
-    unit: unit.value,
-    grouping: grouping.value,
-    class: highlighted.value,
-    threshold: threshold.value,
-    theme: theme.value,
-    axis: axis.value,
+    step: open.scalars.step[snapshot.peek()],
+    unit: unit.peek(),
+    grouping: grouping.peek(),
+    class: highlighted.peek(),
+    threshold: threshold.peek(),
+    theme: theme.peek(),
+    axis: axis.peek(),
   };
 }
 

@@ -26,3 +26,11 @@ class Snapshot:
     """Grouping → moments over all units of all layers."""
     confusion: Int64[np.ndarray, "class predicted_class"] | None
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes it holds in memory while it waits to be written."""
+        return sum(
+            m.count.nbytes + m.mean.nbytes + m.m2.nbytes + m.active.nbytes + m.nonfinite.nbytes
+            for m in self.moments.values()
+        )

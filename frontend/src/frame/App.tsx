@@ -1,10 +1,10 @@
+import { effect } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
-import { facts } from "../derive";
+import { title } from "../derive";
 import { Inspector } from "../inspector/Inspector";
 import { Network } from "../network/Network";
 import { Rail } from "../rail/Rail";
-import { networkTitle } from "../sentences";
-import { announcement, playing, problem, reachable } from "../state";
+import { announcement, playing, problem, reachable, session } from "../state";
 import { Timeline } from "../timeline/Timeline";
 import type { RunEntry } from "../wire/manifest";
 import { Help } from "./Help";
@@ -20,7 +20,7 @@ export function App({ runs }: { runs: readonly RunEntry[] }) {
       </main>
     );
   return (
-    <div class="page">
+    <div class={session.value?.snapshots === 1 ? "page single" : "page"}>
       <a class="skip" href="#main" onClick={focusMain}>
         Skip to the network
       </a>
@@ -71,13 +71,18 @@ const LIVE_MS = 1000;
 /** The title for those who listen: at most once a second, and not while playing. */
 function Live() {
   const [said, say] = useState("");
-  const text = facts.value ? networkTitle(facts.value) : "";
-  const still = !playing.value;
   useEffect(() => {
-    if (!still) return;
-    const timer = setTimeout(() => say(text), LIVE_MS);
-    return () => clearTimeout(timer);
-  }, [text, still]);
+    let timer = 0;
+    const stop = effect(() => {
+      const text = title.value;
+      clearTimeout(timer);
+      if (!playing.value) timer = window.setTimeout(() => say(text), LIVE_MS);
+    });
+    return () => {
+      stop();
+      clearTimeout(timer);
+    };
+  }, []);
   return (
     <div class="hidden" aria-live="polite">
       {said}

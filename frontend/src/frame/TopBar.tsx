@@ -1,5 +1,7 @@
 import { chooseGrouping, grouping, help, palette, session, toggleTheme } from "../state";
+import { count, plural } from "../format";
 import { share } from "../keys";
+import { newSnapshots } from "../run/growth";
 import { cssColor } from "../network/colors";
 import { LEVELS } from "../wire/manifest";
 import type { RunEntry } from "../wire/manifest";
@@ -69,6 +71,11 @@ export function TopBar({ runs }: { runs: readonly RunEntry[] }) {
         </span>
       )}
       {open.manifest.state !== "complete" && <span class="state">{open.manifest.state}</span>}
+      {newSnapshots.value > 0 && (
+        <button type="button" class="newer" onClick={() => location.reload()}>
+          Show {count(newSnapshots.value)} new {plural(newSnapshots.value, "snapshot")}
+        </button>
+      )}
       {splits.length > 1 && (
         <label class="field">
           <span class="label">Split</span>

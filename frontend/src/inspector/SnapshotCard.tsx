@@ -1,66 +1,86 @@
 // What is shown while nothing is selected: the snapshot, and how strength grew layer by layer.
 
 import { area } from "d3-shape";
+import { computed, type ReadonlySignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import { samples } from "../derive";
 import { count, fixed, stepText } from "../format";
+import { Reading } from "../frame/Reading";
+import { stageRows, type StageRow } from "../network/stages";
 import { positions, session, snapshot, track } from "../state";
 
 const WIDTH = 120;
 const HEIGHT = 16;
-/** A list of layers longer than this goes below the explanation. */
+/** More layers than this are listed by stage. */
 const LONG_LIST = 20;
+
+const at = (values: Float64Array | null | undefined): number => values?.[snapshot.value] ?? NaN;
+
+const texts = {
+  place: computed(() => {
+    const open = session.value;
+    if (!open) return "";
+    const { split } = open;
+    const kind =
+      split.kind === "probe"
+        ? "the same samples at every snapshot"
+        : "as they came in the training’s own evaluation";
+    const place = `${count(snapshot.value + 1)} of ${count(open.snapshots)}`;
+    return `${place} of split ${split.name}: ${kind}, in ${split.mode} mode.`;
+  }),
+  step: computed(() => stepText(at(session.value?.scalars.step))),
+  epoch: computed(() => {
+    const epoch = at(session.value?.scalars.epoch);
+    return fixed(epoch, epoch < 100 ? 1 : 0);
+  }),
+  accuracy: computed(() => {
+    const accuracy = at(session.value?.scalars.accuracy);
+    return Number.isFinite(accuracy) ? `${fixed(100 * accuracy, 1)}%` : "–";
+  }),
+  samples: computed(() => count(samples.value)),
+};
 
 export function SnapshotCard() {
   const open = session.value;
   if (!open) return null;
-  const t = snapshot.value;
-  const { step, epoch, accuracy } = open.scalars;
-  const { split } = open;
-  const kind =
-    split.kind === "probe"
-      ? "the same samples at every snapshot"
-      : "as they came in the training’s own evaluation";
+  const { epoch, accuracy } = open.scalars;
   return (
     <>
       <h1>This snapshot</h1>
-      <p class="subtitle">
-        {t + 1} of {count(open.snapshots)} of split {split.name}: {kind}, in {split.mode} mode.
-      </p>
+      <p class="subtitle">{texts.place}</p>
       <div class="facts">
-        <Fact name="step" value={stepText(step[t])} />
-        {Number.isFinite(epoch[t]) && (
-          <Fact name="epoch" value={fixed(epoch[t], epoch[t] < 100 ? 1 : 0)} />
-        )}
-        {accuracy && Number.isFinite(accuracy[t]) && (
-          <Fact name="accuracy" value={`${fixed(100 * accuracy[t], 1)}%`} />
-        )}
-        <Fact name="samples" value={count(samples.value)} />
+        <Fact name="step" value={texts.step} />
+        {epoch.some(Number.isFinite) && <Fact name="epoch" value={texts.epoch} />}
+        {accuracy?.some(Number.isFinite) && <Fact name="accuracy" value={texts.accuracy} />}
+        <Fact name="samples" value={texts.samples} />
       </div>
-      {open.layers.length <= LONG_LIST ? (
-        <>
-          <Strengths />
-          <HowToRead />
-        </>
-      ) : (
-        <>
-          <HowToRead />
-          <Strengths />
-        </>
-      )}
+      <Strengths />
+      <HowToRead />
     </>
   );
 }
 
+/** Layers, or stages where there are too many layers to list. */
 function Strengths() {
+  const open = session.value;
+  const rows = useMemo((): StageRow[] => {
+    if (!open) return [];
+    if (open.layers.length > LONG_LIST) return stageRows(open.layers, open.layers.length);
+    return open.names.map((title, l) => ({ title, layers: [l] }));
+  }, [open]);
+  if (!open) return null;
+  const what = open.layers.length > LONG_LIST ? "by stage" : "by layer";
   return (
     <section>
       <h2>
-        Mean strength <small>by layer, through training</small>
+        Mean strength <small>{what}, through training</small>
       </h2>
-      {session.value?.layers.map((layer, l) => (
-        <LayerRow key={layer.path} layer={l} />
-      ))}
+      <div class="layer-rows">
+        {rows.map((row) => (
+          <StrengthRow key={row.layers[0]} title={row.title} layers={row.layers} />
+        ))}
+        <Reading width={WIDTH} />
+      </div>
     </section>
   );
 }
@@ -87,42 +107,58 @@ function HowToRead() {
   );
 }
 
-function LayerRow({ layer }: { layer: number }) {
+/** Mean strength over the units of some layers; NaN where none of them has data. */
+function meanStrength(t: number, layers: readonly number[]): number {
+  const open = session.value;
+  const current = track.value;
+  if (!open || !current) return NaN;
+  let sum = 0;
+  let units = 0;
+  for (const l of layers) {
+    const mean = current.summary.meanStrength[t * open.layers.length + l];
+    if (Number.isNaN(mean)) continue;
+    sum += mean * open.layers[l].units;
+    units += open.layers[l].units;
+  }
+  return units > 0 ? sum / units : NaN;
+}
+
+function StrengthRow({ title, layers }: { title: string; layers: readonly number[] }) {
   const open = session.value;
   const current = track.value;
   const x = positions.value;
-  const L = open?.layers.length ?? 0;
+  const value = useMemo(
+    () => computed(() => fixed(meanStrength(snapshot.value, layers))),
+    [layers],
+  );
   const path = useMemo(() => {
     if (!open || !current) return "";
-    const mean = (t: number): number => current.summary.meanStrength[t * L + layer];
+    const means = Array.from({ length: open.snapshots }, (_, t) => meanStrength(t, layers));
     return (
       area<number>()
-        .defined((t) => !Number.isNaN(mean(t)))
-        .x((t) => Math.round(x[t] * WIDTH * 10) / 10)
+        .defined((v) => !Number.isNaN(v))
+        .x((_, t) => Math.round(x[t] * WIDTH * 10) / 10)
         .y0(HEIGHT)
-        .y1((t) => Math.round((HEIGHT - mean(t) * (HEIGHT - 1)) * 10) / 10)(
-        Array.from({ length: open.snapshots }, (_, t) => t),
-      ) ?? ""
+        .y1((v) => Math.round((HEIGHT - v * (HEIGHT - 1)) * 10) / 10)(means) ?? ""
     );
-  }, [open, current, layer, x]);
+  }, [open, current, layers, x]);
   if (!open || !current) return null;
-  const now = x[snapshot.value] * WIDTH;
+  const paths = layers.map((l) => open.layers[l].path);
   return (
     <div class="layer-row">
-      <span class="path" title={open.layers[layer].path}>
-        {open.names[layer]}
+      <span class="path" title={paths.length > 4 ? `${paths.length} layers` : paths.join(", ")}>
+        {title || open.names[layers[0]]}
       </span>
       <svg width={WIDTH} height={HEIGHT} aria-hidden="true">
         <line class="hair" x1={0} x2={WIDTH} y1={HEIGHT - 0.5} y2={HEIGHT - 0.5} />
         <path class="area" d={path} />
-        {open.snapshots > 1 && <line class="now" x1={now} x2={now} y1={0} y2={HEIGHT} />}
       </svg>
-      <span class="count">{fixed(current.summary.meanStrength[snapshot.value * L + layer])}</span>
+      <span class="count">{value}</span>
     </div>
   );
 }
 
-function Fact({ name, value }: { name: string; value: string }) {
+function Fact({ name, value }: { name: string; value: ReadonlySignal<string> }) {
   return (
     <div>
       <b>{value}</b>

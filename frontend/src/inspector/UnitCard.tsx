@@ -1,6 +1,6 @@
 import { useEffect, useState } from "preact/hooks";
 import { CloseIcon } from "../frame/icons";
-import { count, fixed, percent, probability } from "../format";
+import { count, fixed, percent, probability, strengthOfLevel } from "../format";
 import { cssColor } from "../network/colors";
 import type { UnitHistory } from "../run/session";
 import { unitSentence, unitWarning, type UnitFacts } from "../sentences";
@@ -68,7 +68,6 @@ function Details({ unit: u, history }: { unit: number; history: UnitHistory }) {
     level: history.level[t],
     flags: history.flags[t],
     value: history.value[t],
-    strength: history.strength[t],
     sure: history.sure[t],
     preferred: names[preferred] ?? "",
     runnerUp: names[history.runnerUp[t]] ?? "",
@@ -97,7 +96,7 @@ function Details({ unit: u, history }: { unit: number; history: UnitHistory }) {
         <p class="warning">The output is compared with its own predictions: this is circular.</p>
       )}
       <div class="facts">
-        <Fact name="strength" value={measured ? fixed(facts.strength) : "–"} />
+        <Fact name="strength" value={measured ? strengthOfLevel(facts.level) : "–"} />
         <Fact name={open.measure.title.toLowerCase()} value={measured ? fixed(facts.value) : "–"} />
         <Fact name="sure" value={measured ? probability(facts.sure) : "–"} />
         <Fact

@@ -1,9 +1,9 @@
 import { effect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { facts, layerNumbers, tunedByLayerAndClass } from "../derive";
+import { layerNumbers, subtitle, title, tunedByLayerAndClass } from "../derive";
 import { fitCanvas, useSize } from "../frame/size";
 import { hideTip, tip } from "../frame/tip";
-import { cellSentence, networkSubtitle, networkTitle } from "../sentences";
+import { cellSentence } from "../sentences";
 import {
   classes,
   grouping,
@@ -100,11 +100,10 @@ export function Network() {
     else tip.value = { x: event.clientX, y: event.clientY, content: <UnitTip unit={u} /> };
   };
 
-  const text = facts.value;
   return (
     <>
-      <h1 data-testid="title">{text ? networkTitle(text) : ""}</h1>
-      <p class="subtitle">{text ? networkSubtitle(text) : ""}</p>
+      <h1 data-testid="title">{title}</h1>
+      <p class="subtitle">{subtitle}</p>
       <div class="network" ref={frame}>
         <canvas
           ref={canvas}

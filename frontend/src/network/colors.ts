@@ -23,26 +23,38 @@ export class CellColors {
     return this.of(0, 0);
   }
 
-  /** WCAG relative luminance, 0 … 1. */
-  luminance(cls: number, level: number): number {
-    return luminanceAt(this.palette, 4 * (cls * LEVELS + level));
+  get classes(): number {
+    return this.words.length / LEVELS;
   }
 
-  /** The same hue a little darker, for the edge that lifts light cells off a light page. */
-  edge(cls: number, level: number): string {
+  rgb(cls: number, level: number): Rgb {
     const i = 4 * (cls * LEVELS + level);
-    const [r, g, b] = [0, 1, 2].map((c) => Math.round(this.palette[i + c] * 0.8));
-    return `rgb(${r},${g},${b})`;
+    return [this.palette[i], this.palette[i + 1], this.palette[i + 2]];
   }
 }
 
-function luminanceAt(rgba: Uint8Array, i: number): number {
+export type Rgb = [number, number, number];
+
+/** WCAG relative luminance, 0 … 1. */
+export function luminance([r, g, b]: Rgb): number {
   const linear = (v: number): number => {
     const s = v / 255;
     return s <= 0.04045 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4;
   };
-  return 0.2126 * linear(rgba[i]) + 0.7152 * linear(rgba[i + 1]) + 0.0722 * linear(rgba[i + 2]);
+  return 0.2126 * linear(r) + 0.7152 * linear(g) + 0.0722 * linear(b);
 }
+
+/** The same hue a little darker, for the edge that lifts light cells off a light page. */
+export function darker([r, g, b]: Rgb): Rgb {
+  return [Math.round(r * 0.8), Math.round(g * 0.8), Math.round(b * 0.8)];
+}
+
+export function rgbOfWord(color: number): Rgb {
+  const bytes = new Uint8Array(new Uint32Array([color]).buffer);
+  return [bytes[0], bytes[1], bytes[2]];
+}
+
+export const css = ([r, g, b]: Rgb): string => `rgb(${r},${g},${b})`;
 
 export function cssColor(rgba: Uint8Array, i: number): string {
   return `rgb(${rgba[i]},${rgba[i + 1]},${rgba[i + 2]})`;
@@ -53,7 +65,7 @@ export function word(r: number, g: number, b: number): number {
 }
 
 /** A style sheet's variable as the browser paints it, so that canvas and page agree. */
-export function resolveColor(color: string): [number, number, number] {
+export function resolveColor(color: string): Rgb {
   const canvas = document.createElement("canvas");
   canvas.width = canvas.height = 1;
   const context = canvas.getContext("2d", { willReadFrequently: true }) as CanvasRenderingContext2D;
@@ -64,12 +76,12 @@ export function resolveColor(color: string): [number, number, number] {
 }
 
 export interface PageColors {
-  page: [number, number, number];
+  page: Rgb;
   ink: string;
   ink2: string;
   ink3: string;
-  ink4: [number, number, number];
-  hair: [number, number, number];
+  ink4: Rgb;
+  hair: Rgb;
 }
 
 export function pageColors(element: Element): PageColors {

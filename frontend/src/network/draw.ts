@@ -1,8 +1,8 @@
 // Draws the network: cells, then names, composition bars and numbers.
 
-import { HELD, NO_CLASS, SILENT, SUPPRESSED } from "../wire/manifest";
+import { HELD, LEVELS, SUPPRESSED } from "../wire/manifest";
 import { count, fixed, percent } from "../format";
-import { cellAt, type Block, type Layout, type Row } from "./layout";
+import { cellAt, type Block, type Row } from "./layout";
 import { drawRounded } from "./rounded";
 import { gapOf, isRounded, ringOf, type Scene } from "./scene";
 import { Texels } from "./texels";
@@ -68,7 +68,7 @@ function drawRowTitle(
   numbers: readonly LayerNumbers[],
 ): void {
   const units = row.layers.reduce((sum, l) => sum + scene.layers[l].units, 0);
-  const tuned = row.layers.reduce((sum, l) => sum + numbers[l].tuned, 0);
+  const tuned = row.layers.reduce((sum, l) => sum + (numbers[l]?.tuned ?? 0), 0);
   let x = row.x;
   if (row.title) {
     g.font = `560 11px ${FONT}`;
@@ -104,7 +104,7 @@ function drawBlockText(
   const gap = gapOf(layout.cell);
   const width = one ? Math.max(block.width - gap, LEAST_BAR) : Math.max(block.width - gap, 4);
   const height = one ? BAR_HEIGHT : STAGE_BAR_HEIGHT;
-  if (!scene.paint) return;
+  if (!scene.paint || !n) return;
   drawComposition(g, scene, block, n, tunedByClass, width, height);
   const share = percent(n.tuned / units);
   if (one) {
@@ -117,7 +117,7 @@ function drawBlockText(
     g.fillStyle = page.ink3;
     const silent = n.silent > 0 ? `${count(n.silent)} silent` : "";
     const mean = Number.isNaN(n.meanStrength) ? "no data" : `mean ${fixed(n.meanStrength)}`;
-    const wide = room >= 124;
+    const wide = room >= 128;
     g.fillText(wide ? `of ${count(units)} units` : `of ${count(units)}`, after, y + 16);
     g.fillText(wide && silent ? `${mean} · ${silent}` : mean, block.x, y + 31);
     if (!wide && silent) g.fillText(silent, block.x, y + 45);
@@ -144,7 +144,7 @@ function drawComposition(
   const { units } = layers[block.layer];
   const y = block.bar;
   const right = block.x + width;
-  const classes = colors.words.length / 101;
+  const classes = colors.words.length / LEVELS;
   let x = block.x;
   if (tunedByClass)
     for (let k = 0; k < classes; k++) {
@@ -200,10 +200,3 @@ export function colorPixel(
     y: Math.round(y * pixelRatio) + middle,
   };
 }
-
-export function isSilentOrMissing(state: number): boolean {
-  return state >= SILENT;
-}
-
-export const hasClass = (preferred: number): boolean => preferred !== NO_CLASS;
-export type { Layout };

@@ -43,14 +43,20 @@ export interface Layout {
 
 const LARGEST_CELL = 30;
 const ONE_ROW_LAYERS = 14;
-const ONE_ROW = { gap: 30, head: 24, foot: 66, slot: 62, barGap: 10 };
-const STAGE = { gap: 5, head: 19, foot: 14, slot: 0, barGap: 2, blockGap: 7 };
+const ONE_ROW = { gap: 30, head: 24, foot: 66, slot: 66, barGap: 10 };
+const STAGE = { gap: 5, head: 18, foot: 10, slot: 0, barGap: 2, blockGap: 7 };
 const NAMED_STAGE = { gap: 14, head: 37, foot: 30, slot: 34, barGap: 4, blockGap: 4 };
 /** Stages name their layers where none has more than this. */
 const NAMED_LAYERS = 10;
 /** Even where fewer rows of cells would do, a block is a column rather than a line. */
 const TALL_ROWS = 22;
 const WIDEST_EXTRA = 70;
+/** The least that keeps blocks, and the numbers below them, apart in one row. */
+const LEAST_GAP = 18;
+/** Blocks in rows of stages are made up to this tall where there is room, in CSS pixels. */
+const TALL_BLOCK = 36;
+const LEAST_BETWEEN = 6;
+const MOST_BETWEEN = 28;
 
 interface Measures {
   gap: number;
@@ -124,8 +130,7 @@ function fitOneRow(
   const room = height - m.head - m.foot;
   for (let device = Math.floor(LARGEST_CELL * pixelRatio); device >= 1; device--) {
     const cell = device / pixelRatio;
-    // Two thirds of the gap is the least that keeps the numbers below the blocks apart.
-    for (const gap of [m.gap, (m.gap * 2) / 3, m.gap / 3]) {
+    for (const gap of [m.gap, LEAST_GAP]) {
       const fewest = fewestRows(layers, members, width, cell, { ...m, gap });
       if (!fewest || fewest * cell > room) continue;
       const rows = Math.max(fewest, Math.min(Math.floor(room / cell), TALL_ROWS));
@@ -139,6 +144,7 @@ function fitOneRow(
         cell,
         { ...m, gap: gap + extra },
         m.head,
+        width,
         pixelRatio,
       );
       return { cell, blocks, rows: [row], wrapped: false, width, height };
@@ -162,7 +168,7 @@ function fitStages(
     const fewest = groups.map((g) => fewestRows(layers, g.layers, width, cell, m));
     if (fewest.includes(0)) continue;
     const used = fixed + fewest.reduce((sum, rows) => sum + rows * cell, 0);
-    if (used <= height) return place(cell, fewest, height - used);
+    if (used <= height) return place(cell, taller(fewest, cell, height - used), height);
     fallback = { cell, fewest };
   }
   // Nothing fits: the smallest cells, and the view scrolls.
@@ -172,23 +178,35 @@ function fitStages(
   };
   return place(least.cell, least.fewest, 0);
 
-  function place(cell: number, fewest: number[], spare: number): Layout {
+  /** Gives spare height to the flattest rows, so that blocks do not become lines. */
+  function taller(fewest: number[], cell: number, spare: number): number[] {
+    const rows = [...fewest];
+    const most = groups.map((g) => Math.max(...g.layers.map((l) => layers[l].units)));
+    for (let left = spare - groups.length * LEAST_BETWEEN; left >= cell; left -= cell) {
+      let flattest = -1;
+      rows.forEach((n, i) => {
+        const grows = n < most[i] && n * cell < TALL_BLOCK;
+        if (grows && (flattest < 0 || n < rows[flattest])) flattest = i;
+      });
+      if (flattest < 0) break;
+      rows[flattest]++;
+    }
+    return rows;
+  }
+
+  function place(cell: number, rowsOfCells: number[], room: number): Layout {
     const blocks: Block[] = [];
     const rows: Row[] = [];
+    const used = fixed + rowsOfCells.reduce((sum, n) => sum + n * cell, 0);
     // Spare height goes between the rows, but not so much that they fall apart.
-    const between = Math.min(14, spare / Math.max(1, groups.length));
+    const between = Math.max(0, Math.min(MOST_BETWEEN, (room - used) / groups.length));
     let y = 0;
     groups.forEach((group, i) => {
-      const row = {
-        title: group.title,
-        layers: group.layers,
-        named: m === NAMED_STAGE,
-        x: 0,
-        y: y + 12,
-      };
+      const { title } = group;
+      const row = { title, layers: group.layers, named: m === NAMED_STAGE, x: 0, y: y + 12 };
       rows.push(row);
-      blocks.push(...placeRow(layers, row, fewest[i], cell, m, y + m.head, pixelRatio));
-      y += m.head + fewest[i] * cell + m.foot + between;
+      blocks.push(...placeRow(layers, row, rowsOfCells[i], cell, m, y + m.head, width, pixelRatio));
+      y += m.head + rowsOfCells[i] * cell + m.foot + between;
     });
     return { cell, blocks, rows, wrapped: true, width, height: Math.max(height, Math.ceil(y)) };
   }
@@ -201,6 +219,7 @@ function placeRow(
   cell: number,
   m: Measures,
   top: number,
+  right: number,
   pixelRatio: number,
 ): Block[] {
   const snap = (v: number): number => Math.round(v * pixelRatio) / pixelRatio;
@@ -220,7 +239,7 @@ function placeRow(
       rows,
       width,
       height: Math.min(rows, layers[l].units) * cell,
-      slot: slot + m.gap,
+      slot: i === row.layers.length - 1 ? Math.max(slot, right - snap(x)) : slot + m.gap,
       bar: snap(y + tallest * cell + m.barGap),
     };
     x += slot + m.gap;

@@ -10,24 +10,21 @@ import {
   TIED,
 } from "../wire/manifest";
 import { cellAt, type Block } from "./layout";
-import { classesNeedingEdge, dimmed, EDGE_LEVEL, gapOf, ringOf, type Scene } from "./scene";
+import { css, darker } from "./colors";
+import { classesWithEdge, dimmed, EDGE_LEVEL, gapOf, ringOf, type Scene } from "./scene";
 
 const RADIUS = 3.5;
-const css = (c: readonly number[]): string => `rgb(${c[0]},${c[1]},${c[2]})`;
 
 export function drawRounded(g: CanvasRenderingContext2D, scene: Scene): void {
   const { paint, layers, layout, order, colors, page, highlighted, threshold } = scene;
   if (!paint) return;
   const size = layout.cell - gapOf(layout.cell);
   const neutral = colors.neutral;
-  const faint = css(dimmed(rgbOf(colors.words[0]), page.page));
+  const faint = css(dimmed(colors.rgb(0, 0), page.page));
   const line = css(page.ink4);
   const ground = css(page.page);
   const ring = ringOf(layout.cell);
-  const classCount = colors.words.length / 101;
-  const edged = scene.light
-    ? classesNeedingEdge(colors, classCount, page.page.map(linear))
-    : new Array<boolean>(classCount).fill(false);
+  const edged = classesWithEdge(scene);
 
   const fill = (x: number, y: number, inset: number, color: string): void => {
     g.fillStyle = color;
@@ -61,7 +58,7 @@ export function drawRounded(g: CanvasRenderingContext2D, scene: Scene): void {
           fill(x, y, 0, colors.of(k, level));
           fill(x, y, ring, ground);
         } else if (edged[k] && level >= EDGE_LEVEL) {
-          fill(x, y, 0, colors.edge(k, level));
+          fill(x, y, 0, css(darker(colors.rgb(k, level))));
           fill(x, y, 1, colors.of(k, level));
         } else fill(x, y, 0, colors.of(k, level));
         break;
@@ -132,14 +129,4 @@ function hatch(
   }
   g.stroke();
   g.restore();
-}
-
-function rgbOf(word: number): [number, number, number] {
-  const bytes = new Uint8Array(new Uint32Array([word]).buffer);
-  return [bytes[0], bytes[1], bytes[2]];
-}
-
-function linear(v: number): number {
-  const s = v / 255;
-  return s <= 0.04045 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4;
 }

@@ -1,8 +1,8 @@
 // Everything one drawing of the network depends on, and what follows from the cell size.
 
-import type { Layer } from "../wire/manifest";
+import { LEVELS, type Layer } from "../wire/manifest";
 import type { Paint } from "../run/paint";
-import type { CellColors, PageColors } from "./colors";
+import { luminance, type CellColors, type PageColors, type Rgb } from "./colors";
 import type { Layout } from "./layout";
 
 export interface Scene {
@@ -46,22 +46,16 @@ export function ringOf(cell: number): number {
   return cell >= 10 ? 2 : 1;
 }
 
-export function dimmed(
-  neutral: readonly [number, number, number],
-  page: readonly [number, number, number],
-): [number, number, number] {
-  return [0, 1, 2].map((c) => Math.round(page[c] + DIMMED * (neutral[c] - page[c]))) as [
-    number,
-    number,
-    number,
-  ];
+export function dimmed(neutral: Rgb, page: Rgb): Rgb {
+  const mix = (c: number): number => Math.round(page[c] + DIMMED * (neutral[c] - page[c]));
+  return [mix(0), mix(1), mix(2)];
 }
 
-/** Classes whose full color is under 3:1 against the light page. */
-export function classesNeedingEdge(colors: CellColors, classes: number, page: number[]): boolean[] {
-  const pageLuminance = 0.2126 * page[0] + 0.7152 * page[1] + 0.0722 * page[2];
-  return Array.from({ length: classes }, (_, k) => {
-    const contrast = (pageLuminance + 0.05) / (colors.luminance(k, 100) + 0.05);
-    return contrast < EDGE_CONTRAST;
+/** Classes that need an edge: in the light theme, those whose full color is under 3:1. */
+export function classesWithEdge(scene: Scene): boolean[] {
+  const page = luminance(scene.page.page) + 0.05;
+  return Array.from({ length: scene.colors.classes }, (_, k) => {
+    const contrast = page / (luminance(scene.colors.rgb(k, LEVELS - 1)) + 0.05);
+    return scene.light && contrast < EDGE_CONTRAST;
   });
 }

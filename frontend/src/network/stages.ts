@@ -26,15 +26,20 @@ export function stageRows(layers: readonly Layer[], widest: number): StageRow[] 
 
 function group(paths: readonly string[], from: number, depth: number): StageRow[] {
   const rows: StageRow[] = [];
-  paths.forEach((path, l) => {
-    const parts = path.split(".").slice(from);
-    const title = parts.slice(0, Math.max(1, Math.min(depth, parts.length - 1))).join(".");
+  const all = paths.map((path) => path.split(".").slice(from));
+  // "blocks.0" belongs with "blocks.0.act": it is the stage itself.
+  const stages = new Set(all.filter((p) => p.length > depth).map((p) => stem(p, depth)));
+  all.forEach((parts, l) => {
+    const whole = stem(parts, depth);
+    const title = stages.has(whole) ? whole : stem(parts, Math.max(1, parts.length - 1));
     const last = rows[rows.length - 1];
     if (last && last.title === title) last.layers.push(l);
     else rows.push({ title, layers: [l] });
   });
   return rows;
 }
+
+const stem = (parts: readonly string[], depth: number): string => parts.slice(0, depth).join(".");
 
 /** A stem or a head alone joins its neighbor: a row of its own would waste the height. */
 function mergeSingles(rows: StageRow[]): StageRow[] {
@@ -56,21 +61,25 @@ function mergeSingles(rows: StageRow[]): StageRow[] {
 /** Joins consecutive stages, or cuts a long one, into a few rows of about equal length. */
 function balance(stages: StageRow[], widest: number): StageRow[] {
   const total = stages.reduce((sum, stage) => sum + stage.layers.length, 0);
-  const target = Math.min(widest, Math.max(4, Math.ceil(total / 5)));
+  const count = Math.ceil(total / Math.min(widest, Math.max(4, Math.ceil(total / 5))));
+  const ideal = total / count;
   const rows: StageRow[] = [];
   let titles: string[] = [];
   let layers: number[] = [];
+  let placed = 0;
   const close = (): void => {
     if (layers.length > 0) rows.push({ title: rangeTitle(titles), layers });
     titles = [];
     layers = [];
   };
   for (const stage of stages)
-    for (let i = 0; i < stage.layers.length; i += target) {
-      const piece = stage.layers.slice(i, i + target);
-      if (layers.length + piece.length > target) close();
+    for (let i = 0; i < stage.layers.length; i += Math.ceil(ideal)) {
+      const piece = stage.layers.slice(i, i + Math.ceil(ideal));
+      const over = placed + piece.length / 2 > ideal * (rows.length + 1);
+      if (over || layers.length + piece.length > widest) close();
       titles.push(stage.title);
       layers.push(...piece);
+      placed += piece.length;
     }
   close();
   return rows;

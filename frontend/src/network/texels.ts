@@ -3,6 +3,7 @@
 
 import {
   HELD,
+  LEVELS,
   NOT_FINITE,
   NOT_RECORDED,
   NO_DATA,
@@ -10,9 +11,9 @@ import {
   SUPPRESSED,
   TIED,
 } from "../wire/manifest";
-import { word } from "./colors";
+import { darker, rgbOfWord, word } from "./colors";
 import {
-  classesNeedingEdge,
+  classesWithEdge,
   dimmed,
   EDGE_LEVEL,
   gapOf,
@@ -45,15 +46,12 @@ export class Texels {
     const cell = Math.round(layout.cell * pixelRatio);
     const size = Math.max(1, cell - Math.round(gapOf(layout.cell) * pixelRatio));
     const palette = colors.words;
-    const levels = 101;
     const neutral = palette[0];
-    const faint = word(...dimmed(bytesOf(neutral), page.page));
+    const faint = word(...dimmed(rgbOfWord(neutral), page.page));
     const stamps = glyphStamps(scene, size, ground, faint);
     const ring = layout.cell >= 4 ? Math.max(1, Math.round(ringOf(layout.cell) * pixelRatio)) : 0;
     const edge = layout.cell >= GLYPH_CELL && scene.light ? Math.max(1, Math.round(pixelRatio)) : 0;
-    const edged = edge
-      ? classesNeedingEdge(colors, palette.length / levels, page.page.map(linear))
-      : [];
+    const edged = edge > 0 ? classesWithEdge(scene) : [];
 
     const { preferred, level, state, flags } = paint;
     for (const block of layout.blocks) {
@@ -80,7 +78,7 @@ export class Texels {
           this.fill(at, size, faint);
           continue;
         }
-        const color = s === HELD ? palette[k * levels + level[u]] : neutral;
+        const color = s === HELD ? palette[k * LEVELS + level[u]] : neutral;
         if (size === 1) {
           words[at] = color;
           continue;
@@ -89,7 +87,7 @@ export class Texels {
           this.fill(at, size, color);
           this.fill(at + ring * width + ring, size - 2 * ring, ground);
         } else if (edge > 0 && s === HELD && edged[k] && level[u] >= EDGE_LEVEL) {
-          this.fill(at, size, darker(color));
+          this.fill(at, size, word(...darker(rgbOfWord(color))));
           this.fill(at + edge * width + edge, size - 2 * edge, color);
         } else this.fill(at, size, color);
       }
@@ -98,6 +96,10 @@ export class Texels {
 
   private fill(at: number, size: number, color: number): void {
     const { words, width } = this;
+    if (size === 2) {
+      words[at] = words[at + 1] = words[at + width] = words[at + width + 1] = color;
+      return;
+    }
     for (let y = 0; y < size; y++, at += width) {
       for (let x = 0; x < size; x++) words[at + x] = color;
     }
@@ -136,19 +138,4 @@ function glyphStamps(scene: Scene, size: number, ground: number, faint: number):
     make(NOT_RECORDED, () => ground);
   }
   return stamps;
-}
-
-function bytesOf(color: number): [number, number, number] {
-  const bytes = new Uint8Array(new Uint32Array([color]).buffer);
-  return [bytes[0], bytes[1], bytes[2]];
-}
-
-function darker(color: number): number {
-  const [r, g, b] = bytesOf(color);
-  return word(Math.round(r * 0.8), Math.round(g * 0.8), Math.round(b * 0.8));
-}
-
-function linear(v: number): number {
-  const s = v / 255;
-  return s <= 0.04045 ? s / 12.92 : ((s + 0.055) / 1.055) ** 2.4;
 }

@@ -1,12 +1,13 @@
 // The key: how many units hold at each strength, by class, with the threshold drawn through.
 
+import { computed, effect, type ReadonlySignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { states, statesEver } from "../derive";
 import { count, percent, strengthOfLevel } from "../format";
 import { fitCanvas } from "../frame/size";
 import { cssColor } from "../network/colors";
-import { suppressedCount } from "../run/counts";
+import { suppressedCount, tunedToClass } from "../run/counts";
 import { thresholdSentence } from "../sentences";
 import { highlighted, painted, palette, session, snapshot, threshold, track } from "../state";
 import { thresholdLevel } from "../url";
@@ -70,8 +71,19 @@ export function Key() {
   const current = track.value;
   const level = threshold.value;
   useEffect(() => {
-    if (canvas.current) drawHistogram(canvas.current);
-  }, [current, snapshot.value, palette.value, highlighted.value]);
+    let pending = 0;
+    const stop = effect(() => {
+      void [track.value, snapshot.value, palette.value, highlighted.value];
+      pending ||= requestAnimationFrame(() => {
+        pending = 0;
+        if (canvas.current) drawHistogram(canvas.current);
+      });
+    });
+    return () => {
+      stop();
+      cancelAnimationFrame(pending);
+    };
+  }, [current]);
   if (!open || !current) return <div class="key" />;
 
   const set = (value: number): void => {
@@ -95,12 +107,11 @@ export function Key() {
     event.preventDefault();
     set(to[event.key] / 100);
   };
-  const tuned = tunedNow(level);
   const x = (level / 100) * WIDTH;
   return (
     <div class="key">
       <h2>
-        Strength <small>{percent(tuned / open.units)} tuned</small>
+        Strength <small>{tunedShare}</small>
       </h2>
       <div
         ref={slider}
@@ -113,7 +124,7 @@ export function Key() {
         aria-valuemin={0.05}
         aria-valuemax={0.95}
         aria-valuenow={level / 100}
-        aria-valuetext={`${strengthOfLevel(level)}: ${count(tuned)} units tuned`}
+        aria-valuetext={thresholdText}
         onPointerDown={(event) => {
           event.currentTarget.setPointerCapture(event.pointerId);
           drag(event);
@@ -143,36 +154,47 @@ export function Key() {
         </svg>
       </div>
       <p class="note">{thresholdSentence(level, open.measure)}</p>
-      <Glyphs tuned={tuned} />
+      <Glyphs />
     </div>
   );
 }
 
-function tunedNow(level: number): number {
+const tunedNow = computed(() => {
   const current = track.value;
   if (!current) return 0;
   const K = current.grouping.classes.length;
-  const row = snapshot.value * K * BINS;
   let sum = 0;
   for (let k = 0; k < K; k++)
-    for (let b = level / BIN; b < BINS; b++) sum += current.classBins[row + k * BINS + b];
+    sum += tunedToClass(current.classBins, K, snapshot.value, k, threshold.value);
   return sum;
-}
+});
 
-function Glyphs({ tuned }: { tuned: number }) {
+const tunedShare = computed(() => `${percent(tunedNow.value / (session.value?.units ?? 1))} tuned`);
+
+const thresholdText = computed(
+  () => `${strengthOfLevel(threshold.value)}: ${count(tunedNow.value)} units tuned`,
+);
+
+const suppressedNow = computed(() => (painted.value ? suppressedCount(painted.value.paint) : 0));
+
+/** Units in each state now; held ones are those below the threshold. */
+const numbers = [HELD, TIED, SILENT, NO_DATA, NOT_FINITE, NOT_RECORDED].map((state) =>
+  computed(() => count(states.value[state] - (state === HELD ? tunedNow.value : 0))),
+);
+const suppressedText = computed(() => count(suppressedNow.value));
+
+function Glyphs() {
   const open = session.value;
   if (!open) return null;
-  const now = states.value;
   const ever = statesEver.value;
   const color = (k: number, level: number): string =>
     cssColor(palette.value, 4 * (k * LEVELS + level));
   const K = palette.value.length / (4 * LEVELS);
   const quarter = (i: number): number => Math.floor((i * K) / 4) % K;
   const mayBeSuppressed = K >= 3 && open.layers.some((layer) => layer.signed);
-  const cells = painted.value;
   return (
     <div class="glyphs">
-      <Glyph name="below the threshold" n={now[HELD] - tuned}>
+      <Glyph name="below the threshold" n={numbers[HELD]}>
         {[0, 1, 2, 3].map((i) => (
           <rect
             key={i}
@@ -184,14 +206,14 @@ function Glyphs({ tuned }: { tuned: number }) {
           />
         ))}
       </Glyph>
-      <Glyph name="tied, no class first" n={now[TIED]}>
+      <Glyph name="tied, no class first" n={numbers[TIED]}>
         <rect width={13} height={13} rx={3} fill={color(0, 0)} />
       </Glyph>
-      <Glyph name="silent" n={now[SILENT]}>
+      <Glyph name="silent" n={numbers[SILENT]}>
         <rect class="line" x={0.5} y={0.5} width={12} height={12} rx={2.5} />
       </Glyph>
       {mayBeSuppressed && (
-        <Glyph name="suppressed" n={cells ? suppressedCount(cells.paint) : 0}>
+        <Glyph name="suppressed" n={suppressedText}>
           <rect
             x={1}
             y={1}
@@ -205,18 +227,18 @@ function Glyphs({ tuned }: { tuned: number }) {
         </Glyph>
       )}
       {ever[NO_DATA] && (
-        <Glyph name="no data" n={now[NO_DATA]}>
+        <Glyph name="no data" n={numbers[NO_DATA]}>
           <rect class="line" x={0.5} y={0.5} width={12} height={12} rx={2.5} />
           <path class="line" d="M3.5 9.5l6-6" />
         </Glyph>
       )}
       {ever[NOT_FINITE] && (
-        <Glyph name="not finite" n={now[NOT_FINITE]}>
+        <Glyph name="not finite" n={numbers[NOT_FINITE]}>
           <path class="hatch" d="M0 4l4-4M0 9l9-9M1 13l12-12M6 13l7-7M11 13l2-2" />
         </Glyph>
       )}
       {ever[NOT_RECORDED] && (
-        <Glyph name="not recorded" n={now[NOT_RECORDED]}>
+        <Glyph name="not recorded" n={numbers[NOT_RECORDED]}>
           <rect class="dot-glyph" x={5.5} y={5.5} width={2} height={2} />
         </Glyph>
       )}
@@ -224,14 +246,22 @@ function Glyphs({ tuned }: { tuned: number }) {
   );
 }
 
-function Glyph({ name, n, children }: { name: string; n: number; children: ComponentChildren }) {
+function Glyph({
+  name,
+  n,
+  children,
+}: {
+  name: string;
+  n: ReadonlySignal<string>;
+  children: ComponentChildren;
+}) {
   return (
     <div>
       <svg width={13} height={13} aria-hidden="true">
         {children}
       </svg>
       <span>{name}</span>
-      <span class="count">{count(n)}</span>
+      <span class="count">{n}</span>
     </div>
   );
 }

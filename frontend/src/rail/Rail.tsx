@@ -1,6 +1,7 @@
 // Classes are the legend: each with its color, its tuned units through time, and their number now.
 
 import { area } from "d3-shape";
+import { useComputed } from "@preact/signals";
 import { useMemo, useRef, useState } from "preact/hooks";
 import { mostTunedToAClass, tunedToClass } from "../run/counts";
 import { CLASS_KEYS } from "../keys";
@@ -17,6 +18,7 @@ import {
   threshold,
   track,
 } from "../state";
+import { Reading } from "../frame/Reading";
 import { Key } from "./Key";
 
 const ROW = 25;
@@ -59,8 +61,12 @@ export function Rail() {
         class={`classes${highlighted.value >= 0 ? " dim" : ""}${names.length > CLASS_KEYS ? " many" : ""}`}
         onScroll={(event) => setTop(event.currentTarget.scrollTop)}
       >
-        <div style={{ height: `${names.length * ROW}px`, paddingTop: `${first * ROW}px` }}>
+        <div
+          class="class-rows"
+          style={{ height: `${names.length * ROW}px`, paddingTop: `${first * ROW}px` }}
+        >
           {rows}
+          {open.snapshots > 1 && <Reading width={SPARK_WIDTH} />}
         </div>
       </div>
       <Key />
@@ -86,10 +92,13 @@ function ClassRow({ cls, name, most }: { cls: number; name: string; most: number
       });
     return shape(Array.from({ length: open.snapshots }, (_, t) => t)) ?? "";
   }, [current, open, cls, level, most, x]);
-  const tuned = current
-    ? count(tunedToClass(current.classBins, K, snapshot.value, cls, level))
-    : "";
-  const now = round((x[snapshot.value] ?? 0) * SPARK_WIDTH);
+  // Reads everything that may change from signals: it runs before this component does.
+  const tuned = useComputed(() => {
+    const now = track.value;
+    if (!now) return "";
+    const { length } = now.grouping.classes;
+    return count(tunedToClass(now.classBins, length, snapshot.value, cls, threshold.value));
+  });
   const key = K <= CLASS_KEYS ? String(cls) : "";
   return (
     <button
@@ -104,7 +113,6 @@ function ClassRow({ cls, name, most }: { cls: number; name: string; most: number
       <span class="name">{name}</span>
       <svg class="spark" width={SPARK_WIDTH} height={SPARK_HEIGHT} aria-hidden="true">
         <path d={path} fill={color} />
-        <line class="now" x1={now} x2={now} y1={1} y2={SPARK_HEIGHT - 1} />
       </svg>
       <span class="count">{tuned}</span>
     </button>

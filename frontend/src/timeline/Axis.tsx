@@ -1,3 +1,4 @@
+import { computed, useComputed } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import { samples } from "../derive";
 import { count, fixed, stepText } from "../format";
@@ -11,7 +12,6 @@ const NUMBER_GAP = 18;
 
 export function AxisTicks({ chart, axis }: { chart: Chart; axis: Axis }) {
   const open = session.value;
-  const t = snapshot.value;
   const shown = useMemo(() => labelled(chart.x, LABEL_ROOM), [chart, axis]);
   const ticks = useMemo(() => {
     // Ticks closer than a pixel would only thicken the axis.
@@ -22,23 +22,36 @@ export function AxisTicks({ chart, axis }: { chart: Chart; axis: Axis }) {
       .join("");
   }, [chart]);
   if (!open) return null;
-  const near = stepText(open.scalars.step[t]).length * 3 + 42;
   return (
     <>
       <path class="axis" d={`M${chart.left} ${AXIS_Y + 0.5}H${chart.right}${ticks}`} />
       {shown.map((s) => (
-        <text
-          key={s}
-          x={chart.x[s]}
-          y={AXIS_Y + 15}
-          text-anchor="middle"
-          opacity={Math.abs(chart.x[s] - chart.x[t]) < near ? 0 : 1}
-        >
-          {stepText(open.scalars.step[s])}
-        </text>
+        <TickLabel key={s} chart={chart} at={s} step={open.scalars.step[s]} />
       ))}
       <Samples />
     </>
+  );
+}
+
+const pillLength = computed(
+  () => stepText(session.value?.scalars.step[snapshot.value] ?? 0).length,
+);
+
+/** Gives way to the playhead's pill; bound to a signal, so that only labels near it change. */
+function TickLabel({ chart, at, step }: { chart: Chart; at: number; step: number }) {
+  const text = stepText(step);
+  const visibility = useMemo(
+    () =>
+      computed(() => {
+        const room = (pillLength.value + text.length) * 3.2 + 30;
+        return Math.abs(chart.x[at] - chart.x[snapshot.value]) < room ? "hidden" : "visible";
+      }),
+    [chart, at, text],
+  );
+  return (
+    <text x={chart.x[at]} y={AXIS_Y + 15} text-anchor="middle" visibility={visibility}>
+      {text}
+    </text>
   );
 }
 
@@ -54,32 +67,33 @@ function Samples() {
       if (samplesAt(current.summary, K, t) !== first) return false;
     return true;
   }, [current, open]);
-  const n = `n = ${count(samples.value)}`;
+  const text = useMemo(
+    () =>
+      computed(
+        () => `n = ${count(samples.value)} samples at ${constant ? "every" : "this"} snapshot`,
+      ),
+    [constant],
+  );
   return (
-    <text x={-8} y={AXIS_Y + 15} text-anchor="end">
-      {constant ? `${n} samples at every snapshot` : `${n} samples at this snapshot`}
+    <text x={-198} y={AXIS_Y + 15}>
+      {text}
     </text>
   );
 }
 
 export function PlayheadNumbers({ chart }: { chart: Chart }) {
-  const open = session.value;
-  if (!open) return null;
-  const { accuracy, loss } = open.scalars;
-  const t = snapshot.value;
-  const x = chart.right + NUMBER_GAP;
+  const accuracy = useComputed(() => {
+    const value = session.value?.scalars.accuracy?.[snapshot.value] ?? NaN;
+    return Number.isFinite(value) ? `${fixed(100 * value, 1)}% accuracy` : "";
+  });
+  const loss = useComputed(() => {
+    const value = session.value?.scalars.loss?.[snapshot.value] ?? NaN;
+    return Number.isFinite(value) ? `${fixed(value)} loss` : "";
+  });
   return (
-    <>
-      {accuracy && !Number.isNaN(accuracy[t]) && (
-        <text class="strong" x={x} y={22}>
-          {fixed(100 * accuracy[t], 1)}% accuracy
-        </text>
-      )}
-      {loss && !Number.isNaN(loss[t]) && (
-        <text class="larger" x={x} y={accuracy ? 38 : 22}>
-          {fixed(loss[t])} loss
-        </text>
-      )}
-    </>
+    <div class="numbers" style={{ left: `${chart.right + NUMBER_GAP}px` }}>
+      <b>{accuracy}</b>
+      <span>{loss}</span>
+    </div>
   );
 }

@@ -1,12 +1,15 @@
+import { computed } from "@preact/signals";
 import { axis, playing, session, show, snapshot, speed } from "../state";
 import { togglePlay } from "../play";
 import { NextIcon, PauseIcon, PlayIcon, PreviousIcon } from "../frame/icons";
 import { AXIS_TITLES, type Axis } from "./scale";
 
+const atFirst = computed(() => snapshot.value === 0);
+const atLast = computed(() => snapshot.value === (session.value?.snapshots ?? 1) - 1);
+
 const SPEEDS = [0.5, 1, 2, 4];
 
 export function Controls() {
-  const last = (session.value?.snapshots ?? 1) - 1;
   const move = (by: number): void => {
     playing.value = false;
     show(snapshot.peek() + by);
@@ -26,7 +29,7 @@ export function Controls() {
         type="button"
         class="icon"
         aria-label="Previous snapshot"
-        disabled={snapshot.value === 0}
+        disabled={atFirst}
         onClick={() => move(-1)}
       >
         <PreviousIcon />
@@ -35,7 +38,7 @@ export function Controls() {
         type="button"
         class="icon"
         aria-label="Next snapshot"
-        disabled={snapshot.value === last}
+        disabled={atLast}
         onClick={() => move(1)}
       >
         <NextIcon />

@@ -1,10 +1,12 @@
 import { line } from "d3-shape";
 import { useMemo } from "preact/hooks";
-import { session, snapshot } from "../state";
+import { session } from "../state";
 import type { Chart } from "./Timeline";
 
 const TOP = 14;
 const BOTTOM = 48;
+
+export const accuracyY = (accuracy: number): number => BOTTOM - (BOTTOM - TOP) * accuracy;
 
 /** Accuracy from 0 to 1 in ink, loss from 0 to its greatest value in gray. */
 export function Curves({ chart }: { chart: Chart }) {
@@ -27,7 +29,6 @@ export function Curves({ chart }: { chart: Chart }) {
     };
   }, [chart, accuracy, loss]);
   if (!accuracy && !loss) return null;
-  const now = accuracy?.[snapshot.value] ?? NaN;
   return (
     <>
       <path
@@ -36,14 +37,6 @@ export function Curves({ chart }: { chart: Chart }) {
       />
       <path class="loss" d={paths.loss} />
       <path class="accuracy" d={paths.accuracy} />
-      {Number.isFinite(now) && (
-        <circle
-          class="dot"
-          cx={chart.x[snapshot.value]}
-          cy={BOTTOM - (BOTTOM - TOP) * now}
-          r={3.2}
-        />
-      )}
     </>
   );
 }

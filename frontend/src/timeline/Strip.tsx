@@ -1,9 +1,9 @@
 // One row per layer through time: lightness is mean strength; with a class highlighted, the share
 // of the layer's units tuned to it, in its hue. Drawn once, not at every step.
 
-import { effect } from "@preact/signals";
+import { computed, effect } from "@preact/signals";
 import type { RefObject } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useMemo } from "preact/hooks";
 import { classShares } from "../derive";
 import { fixed, percent, stepText } from "../format";
 import { fitCanvas } from "../frame/size";
@@ -135,41 +135,39 @@ export function StripLabels() {
   );
 }
 
-function valueAt(l: number): { text: string; value: number } {
+function valueAt(l: number): string {
   const open = session.value;
   const current = track.value;
-  if (!open || !current) return { text: "", value: NaN };
+  if (!open || !current) return "";
   const at = snapshot.value * open.layers.length + l;
   const cls = highlighted.value;
-  const value =
-    cls >= 0 ? classShares(current, cls, threshold.value)[at] : current.summary.meanStrength[at];
-  return { value, text: cls >= 0 ? percent(value) : fixed(value) };
+  if (cls < 0) return fixed(current.summary.meanStrength[at]);
+  void current.paint.arrived.value;
+  return percent(classShares(current, cls, threshold.value)[at]);
 }
 
 export function StripNumbers({ chart }: { chart: Chart }) {
   const open = session.value;
-  const current = track.value;
-  if (!open || !current) return null;
-  if (highlighted.value >= 0) void current.paint.arrived.value;
+  if (!open) return null;
   const row = rowHeight(open.layers.length);
-  const x = chart.right + NUMBER_GAP;
   const named = row >= NAMED_ROW;
   const narrow = chart.width - chart.right < 120;
   return (
-    <>
+    <div class="strip-numbers" style={{ left: `${chart.right + NUMBER_GAP}px`, top: `${TOP}px` }}>
       {named &&
-        open.layers.map((_, l) => (
-          <text key={l} class="ink2" x={x} y={TOP + (l + 0.5) * row + 3}>
-            {valueAt(l).text}
-          </text>
-        ))}
+        open.layers.map((layer, l) => <RowNumber key={layer.path} layer={l} y={(l + 0.5) * row} />)}
       {!(narrow && named) && (
-        <text x={named ? x + 36 : x} y={TOP + 10}>
+        <span class="quiet" style={{ left: named ? "36px" : "0", top: "6.5px" }}>
           {highlighted.value >= 0 ? "units tuned to it" : "mean strength"}
-        </text>
+        </span>
       )}
-    </>
+    </div>
   );
+}
+
+function RowNumber({ layer, y }: { layer: number; y: number }) {
+  const text = useMemo(() => computed(() => valueAt(layer)), [layer]);
+  return <span style={{ top: `${y}px` }}>{text}</span>;
 }
 
 export const strip = {

@@ -1,3 +1,4 @@
+import { computed } from "@preact/signals";
 import { useMemo, useRef } from "preact/hooks";
 import { stepText } from "../format";
 import { useSize } from "../frame/size";
@@ -5,7 +6,7 @@ import { hideTip } from "../frame/tip";
 import { approximate, axis, playing, positions, session, show, snapshot } from "../state";
 import { AxisTicks, PlayheadNumbers } from "./Axis";
 import { Controls } from "./Controls";
-import { Curves } from "./Curves";
+import { accuracyY, Curves } from "./Curves";
 import { StripLabels, StripNumbers, strip, useStrip } from "./Strip";
 import { nearestSnapshot } from "./scale";
 
@@ -15,8 +16,6 @@ const NUMBERS = 150;
 const NARROW_NUMBERS = 116;
 const NARROW = 900;
 export const AXIS_Y = 178;
-/** About the width of a character of the playhead's pill. */
-const PILL_CHARACTER = 6.1;
 
 export interface Chart {
   /** Pixel of each snapshot. */
@@ -45,7 +44,7 @@ export function Timeline() {
   return (
     <footer class="timeline" ref={footer} aria-label="Timeline" data-testid="timeline">
       {open && open.snapshots === 1 ? (
-        <p class="single">One snapshot so far: step {stepText(open.scalars.step[0])}.</p>
+        <p>One snapshot so far: step {stepText(open.scalars.step[0])}.</p>
       ) : (
         open && width > 0 && <Scrubber chart={chart} />
       )}
@@ -59,7 +58,6 @@ function Scrubber({ chart }: { chart: Chart }) {
   useStrip(canvas, chart);
   const open = session.value;
   if (!open) return null;
-  const steps = open.scalars.step;
   const at = (event: PointerEvent): { snapshot: number; y: number } => {
     const box = area.current?.getBoundingClientRect();
     return {
@@ -82,8 +80,8 @@ function Scrubber({ chart }: { chart: Chart }) {
         aria-label="Training step"
         aria-valuemin={0}
         aria-valuemax={open.snapshots - 1}
-        aria-valuenow={snapshot.value}
-        aria-valuetext={`step ${stepText(steps[snapshot.value])}`}
+        aria-valuenow={snapshot}
+        aria-valuetext={stepLabel}
         onPointerDown={(event) => {
           event.currentTarget.setPointerCapture(event.pointerId);
           hideTip();
@@ -100,28 +98,35 @@ function Scrubber({ chart }: { chart: Chart }) {
           <Curves chart={chart} />
           <StripLabels />
           <AxisTicks chart={chart} axis={axis.value} />
-          <PlayheadNumbers chart={chart} />
-          <StripNumbers chart={chart} />
-          <Playhead chart={chart} />
         </svg>
+        <PlayheadNumbers chart={chart} />
+        <StripNumbers chart={chart} />
+        <Playhead chart={chart} />
       </div>
     </>
   );
 }
 
+const stepLabel = computed(() => {
+  const step = session.value?.scalars.step[snapshot.value] ?? 0;
+  return `${approximate.value ? "≈ " : ""}step ${stepText(step)}`;
+});
+
+/** Moved by a transform, so that a step costs no layout of the timeline. */
 function Playhead({ chart }: { chart: Chart }) {
-  const open = session.value;
-  if (!open) return null;
   const t = snapshot.value;
-  const label = `${approximate.value ? "≈ " : ""}step ${stepText(open.scalars.step[t])}`;
-  const width = label.length * PILL_CHARACTER + 14;
+  const accuracy = session.value?.scalars.accuracy?.[t] ?? NaN;
   return (
-    <g data-testid="playhead" transform={`translate(${chart.x[t]},0)`}>
-      <line class="now" x1={0} x2={0} y1={6} y2={AXIS_Y + 1} />
-      <rect class="pill" x={-width / 2} y={AXIS_Y + 3} width={width} height={17} rx={8.5} />
-      <text class="pill-text" y={AXIS_Y + 15} text-anchor="middle">
-        {label}
-      </text>
-    </g>
+    <div
+      class="playhead"
+      data-testid="playhead"
+      style={{ transform: `translateX(${Math.round(chart.x[t])}px)` }}
+    >
+      <i class="line" />
+      {Number.isFinite(accuracy) && (
+        <i class="accuracy-dot" style={{ transform: `translateY(${accuracyY(accuracy)}px)` }} />
+      )}
+      <span class="pill">{stepLabel}</span>
+    </div>
   );
 }

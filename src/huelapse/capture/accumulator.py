@@ -12,10 +12,12 @@ from huelapse.moments import Moments
 class Accumulator:
     """Per-class sums of responses since it was made.
 
-    Sums of (x − ref) and (x − ref)² in float32, with ref the first batch's mean of each unit:
-    shifting keeps the variance exact where the mean is large. A unit that is constant in the first
-    batch takes that very value as ref, so that a constant unit has a variance of exactly 0.
-    Responses that are not finite are counted and enter no sum.
+    Sums of (x − ref) and (x − ref)² in float64, with ref the first batch's mean of each unit:
+    shifting keeps the variance exact where the mean is large. Float32 sums would not do: a class
+    that is far from ref and narrow (a trained output's own class) loses its spread in them
+    (docs/decisions/0002-float64-sums.md). A unit that is constant in the first batch takes that very
+    value as ref, so that a constant unit has a variance of exactly 0. Responses that are not finite
+    are counted and enter no sum.
 
     Nothing here waits for the device: sums stay there until `moments`.
     """
@@ -34,8 +36,8 @@ class Accumulator:
             rows = (k + 1, units)
             self._sums[grouping] = (
                 torch.zeros(k + 1, dtype=torch.int64, device=device),
-                torch.zeros(rows, device=device),
-                torch.zeros(rows, device=device),
+                torch.zeros(rows, dtype=torch.float64, device=device),
+                torch.zeros(rows, dtype=torch.float64, device=device),
                 torch.zeros(rows, dtype=torch.int32, device=device),
                 torch.zeros(rows, dtype=torch.int32, device=device),
             )
@@ -49,8 +51,8 @@ class Accumulator:
         """
         finite = responses.isfinite()
         if self._ref is None:
-            self._ref = _reference(responses, finite)
-        deviation = torch.where(finite, responses - self._ref, 0.0)
+            self._ref = _reference(responses, finite).double()
+        deviation = torch.where(finite, responses.double() - self._ref, 0.0)
         squared = deviation * deviation
         active = (finite & (responses > 0)).int()
         nonfinite = (~finite).int()
@@ -68,17 +70,13 @@ class Accumulator:
         result: dict[str, Moments] = {}
         for grouping, sums in self._sums.items():
             count, total, squares, actives, nonfinites = (s[:-1].cpu().numpy() for s in sums)
-            ref = (
-                np.zeros(total.shape[1])
-                if self._ref is None
-                else self._ref.cpu().numpy().astype(np.float64)
-            )
+            ref = np.zeros(total.shape[1]) if self._ref is None else self._ref.cpu().numpy()
             n = count[:, None] - nonfinites
-            shifted = np.divide(total.astype(np.float64), n, out=np.zeros(total.shape), where=n > 0)
+            shifted = np.divide(total, n, out=np.zeros(total.shape), where=n > 0)
             result[grouping] = Moments(
                 count=count.astype(np.int64),
                 mean=np.where(n > 0, ref + shifted, 0.0),
-                m2=np.maximum(squares.astype(np.float64) - n * shifted**2, 0.0),
+                m2=np.maximum(squares - n * shifted**2, 0.0),
                 active=actives.astype(np.int64),
                 nonfinite=nonfinites.astype(np.int64),
             )

@@ -71,6 +71,8 @@ class Pass:
         checked = check_labels(host, classes=self._capture.classes, samples=len(predicted))
         true = torch.from_numpy(checked).to(predicted.device)
         with torch.inference_mode(False), torch.no_grad():
+            if inputs.device.type == "mps":  # has no float64
+                inputs, predicted, true = inputs.cpu(), predicted.cpu(), true.cpu()
             if self._accumulator is None:
                 k = self._capture.classes
                 self._accumulator = Accumulator(

@@ -11,8 +11,10 @@ from huelapse.store.writer import StoreWriter
 
 logger = logging.getLogger(__name__)
 
-CAPACITY = 4
-"""Snapshots that may wait; when full, further ones are dropped, counted and shown."""
+WAITING = 128
+WAITING_BYTES = 256 * 2**20
+"""Snapshots that may wait, and their size: what can be written within the 5 s that closing may
+take. Beyond that further ones are dropped, counted and shown."""
 
 
 class WriterThread:
@@ -28,25 +30,27 @@ class WriterThread:
         self.dropped = 0
         self._writer = writer
         self._on_commit = on_commit
-        self._queue: queue.Queue[tuple[Snapshot, dict[str, Any]] | None] = queue.Queue(CAPACITY)
+        self._waiting_bytes = 0
+        self._lock = threading.Lock()
+        self._queue: queue.Queue[tuple[Snapshot, dict[str, Any]] | None] = queue.Queue()
         self._thread = threading.Thread(target=self._work, name="huelapse-writer", daemon=True)
         self._thread.start()
 
     def put(self, snapshot: Snapshot, notes: dict[str, Any]) -> bool:
         """Hand over a snapshot and the root's attributes as of now; False if it was dropped."""
-        try:
-            self._queue.put_nowait((snapshot, {**notes, "dropped": self.dropped}))
-        except queue.Full:
-            self.dropped += 1
-            return False
+        with self._lock:
+            # one at least may always wait, however large
+            full = self._waiting_bytes + snapshot.nbytes > WAITING_BYTES and self._waiting_bytes
+            if full or self._queue.qsize() >= WAITING:
+                self.dropped += 1
+                return False
+            self._waiting_bytes += snapshot.nbytes
+        self._queue.put((snapshot, {**notes, "dropped": self.dropped}))
         return True
 
     def finish(self, seconds: float) -> bool:
         """Let it write what waits, for at most so long; False if something is still unwritten."""
-        try:
-            self._queue.put(None, timeout=seconds)
-        except queue.Full:
-            return False
+        self._queue.put(None)
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
@@ -55,10 +59,12 @@ class WriterThread:
             item = self._queue.get()
             if item is None:
                 return
+            snapshot, notes = item
             if self.error is not None:  # what comes after a failure would not be whole
                 self.dropped += 1
                 continue
-            snapshot, notes = item
+            with self._lock:
+                self._waiting_bytes -= snapshot.nbytes
             try:
                 self._writer.note(**notes)
                 self._writer.commit(snapshot)

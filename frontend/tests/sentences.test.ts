@@ -1,0 +1,163 @@
+import { describe, expect, it } from "vitest";
+import {
+  cellSentence,
+  classSentence,
+  networkSubtitle,
+  networkTitle,
+  thresholdSentence,
+  unitSentence,
+  unitWarning,
+  type NetworkFacts,
+  type UnitFacts,
+} from "../src/sentences";
+import { HELD, NO_DATA, SILENT, SUPPRESSED, TIED } from "../src/wire/manifest";
+
+const measure = { name: "margin", title: "Margin", about: "" };
+const facts: NetworkFacts = {
+  step: 200,
+  layers: [
+    { name: "block1", units: 100, tuned: 3, output: false },
+    { name: "fc2", units: 100, tuned: 36, output: false },
+    { name: "head", units: 10, tuned: 10, output: true },
+  ],
+  responding: 200,
+  silent: 10,
+  groupingTitle: "True label",
+  predicted: false,
+  measure,
+  present: ["bag", "coat"],
+  classes: 2,
+  highlighted: null,
+};
+const layersTuned = (...tuned: number[]): NetworkFacts["layers"] =>
+  facts.layers.map((layer, i) => ({ ...layer, tuned: tuned[i] }));
+
+describe("network title", () => {
+  it("says the share of units and which inner layers lead and trail", () => {
+    expect(networkTitle(facts)).toBe(
+      "Step 200: 23% of units are tuned; fc2 leads at 36%, block1 trails at 3%.",
+    );
+  });
+
+  it("names no leader where none leads", () => {
+    const title = networkTitle({ ...facts, layers: layersTuned(20, 20, 10) });
+    expect(title).toBe("Step 200: 24% of units are tuned.");
+  });
+
+  it("says of step 0 that it is untrained, and whether units favour a class already", () => {
+    expect(networkTitle({ ...facts, step: 0, layers: layersTuned(6, 0, 0) })).toBe(
+      "Step 0, untrained: 3% of units already favour one class.",
+    );
+    expect(networkTitle({ ...facts, step: 0, layers: layersTuned(0, 0, 0) })).toBe(
+      "Step 0, untrained: no unit favours one class.",
+    );
+  });
+
+  it("never rounds a few units to none, or nearly all to all", () => {
+    expect(networkTitle({ ...facts, layers: layersTuned(1, 0, 0) })).toContain("<1% of units");
+    expect(networkTitle({ ...facts, layers: layersTuned(100, 100, 9) })).toContain(">99% of units");
+  });
+
+  it("counts the units of a highlighted class", () => {
+    const of = (tuned: number) => networkTitle({ ...facts, highlighted: { name: "bag", tuned } });
+    expect(of(6)).toBe("Step 200: 6 of 210 units are tuned to bag.");
+    expect(of(1)).toContain("1 of 210 units is tuned");
+  });
+
+  it("says why nothing can be compared", () => {
+    const none = { ...facts, responding: 0, silent: 0, predicted: true };
+    expect(networkTitle({ ...none, present: ["bag"] })).toBe(
+      "Step 200: nothing to compare, every sample is predicted as bag.",
+    );
+    expect(networkTitle({ ...none, silent: 210 })).toBe("Step 200: every unit is silent.");
+  });
+
+  it("says beneath it how many classes are predicted, while not all are", () => {
+    expect(networkSubtitle({ ...facts, predicted: true, classes: 10 })).toMatch(
+      /^2 of 10 classes predicted:/,
+    );
+    expect(networkSubtitle(facts)).toMatch(/^Hue: the true label that drives the unit most\./);
+  });
+});
+
+const unit: UnitFacts = {
+  state: HELD,
+  level: 87,
+  flags: 0,
+  value: 0.94,
+  sure: 0.9999,
+  preferred: "trouser",
+  runnerUp: "dress",
+  nPreferred: 200,
+  n: 2000,
+  activeSamples: 400,
+  threshold: 50,
+  measure,
+};
+
+describe("why a unit has its color", () => {
+  it("gives the evidence of a tuned unit in pairs of samples", () => {
+    expect(unitSentence(unit)).toBe(
+      "Tuned to trouser: in about 97 of 100 pairs a sample of trouser drives it more than one of dress.",
+    );
+  });
+
+  it("does not call a unit tuned that is below the threshold", () => {
+    const sentence = unitSentence({ ...unit, level: 49, value: 0.6 });
+    expect(sentence).toMatch(/^Prefers trouser: in about 80 of 100 pairs/);
+    expect(sentence).toContain("Its strength, 0.49, is below the threshold of 0.50.");
+    expect(unitSentence({ ...unit, level: 50 })).toMatch(/^Tuned to/);
+  });
+
+  it("turns the sentence around for suppressed units", () => {
+    const sentence = unitSentence({ ...unit, flags: SUPPRESSED });
+    expect(sentence).toMatch(/^Suppressed by trouser: .* drives it less than one of dress/);
+  });
+
+  it("says of tied units how sure they are, or that samples are too few", () => {
+    expect(unitSentence({ ...unit, state: TIED, sure: 0.63 })).toMatch(
+      /^No class is surely first: 0\.63 sure that it is trouser rather than dress/,
+    );
+    expect(unitSentence({ ...unit, state: TIED, nPreferred: 7 })).toContain("only 7 samples");
+  });
+
+  it("says what silent and no data mean, and claims no class for them", () => {
+    for (const state of [SILENT, NO_DATA])
+      expect(unitSentence({ ...unit, state })).not.toContain("trouser");
+    expect(unitSentence({ ...unit, state: SILENT })).toContain("2,000 samples");
+  });
+
+  it("warns of units that few samples activate", () => {
+    expect(unitWarning({ ...unit, activeSamples: 1 })).toBe("Active for only 1 of 2,000 samples.");
+    expect(unitWarning({ ...unit, activeSamples: 30 })).toBe("");
+    expect(unitWarning({ ...unit, activeSamples: 0, state: SILENT })).toBe("");
+  });
+});
+
+describe("other sentences", () => {
+  it("explains the threshold in pairs", () => {
+    expect(thresholdSentence(50, measure)).toContain("At 0.50,");
+    expect(thresholdSentence(50, measure)).toContain("75 of 100");
+    expect(thresholdSentence(90, measure)).toContain("95 of 100");
+  });
+
+  it("says in a tip whether the unit is tuned or only prefers a class", () => {
+    expect(cellSentence(HELD, 0, 50, "bag", 50)).toBe("tuned to bag, strength 0.50");
+    expect(cellSentence(HELD, 0, 49, "bag", 50)).toBe("prefers bag, strength 0.49");
+    expect(cellSentence(TIED, 0, 0, "bag", 50)).toContain("tied");
+  });
+
+  it("says what a class is missed as, the most frequent first", () => {
+    const others = [
+      { name: "coat", samples: 2 },
+      { name: "shirt", samples: 15 },
+      { name: "bag", samples: 0 },
+    ];
+    expect(classSentence("dress", 80, 97, others, false)).toBe(
+      "82% of 97 samples right; missed as shirt (15) and coat (2).",
+    );
+    expect(classSentence("dress", 0, 0, others, true)).toBe(
+      "No sample is predicted as dress here.",
+    );
+  });
+});

@@ -1,0 +1,50 @@
+import { describe, expect, it } from "vitest";
+import { readAddress, thresholdLevel, writeAddress, type Address } from "../src/url";
+
+const defaults: Address = {
+  run: "0",
+  split: "val",
+  step: 720,
+  unit: -1,
+  grouping: "true",
+  class: -1,
+  threshold: 50,
+  theme: "dark",
+  axis: "log",
+};
+
+describe("address", () => {
+  it("writes only what differs from the default", () => {
+    expect(writeAddress(defaults, defaults)).toBe("");
+    expect(writeAddress({ ...defaults, step: 120, unit: 317 }, defaults)).toBe(
+      "#step=120&unit=317",
+    );
+    expect(writeAddress({ ...defaults, threshold: 40 }, defaults)).toBe("#threshold=0.40");
+  });
+
+  it("reads back what it wrote", () => {
+    const address: Address = {
+      run: "r/ü",
+      split: "a b",
+      step: 0,
+      unit: 0,
+      grouping: "predicted",
+      class: 3,
+      threshold: 85,
+      theme: "light",
+      axis: "step",
+    };
+    expect(readAddress(writeAddress(address, defaults))).toEqual(address);
+  });
+
+  it("leaves out what makes no sense", () => {
+    expect(readAddress("#step=x&unit=-2&class=1.5&theme=pink&axis=&threshold=NaN&other=1")).toEqual(
+      {},
+    );
+    expect(readAddress("")).toEqual({});
+  });
+
+  it("moves thresholds to multiples of 0.05 within 0.05 … 0.95", () => {
+    expect([0, 0.33, 0.5, 1].map(thresholdLevel)).toEqual([5, 35, 50, 95]);
+  });
+});

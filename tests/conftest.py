@@ -1,0 +1,120 @@
+"""Fixtures shared by all tests. Shapes in signatures are checked at run time, here alone."""
+
+from jaxtyping import install_import_hook
+
+# Not capture, grouping and snapshot: to check a container, beartype draws from Python's `random`,
+# which test_harmless.py must find untouched. What they make passes through Moments, checked here.
+with install_import_hook("huelapse", "beartype.beartype"):
+    import huelapse.color
+    import huelapse.measures
+    import huelapse.moments
+    import huelapse.palette  # noqa: F401
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from huelapse.demo.training import Trained, train
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """The whole demo, as `huelapse demo` trains it."""
+    return train(tmp_path_factory.mktemp("demo") / "demo")
+
+
+@pytest.fixture
+def small_net() -> nn.Module:
+    """Conv → ReLU → Linear → ReLU → Linear on [B, 2, 6, 6], three classes."""
+    torch.manual_seed(1)
+    return SmallNet()
+
+
+class SmallNet(nn.Module):
+    def __init__(self, classes: int = 3) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(2, 5, 3)
+        self.norm = nn.BatchNorm2d(5)
+        self.relu1 = nn.ReLU(inplace=True)
+        self.drop = nn.Dropout(0.3)
+        self.fc = nn.Linear(80, 7)
+        self.relu2 = nn.ReLU()
+        self.head = nn.Linear(7, classes)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.drop(self.relu1(self.norm(self.conv(x))).flatten(1))
+        return self.head(self.relu2(self.fc(x)))
+
+
+def batches(n: int = 90, classes: int = 3, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Inputs [n, 2, 6, 6] that carry their labels, and labels."""
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(n) % classes
+    inputs = torch.randn(n, 2, 6, 6, generator=generator) + labels[:, None, None, None] * 0.5
+    return inputs, labels
+
+
+def find_browser() -> str | None:
+    named = os.environ.get("HUELAPSE_CHROMIUM")
+    if named:
+        return named
+    for name in ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable"):
+        found = shutil.which(name)
+        if found:
+            return found
+    return None
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[object]:
+    """A real Chromium. Missing, it skips loudly; with HUELAPSE_REQUIRE_BROWSER=1 it fails."""
+    path = find_browser()
+    if path is None:
+        message = (
+            "NO BROWSER FOUND: the viewer was not tested. Install Chromium (Debian: apt-get "
+            "install chromium) or set HUELAPSE_CHROMIUM to its path"
+        )
+        if os.environ.get("HUELAPSE_REQUIRE_BROWSER") == "1":
+            pytest.fail(message)
+        pytest.skip(message)
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        yield chromium
+        chromium.close()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    skipped = [
+        r for r in terminalreporter.stats.get("skipped", []) if "NO BROWSER" in str(r.longrepr)
+    ]
+    if skipped:
+        terminalreporter.write_sep("!", "NO BROWSER FOUND: the viewer was NOT tested", red=True)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+@pytest.fixture
+def run_path(tmp_path: Path) -> Path:
+    return tmp_path / "run"

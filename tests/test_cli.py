@@ -1,0 +1,151 @@
+"""The command, as a user types it."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import huelapse
+from conftest import SmallNet, batches
+from huelapse.demo.training import Trained
+
+
+def huelapse_command(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "huelapse", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        **options,  # pyright: ignore[reportArgumentType]
+    )
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    with huelapse.Recorder(
+        SmallNet(), tmp_path / "mine", probe=batches(), classes=["x", "y", "z"], probe_budget=None
+    ) as recorder:
+        recorder.step(loss=1.0)
+    return tmp_path / "mine"
+
+
+@pytest.mark.parametrize("arguments", [["--help"], []])
+def test_help_teaches_the_first_steps(arguments: list[str]) -> None:
+    done = huelapse_command(*arguments)
+    for word in ("demo", "view", "info", "Recorder(", "recorder.step"):
+        assert word in done.stdout
+
+
+@pytest.mark.parametrize("command", ["demo", "view", "info"])
+def test_each_command_has_help(command: str) -> None:
+    done = huelapse_command(command, "--help")
+    assert done.returncode == 0
+    assert len(done.stdout) > 300
+
+
+def test_info_says_what_a_run_holds(recorded: Path) -> None:
+    done = huelapse_command("info", str(recorded))
+    assert done.returncode == 0
+    for text in ("mine", "SmallNet", "3 classes", "15 units", "relu1", "eval mode", "Accuracy"):
+        assert text in done.stdout, text
+    found = json.loads(huelapse_command("info", str(recorded), "--json").stdout)
+    assert found["steps"] == [0, 1]
+    assert found["classes"] == ["x", "y", "z"]
+    assert found["splits"]["val"]["metrics"] == ["loss"]
+    assert found["cost"]["snapshots"] == 2
+    assert found["bytes"] > 1000
+
+
+def test_errors_are_one_line_and_no_traceback(tmp_path: Path) -> None:
+    for command in ("info", "view"):
+        done = huelapse_command(command, str(tmp_path / "none"))
+        assert done.returncode == 2
+        assert "does not exist" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_view_serves_until_it_is_interrupted(recorded: Path) -> None:
+    viewer = subprocess.Popen(
+        [sys.executable, "-u", "-m", "huelapse", "view", str(recorded), "--no-browser"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert viewer.stdout is not None
+        line = viewer.stdout.readline()
+        address = next(word for word in line.split() if word.startswith("http://127.0.0.1:"))
+        from urllib.request import HTTPCookieProcessor, build_opener
+
+        deadline = time.monotonic() + 30
+        opener = build_opener(HTTPCookieProcessor())
+        while True:
+            try:
+                page = opener.open(address, timeout=10).read()
+                break
+            except OSError:
+                assert time.monotonic() < deadline
+        assert b"<title" in page
+    finally:
+        viewer.send_signal(2)
+        _, errors = viewer.communicate(timeout=30)
+    assert "Traceback" not in errors
+
+
+def test_reading_and_viewing_need_no_torch(recorded: Path) -> None:
+    """With torch hidden: info works, demo says which extra to install."""
+    hide = (
+        "import sys; sys.modules['torch'] = None\n"
+        "from huelapse.cli import main\n"
+        "sys.argv = ['huelapse', *sys.argv[1:]]\n"
+        "main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", hide, "info", str(recorded)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "SmallNet" in done.stdout
+    demo = [sys.executable, "-c", hide, "demo", "--no-view"]
+    refused = subprocess.run(demo, capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "pip install 'huelapse[torch]'" in refused.stderr
+    code = "import sys, huelapse.viewer.server, huelapse.run; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_importing_huelapse_alone_loads_no_library() -> None:
+    code = (
+        "import sys, huelapse\n"
+        "heavy = {'numpy', 'torch', 'tensorstore', 'scipy', 'starlette', 'rich', 'typer'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_demo_tells_its_story(demo_run: Trained) -> None:
+    run = huelapse.open(demo_run.run)
+    output = [run.strength(int(s), "output").mean() for s in run.steps]
+    first = [run.strength(int(s), run.layers[0].path).mean() for s in run.steps]
+    assert output[0] < 0.15
+    assert output[-1] > 0.8
+    assert max(first) < 0.3
+    assert 38 <= len(run.steps) <= 42
+    assert run.steps[0] == 0
+    assert demo_run.accuracy > 0.85
+    assert run.accuracy()[-1] == pytest.approx(demo_run.accuracy, abs=1e-6)
+
+
+def test_with_permuted_labels_nothing_is_tuned(tmp_path: Path) -> None:
+    from huelapse.demo.training import train
+
+    trained = train(tmp_path / "control", shuffle_labels=True)
+    run = huelapse.open(trained.run)
+    tuned = sum(int((run.state(int(s)) == huelapse.State.TUNED).sum()) for s in run.steps)
+    assert tuned / (len(run.steps) * run.units) <= 0.0005
+    assert trained.accuracy < 0.2

@@ -1,0 +1,496 @@
+"""The recorder in a loop: what it takes, what it refuses, and how it fails."""
+
+import os
+import time
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+
+import huelapse
+from conftest import SmallNet, batches
+from huelapse import HuelapseWarning, Recorder
+from huelapse.capture.budget import ProbeBudget
+from huelapse.errors import (
+    ClassCountError,
+    LabelError,
+    LayerError,
+    OutputError,
+    ProbeError,
+    RecorderClosedError,
+    RunExistsError,
+    ScalarError,
+    ScheduleError,
+)
+from huelapse.store import StoreWriter, thread
+
+
+def record(run: Path, model: nn.Module | None = None, **options: Any) -> Recorder:
+    defaults: dict[str, Any] = {"probe": batches(), "classes": 3, "probe_budget": None}
+    return Recorder(SmallNet() if model is None else model, run, **{**defaults, **options})
+
+
+def test_step_zero_is_there_before_the_first_step(run_path: Path) -> None:
+    recorder = record(run_path)
+    recorder.close()
+    run = huelapse.open(run_path)
+    assert run.steps.tolist() == [0]
+    assert run.status == "complete"
+    assert np.isnan(run.coordinate("epoch")[0])
+
+
+def test_the_schedule_the_epochs_and_the_scalars_are_kept(run_path: Path) -> None:
+    with record(run_path, schedule=4, classes=["a", "b", "c"]) as recorder:
+        for step in range(1, 11):
+            recorder.step(epoch=step / 5, loss=torch.tensor(float(step)), lr=0.1)
+    run = huelapse.open(run_path)
+    assert run.steps.tolist() == [0, 4, 8, 10]  # and the last one, at close
+    assert run.classes == ("a", "b", "c")
+    assert run.metrics() == ["loss", "lr"]
+    assert run.coordinate("metric.loss").tolist()[1:] == [2.5, 6.5, 9.5]  # means in between
+    assert run.coordinate("epoch").tolist()[1:] == [0.8, 1.6, 2.0]
+
+
+@pytest.mark.parametrize(
+    ("schedule", "total", "expected"),
+    [
+        (3, None, [3, 6, 9]),
+        ([1, 5], None, [1, 5]),
+        (lambda step: step == 7, None, [7]),
+        (None, None, [1, 2, 3, 4, 5, 7, 9]),
+    ],
+)
+def test_schedules(run_path: Path, schedule: Any, total: int | None, expected: list[int]) -> None:
+    recorder = record(run_path, schedule=schedule, total_steps=total)
+    for _ in range(9):
+        recorder.step()
+    recorder.close()
+    assert [s for s in huelapse.open(run_path).steps.tolist() if s] == sorted({*expected, 9})
+
+
+@pytest.mark.parametrize("total", [60, 1000, 10**6])
+def test_the_default_schedule_of_a_known_length_has_about_fifty_snapshots(total: int) -> None:
+    from huelapse.capture.schedule import due, spread
+
+    steps = spread(total)
+    assert steps[0] == 0
+    assert steps[-1] == total
+    assert 35 <= len(steps) <= 50
+    is_due = due(None, total)
+    assert all(is_due(s) for s in steps[1:])
+
+
+@pytest.mark.parametrize("schedule", [0, -1, True, [], [-3]])
+def test_impossible_schedules_are_refused(run_path: Path, schedule: Any) -> None:
+    with pytest.raises(ScheduleError):
+        record(run_path, schedule=schedule)
+    assert not run_path.exists()
+
+
+def test_the_budget_takes_fewer_snapshots_not_fewer_samples(run_path: Path) -> None:
+    recorder = record(run_path, schedule=1, probe_budget=1e-6)
+    for _ in range(20):
+        recorder.step()
+    recorder.close()
+    run = huelapse.open(run_path)
+    assert run.steps.tolist() == [0, 20]
+    assert set(run.moments(1).count) == {30}
+
+
+def test_the_budget_keeps_probes_to_their_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 0.0
+    monkeypatch.setattr("huelapse.capture.budget.time.monotonic", lambda: now)
+    budget = ProbeBudget(0.05)
+    budget.add(1.0, first=True)
+    budget.start()
+    taken = []
+    for step in range(10_000):
+        now += 0.1
+        if budget.affordable():
+            now += 0.8
+            budget.add(0.8, first=False)
+            taken.append(step)
+            assert budget.share <= 0.05
+    assert taken[0] == 189  # (1 + 0) / 0.05 - 1 seconds of training pay for the first
+    assert len(taken) == pytest.approx(10_000 * 0.1 / 0.95 * 0.05 / 0.8, abs=2)
+
+
+# --- layers ------------------------------------------------------------------------------------
+
+
+def test_what_follows_an_activation_is_recorded_and_the_output_as_probability(
+    run_path: Path,
+) -> None:
+    record(run_path).close()
+    run = huelapse.open(run_path)
+    assert [(x.path, x.kind, x.units) for x in run.layers] == [
+        ("relu1", "ReLU", 5),
+        ("relu2", "ReLU", 7),
+        ("output", "probability", 3),
+    ]
+    assert run.tuning(layer="output").sum(1) == pytest.approx(1)
+    assert not run.signed.any()
+
+
+def test_a_model_without_activation_modules_is_recorded_at_all_leaves_and_says_so(
+    run_path: Path,
+) -> None:
+    model = nn.Sequential(nn.Linear(4, 6), nn.LayerNorm(6), nn.Linear(6, 3))
+    x, y = torch.randn(60, 4), torch.arange(60) % 3
+    with pytest.warns(HuelapseWarning, match="no activation module"):
+        record(run_path, model, probe=(x, y)).close()
+    run = huelapse.open(run_path)
+    assert [layer.path for layer in run.layers] == ["0", "1", "output"]
+    assert run.signed[:12].all()
+
+
+def test_layers_can_be_chosen_by_pattern(run_path: Path) -> None:
+    record(run_path, layers=["relu*", "fc"]).close()
+    assert [x.path for x in huelapse.open(run_path).layers] == ["relu1", "fc", "relu2", "output"]
+    with pytest.raises(LayerError, match="no layer matches 'nope'; layers that ran: conv, norm"):
+        record(run_path.with_name("b"), layers=["nope"])
+
+
+def test_a_module_called_twice_is_refused_with_the_reason(run_path: Path) -> None:
+    class Twice(SmallNet):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.relu2(self.relu2(self.fc(self.relu1(self.conv(x)).flatten(1)))))
+
+    with pytest.raises(LayerError, match=r"'relu2' \(ReLU\) ran 2 times in one forward"):
+        record(run_path, Twice())
+    assert not run_path.exists()
+    record(run_path, Twice(), layers=["relu1"]).close()
+
+
+def test_tokens_have_their_units_on_the_last_axis(run_path: Path) -> None:
+    class Tokens(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.embed, self.act, self.head = nn.Linear(4, 6), nn.GELU(), nn.Linear(6, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.head(self.act(self.embed(x)).mean(1))
+
+    model = Tokens()
+    x, y = torch.randn(60, 9, 4), torch.arange(60) % 3
+    record(run_path, model, probe=(x, y)).close()
+    run = huelapse.open(run_path)
+    layer = run.layers[0]
+    assert (layer.units, layer.unit_axis, layer.shape) == (6, 2, (9, 6))
+    model.eval()
+    with torch.no_grad():
+        expected = model.act(model.embed(x)).mean(1)[y == 1].mean(0)
+    np.testing.assert_allclose(run.tuning(layer="act")[1], expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("last", [nn.Softmax(1), nn.LogSoftmax(1), nn.Identity()])
+def test_probabilities_are_recognised(run_path: Path, last: nn.Module) -> None:
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 3), last)
+    x, y = torch.randn(60, 4), torch.arange(60) % 3
+    record(run_path, model, probe=(x, y)).close()
+    with torch.no_grad():
+        expected = model[:3](x).softmax(1)[y == 0].mean(0)
+    found = huelapse.open(run_path).tuning(layer="output")[0]
+    np.testing.assert_allclose(found, expected, rtol=1e-4)
+
+
+def test_a_single_logit_is_two_classes(run_path: Path) -> None:
+    model = nn.Sequential(nn.Linear(2, 4), nn.ReLU(), nn.Linear(4, 1))
+    x = torch.randn(80, 2)
+    y = (x[:, 0] > 0).long()
+    record(run_path, model, probe=(x, y), classes=["low", "high"]).close()
+    run = huelapse.open(run_path)
+    with torch.no_grad():
+        z = model(x)[:, 0]
+    assert run.layer("output").units == 1
+    assert run.moments(0, "predicted").count.tolist() == [int((z <= 0).sum()), int((z > 0).sum())]
+    assert run.tuning(layer="output")[1, 0] == pytest.approx(z.sigmoid()[y == 1].mean().item())
+
+
+def test_compiled_and_parallel_wrappers(run_path: Path) -> None:
+    with pytest.raises(LayerError, match="DataParallel"):
+        record(run_path, nn.DataParallel(SmallNet()))
+    compiled = torch.compile(SmallNet(), backend="eager")
+    record(run_path, compiled).close()
+    assert len(huelapse.open(run_path).layers) == 3
+
+
+# --- probes ------------------------------------------------------------------------------------
+
+
+class Pairs(Dataset):
+    def __init__(self, n: int) -> None:
+        self.x, self.y = batches(n)
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def __getitem__(self, i: int) -> tuple[torch.Tensor, int]:
+        return self.x[i], int(self.y[i])
+
+
+class Stream(IterableDataset):
+    def __iter__(self) -> Any:
+        return iter(Pairs(90))
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        lambda: DataLoader(Pairs(90), 32, shuffle=True),
+        lambda: DataLoader(TensorDataset(*batches()), 7),
+        lambda: DataLoader(Stream(), 16),
+        lambda: Pairs(90),
+        lambda: [tuple(t[i : i + 45] for t in batches()) for i in (0, 45)],
+        lambda: tuple(t.numpy() for t in batches()),
+    ],
+)
+def test_probes_of_many_kinds_hold_the_same_samples(run_path: Path, source: Any) -> None:
+    torch.manual_seed(0)
+    model = SmallNet()
+    record(run_path, model, probe=source()).close()
+    record(run_path.with_name("plain"), model).close()
+    a, b = huelapse.open(run_path).moments(0), huelapse.open(run_path.with_name("plain")).moments(0)
+    assert a.count.tolist() == [30, 30, 30]
+    np.testing.assert_allclose(a.mean, b.mean, rtol=1e-5, atol=1e-7)
+    np.testing.assert_array_equal(a.active, b.active)
+
+
+def test_a_probe_is_balanced_and_drawn_once(run_path: Path) -> None:
+    x, y = batches(900)
+    skewed = torch.cat([y[:600] * 0, y[600:]])
+    recorder = record(run_path, probe=(x, skewed), probe_samples=150, schedule=1)
+    recorder.step()
+    recorder.close()
+    run = huelapse.open(run_path)
+    assert run.moments(0).count.tolist() == [50, 50, 50]
+    a, b = run.moments(0), run.moments(1)
+    np.testing.assert_array_equal(a.mean, b.mean)  # the model has not moved, nor have the samples
+    assert len(run.splits[0].facts["hash"]) == 64
+
+
+def test_the_predicted_grouping_follows_the_models_answers(run_path: Path) -> None:
+    model = SmallNet()
+    with torch.no_grad():
+        model.head.weight.zero_()
+        model.head.bias.copy_(torch.tensor([0.0, 5.0, 0.0]))
+    record(run_path, model).close()
+    run = huelapse.open(run_path)
+    assert run.moments(0, "predicted").count.tolist() == [0, 90, 0]
+    assert set(run.state(grouping="predicted")) <= {huelapse.State.NO_DATA}
+    assert np.isnan(run.tuning(grouping="predicted")[0]).all()
+
+
+def test_probing_needs_labels_after_each_forward(run_path: Path) -> None:
+    model = SmallNet()
+    x, y = batches()
+    recorder = Recorder(model, run_path, classes=3)
+    with pytest.raises(LabelError, match="without its labels"), recorder.probing():
+        model(x)
+    with pytest.raises(LabelError, match="ran again before"), recorder.probing() as probing:
+        model(x)
+        model(x)
+        probing.labels(y)
+    with pytest.raises(LabelError, match="has not run"), recorder.probing() as probing:
+        probing.labels(y)
+    with pytest.raises(ProbeError, match="did not run"), recorder.probing():
+        pass
+    with recorder.probing() as probing:
+        model(x)
+        probing.labels(y)
+    recorder.close()
+    assert len(huelapse.open(run_path).steps) == 1
+
+
+def test_an_error_in_the_users_own_evaluation_is_theirs(run_path: Path) -> None:
+    model = SmallNet()
+    recorder = Recorder(model, run_path, classes=3)
+    with pytest.raises(ZeroDivisionError), recorder.probing():
+        model(batches()[0])
+        raise ZeroDivisionError
+    assert all(not m._forward_hooks for m in model.modules())
+
+
+# --- bad input ---------------------------------------------------------------------------------
+
+X, Y = batches()
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "says"),
+    [
+        ({"probe": (X, Y + 1)}, LabelError, "outside 0 … 2"),
+        ({"probe": (X, Y - 1)}, LabelError, "outside 0 … 2"),
+        ({"probe": (X, Y.float())}, LabelError, "expected integer"),
+        ({"probe": (X, Y[:50])}, LabelError, "90 inputs and 50 labels"),
+        ({"probe": (X, nn.functional.one_hot(Y, 3))}, LabelError, "one class index"),
+        ({"probe": (X[:0], Y[:0])}, ProbeError, "no samples"),
+        ({"probe": 7}, ProbeError, "expected a DataLoader"),
+        ({"probe": [{"x": X}]}, ProbeError, "come as dict"),
+        ({"probe": TensorDataset(X, Y, Y)}, ProbeError, "3 parts"),
+        ({"classes": 4}, OutputError, "3 outputs, but there are 4 classes"),
+        ({"classes": 1}, ClassCountError, "at least 2"),
+        ({"classes": ["a", "b", "a"]}, ClassCountError, "twice"),
+        ({"probe_samples": 0}, ProbeError, "at least 1"),
+        ({"probe_budget": 0}, ValueError, "share of training time"),
+        ({"exist": "maybe"}, ValueError, "expected"),
+    ],
+)
+def test_bad_input_is_refused_at_once_and_nothing_is_written(
+    run_path: Path, options: dict[str, Any], error: type[Exception], says: str
+) -> None:
+    with pytest.raises(error, match=says):
+        record(run_path, **options)
+    assert not (run_path / "run.zarr").exists()
+
+
+def test_a_model_that_is_no_classifier_is_refused(run_path: Path) -> None:
+    class Dict(SmallNet):
+        def forward(self, x: torch.Tensor) -> Any:
+            return {"logits": super().forward(x)}
+
+    with pytest.raises(OutputError, match="returned dict"):
+        record(run_path, Dict())
+    with pytest.raises(OutputError, match="shape"):
+        record(run_path, nn.Sequential(nn.Conv2d(2, 3, 3), nn.ReLU()))
+    with pytest.raises(LayerError, match="expected a torch"):
+        Recorder(lambda x: x, run_path, classes=3)
+
+
+def test_a_directory_that_holds_a_run_is_left_alone(run_path: Path) -> None:
+    record(run_path, name="first").close()
+    before = sorted((p, p.stat().st_mtime_ns) for p in run_path.rglob("*"))
+    with pytest.raises(RunExistsError, match='exist="new"'):
+        record(run_path)
+    assert sorted((p, p.stat().st_mtime_ns) for p in run_path.rglob("*")) == before
+    recorder = record(run_path, exist="new")
+    recorder.close()
+    assert recorder.run == run_path.with_name("run-2")
+
+
+@pytest.mark.parametrize("value", [torch.ones(3), "high", None, [1.0]])
+def test_scalars_must_be_one_number(run_path: Path, value: Any) -> None:
+    recorder = record(run_path)
+    with pytest.raises(ScalarError, match="'loss'"):
+        recorder.step(loss=value)
+    recorder.step(loss=np.float32(1.5))
+    recorder.close()
+    assert huelapse.open(run_path).coordinate("metric.loss")[-1] == 1.5
+
+
+def test_a_closed_recorder_says_so(run_path: Path) -> None:
+    recorder = record(run_path)
+    recorder.close()
+    recorder.close()
+    with pytest.raises(RecorderClosedError):
+        recorder.step()
+
+
+# --- faults ------------------------------------------------------------------------------------
+
+
+def test_a_fault_is_one_warning_a_gap_and_silence(
+    run_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = record(run_path, schedule=2)
+    for _ in range(4):
+        recorder.step()
+
+    def broken(*_: Any) -> None:
+        raise RuntimeError("out of luck")
+
+    monkeypatch.setattr(recorder._capture, "run", broken)
+    recorder.step()
+    with pytest.warns(HuelapseWarning, match=r"stopped recording .* at step 6.*out of luck"):
+        recorder.step()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for _ in range(10):
+            recorder.step(loss="nonsense")
+        with recorder.probing("own"):
+            pass
+        recorder.close()
+    run = huelapse.open(run_path)
+    assert run.steps.tolist() == [0, 2, 4]
+    assert run.facts["gaps"] == [{"step": 6, "reason": "RuntimeError: out of luck"}]
+    assert run.status == "interrupted"
+
+
+def test_strict_raises_instead(run_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = record(run_path, schedule=2, strict=True)
+    recorder.step()
+    monkeypatch.setattr(recorder._capture, "run", lambda _: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        recorder.step()
+
+
+def test_a_disk_that_fails_stops_the_recording_not_the_training(
+    run_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorder = record(run_path, schedule=1)
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    recorder._writer.finish(5)
+    monkeypatch.setattr(StoreWriter, "commit", full)
+    recorder._writer = type(recorder._writer)(recorder._store)
+    with pytest.warns(HuelapseWarning, match="No space left"):
+        for _ in range(200):
+            recorder.step()
+            time.sleep(0.01)
+            if recorder._failed:
+                break
+    monkeypatch.undo()
+    recorder.close()
+    run = huelapse.open(run_path)
+    assert run.steps.tolist() == [0]
+    assert "No space left" in run.facts["gaps"][0]["reason"]
+
+
+def test_snapshots_that_cannot_wait_are_dropped_and_counted(
+    run_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = StoreWriter.commit
+
+    def slow(self: StoreWriter, snapshot: Any) -> None:
+        time.sleep(0.05)
+        whole(self, snapshot)
+
+    monkeypatch.setattr(StoreWriter, "commit", slow)
+    monkeypatch.setattr(thread, "WAITING", 3)
+    recorder = record(run_path, schedule=1, probe=tuple(t[:30] for t in batches()))
+    for _ in range(30):
+        recorder.step()
+    dropped = recorder.cost()["dropped"]
+    recorder.close()
+    run = huelapse.open(run_path)
+    assert dropped > 0
+    assert run.facts["dropped"] >= dropped
+    assert len(run.steps) + run.facts["dropped"] == 31
+
+
+def test_leaving_by_an_exception_keeps_what_was_recorded(run_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), record(run_path, schedule=1) as recorder:
+        recorder.step()
+        raise KeyboardInterrupt
+    run = huelapse.open(run_path)
+    assert run.steps.tolist() == [0, 1]
+    assert run.status == "interrupted"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_worker_does_not_touch_the_recorder(run_path: Path) -> None:
+    recorder = record(run_path, schedule=1)
+    loader = DataLoader(Pairs(32), 8, num_workers=1, multiprocessing_context="fork")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # fork beside threads, on purpose
+        for _ in loader:
+            recorder.step()
+    recorder.close()
+    assert huelapse.open(run_path).steps.tolist() == [0, 1, 2, 3, 4]
