@@ -7,9 +7,18 @@ import { drawn } from "./network/drawn";
 import { followPlay } from "./play";
 import { followGrowth } from "./run/growth";
 import { Session } from "./run/session";
-import { applyAddress, approximate, order, problem, session, show, snapshot, theme } from "./state";
+import {
+  applyAddress,
+  approximate,
+  order,
+  problem,
+  runs,
+  session,
+  show,
+  snapshot,
+  theme,
+} from "./state";
 import { readAddress } from "./url";
-import type { RunEntry } from "./wire/manifest";
 import "./main.css";
 import { HttpSource, RefusedError, UnreachableError, type Source } from "./wire/source";
 
@@ -25,12 +34,11 @@ function explain(error: unknown): string {
 
 async function open(source: Source, root: HTMLElement): Promise<void> {
   const address = readAddress(location.hash);
-  let runs: RunEntry[] = [];
   try {
-    runs = await source.runs();
-    const run = runs.find((r) => r.id === address.run) ?? runs[0];
+    runs.value = await source.runs();
+    const run = runs.value.find((r) => r.id === address.run) ?? runs.value[0];
     if (!run) throw new Error("There is no run here. Name a run directory: huelapse view runs/…");
-    render(<App runs={runs} />, root);
+    render(<App />, root);
     applyAddress(await Session.open(source, run.id, address.split ?? ""), address);
     document.title = `${session.peek()?.manifest.name} · huelapse`;
     followAddress();
@@ -41,7 +49,7 @@ async function open(source: Source, root: HTMLElement): Promise<void> {
   } catch (error) {
     console.error(error);
     problem.value = explain(error);
-    render(<App runs={runs} />, root);
+    render(<App />, root);
   }
 }
 

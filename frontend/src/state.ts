@@ -5,9 +5,12 @@ import { indexOrder, unitOrder } from "./run/order";
 import { reachable, type Session, type Theme, type Track } from "./run/session";
 import { axisPositions, defaultAxis, snapshotAtStep, type Axis } from "./timeline/scale";
 import type { Address } from "./url";
+import type { RunEntry } from "./wire/manifest";
 
 export { reachable };
 
+/** All runs the server offers; the first is shown unless the address names another. */
+export const runs = signal<readonly RunEntry[]>([]);
 export const session = signal<Session | null>(null);
 export const grouping = signal("true");
 export const snapshot = signal(0);
@@ -126,7 +129,7 @@ export function walkUnits(by: number): void {
 export function defaultAddress(open: Session): Address {
   const steps = open.scalars.step;
   return {
-    run: open.run,
+    run: runs.peek()[0]?.id ?? open.run,
     split: open.manifest.splits[0].name,
     step: steps[steps.length - 1],
     unit: -1,

@@ -6,12 +6,11 @@ import { Network } from "../network/Network";
 import { Rail } from "../rail/Rail";
 import { announcement, playing, problem, reachable, session } from "../state";
 import { Timeline } from "../timeline/Timeline";
-import type { RunEntry } from "../wire/manifest";
 import { Help } from "./Help";
 import { Tip } from "./tip";
 import { TopBar } from "./TopBar";
 
-export function App({ runs }: { runs: readonly RunEntry[] }) {
+export function App() {
   if (problem.value)
     return (
       <main class="problem" data-testid="problem">
@@ -24,7 +23,7 @@ export function App({ runs }: { runs: readonly RunEntry[] }) {
       <a class="skip" href="#main" onClick={focusMain}>
         Skip to the network
       </a>
-      <TopBar runs={runs} />
+      <TopBar />
       <Rail />
       <main class="main" id="main" tabIndex={-1}>
         <Network />

@@ -1,10 +1,9 @@
-import { chooseGrouping, grouping, help, palette, session, toggleTheme } from "../state";
+import { chooseGrouping, grouping, help, palette, runs, session, toggleTheme } from "../state";
 import { count, plural } from "../format";
 import { share } from "../keys";
 import { newSnapshots } from "../run/growth";
 import { cssColor } from "../network/colors";
 import { LEVELS } from "../wire/manifest";
-import type { RunEntry } from "../wire/manifest";
 import { readAddress } from "../url";
 import { KeysIcon, LinkIcon, ThemeIcon } from "./icons";
 
@@ -39,7 +38,7 @@ function Mark() {
   );
 }
 
-export function TopBar({ runs }: { runs: readonly RunEntry[] }) {
+export function TopBar() {
   const open = session.value;
   if (!open) return <header class="top" />;
   const { groupings } = open.split;
@@ -50,7 +49,7 @@ export function TopBar({ runs }: { runs: readonly RunEntry[] }) {
         <Mark />
         huelapse
       </div>
-      {runs.length > 1 ? (
+      {runs.value.length > 1 ? (
         <label class="field">
           <span class="hidden">Run</span>
           <select
@@ -58,7 +57,7 @@ export function TopBar({ runs }: { runs: readonly RunEntry[] }) {
             value={open.run}
             onChange={(e) => reopen(e.currentTarget.value, "")}
           >
-            {runs.map((run) => (
+            {runs.value.map((run) => (
               <option key={run.id} value={run.id}>
                 {run.name}
               </option>

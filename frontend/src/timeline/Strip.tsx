@@ -76,7 +76,8 @@ function draw(canvas: HTMLCanvasElement, chart: Chart): void {
     if (width <= 0) continue;
     for (let l = 0; l < L; l++) {
       const v = values[t * L + l];
-      if (Number.isNaN(v)) continue;
+      // A layer without data is left empty, whatever is shown of the others.
+      if (Number.isNaN(v) || Number.isNaN(current.summary.meanStrength[t * L + l])) continue;
       const level = Math.round(100 * Math.min(1, v / scale));
       g.fillStyle = shares ? cssColor(colors, 4 * (cls * LEVELS + level)) : neutral(v);
       const top = TOP + l * row;

@@ -47,7 +47,10 @@ def _check(name: str, value: Any) -> Tensor | float:
                 f"scalar {name!r} is a tensor of shape {tuple(value.shape)}, expected one number; "
                 f"pass its mean"
             )
-        # float64 where the device has it; a copy, as the loop may change the tensor in place
+        if value.device.type == "cpu":
+            return float(value)
+        # Stays on its device, so that the loop does not wait for it. Float64 where there is such;
+        # a copy, as the loop may change the tensor in place.
         wide = torch.float32 if value.device.type == "mps" else torch.float64
         return value.detach().reshape(()).to(wide, copy=True)
     if isinstance(value, numbers.Real):

@@ -1,0 +1,130 @@
+"""What a snapshot costs: the probe against a bare evaluation, and what comes after it."""
+
+import os
+import tempfile
+import time
+from pathlib import Path
+
+import harness
+import numpy as np
+import torch
+
+import huelapse
+from huelapse.capture import Capture, ProbeSet
+from huelapse.demo.model import FashionNet
+from huelapse.demo.training import load_data
+from huelapse.schema import Grouping, Split
+from huelapse.snapshot import Snapshot
+from huelapse.store import StoreWriter
+
+
+def measure(quick: bool) -> harness.Numbers:
+    torch.manual_seed(0)
+    data = load_data()
+    model = FashionNet()
+    probe = ProbeSet((data.test_images, data.test_labels), classes=10)
+    capture = Capture(model, classes=10)
+    captured = capture.run(probe)
+    batches = list(probe.batches())
+
+    def bare() -> None:
+        model.eval()
+        with torch.no_grad():
+            for inputs, _ in batches:
+                model(inputs)
+
+    ratios: list[float] = []
+    seconds: list[float] = []
+    for _ in range(5 if quick else 20):
+        started = time.process_time()
+        bare()
+        middle = time.process_time()
+        wall = time.perf_counter()
+        capture.run(probe)
+        seconds.append(time.perf_counter() - wall)
+        ratios.append((time.process_time() - middle) / (middle - started))
+
+    with tempfile.TemporaryDirectory() as folder:
+        return {
+            "units": float(capture.units),
+            "probe_samples": float(probe.samples),
+            "probe_seconds": harness.median(seconds),
+            "probe_cpu_of_bare_evaluation": harness.median(ratios),
+            **commits(Path(folder), capture, captured, 10 if quick else 50),
+            **hand_over(Path(folder), model, data, 5 if quick else 20),
+        }
+
+
+def commits(folder: Path, capture: Capture, captured, repeats: int) -> harness.Numbers:
+    """A commit against one np.save + fsync of the same float32 and uint32 bytes."""
+    groupings = tuple(
+        Grouping(name=name, classes=tuple("0123456789")) for name in ("true", "predicted")
+    )
+    store = StoreWriter(folder / "run", name="run", layers=capture.layers, facts={})
+    store.add_split(Split(name="val", kind="probe", groupings=groupings, facts={}))
+    arrays = [
+        a
+        for m in captured.moments.values()
+        for a in (m.mean.astype("f4"), m.m2.astype("f4"), m.active.astype("u4"))
+    ]
+    raw = sum(a.nbytes for a in arrays)
+    whole = np.concatenate([a.view(np.uint8).ravel() for a in arrays])
+    commit, save = [], []
+    for step in range(repeats):
+        snapshot = Snapshot(
+            split="val",
+            step=step,
+            epoch=0.0,
+            wall_time=0.0,
+            seconds=0.0,
+            moments=captured.moments,
+            confusion=captured.confusion,
+        )
+        started = time.perf_counter()
+        store.commit(snapshot)
+        commit.append(time.perf_counter() - started)
+        started = time.perf_counter()
+        with (folder / f"{step}.npy").open("wb") as file:
+            np.save(file, whole)
+            file.flush()
+            os.fsync(file.fileno())
+        save.append(time.perf_counter() - started)
+    store.close()
+    shards = (p for p in (folder / "run/run.zarr").rglob("c.*") if p.is_file())
+    return {
+        "commit_ms": 1e3 * harness.median(commit),
+        "commit_of_npsave_fsync": harness.median(commit) / harness.median(save),
+        "raw_kb_per_snapshot": raw / 1e3,
+        "stored_kb_per_snapshot": sum(p.stat().st_size for p in shards) / repeats / 1e3,
+    }
+
+
+def hand_over(folder: Path, model, data, repeats: int) -> harness.Numbers:
+    """Milliseconds of the training thread per snapshot beside the probe itself, and per step."""
+    recorder = huelapse.Recorder(
+        model,
+        folder / "loop",
+        probe=(data.test_images, data.test_labels),
+        classes=10,
+        schedule=lambda _: False,
+        probe_budget=None,
+    )
+    loss = torch.tensor(0.5)
+    steps = 2000
+    started = time.perf_counter()
+    for _ in range(steps):
+        recorder.step(loss=loss)
+    idle = (time.perf_counter() - started) / steps
+    captured = recorder._capture.run(recorder._probe)
+    taken = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        recorder._hand_over(captured, "val", "probe", 0.0)
+        taken.append(time.perf_counter() - started)
+        time.sleep(0.05)
+    recorder.close()
+    return {"step_without_snapshot_us": 1e6 * idle, "hand_over_ms": 1e3 * harness.median(taken)}
+
+
+if __name__ == "__main__":
+    harness.main(__doc__ or "", measure)
