@@ -1,0 +1,65 @@
+"""Takes the pictures of the docs from a run: `python tools/screenshots.py RUN OUT [NAME=STATE ...]`.
+
+STATE is the viewer's address after `#`, such as `step=51&theme=light`; `NAME@WIDTHxHEIGHT=STATE` sets the
+window's size. Needs Chromium and playwright.
+"""
+
+import shutil
+import sys
+import threading
+import time
+from pathlib import Path
+
+import uvicorn
+from playwright.sync_api import sync_playwright
+
+import huelapse
+from huelapse.viewer import server
+
+FLAGS = [
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+DEFAULT = ["overview="]
+
+
+def main() -> None:
+    if len(sys.argv) < 3:
+        raise SystemExit(__doc__)
+    run, out, *wanted = sys.argv[1:]
+    listener = server.listen(None)
+    port = listener.getsockname()[1]
+    app = server.build_app([huelapse.open(run)], token="pictures", port=port)
+    served = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+    thread = threading.Thread(target=served.run, kwargs={"sockets": [listener]})
+    thread.start()
+    path = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        context = browser.new_context(color_scheme="dark")
+        page = context.new_page()
+        page.on("console", lambda m: print("console:", m.text))
+        page.on("pageerror", lambda e: print("error:", e))
+        page.goto(f"http://127.0.0.1:{port}/?token=pictures")
+        base = page.url.partition("#")[0]
+        for entry in wanted or DEFAULT:
+            name, _, state = entry.partition("=")
+            name, _, size = name.partition("@")
+            width, height = (int(n) for n in (size or "1440x900").split("x"))
+            page.set_viewport_size({"width": width, "height": height})
+            page.goto("about:blank")
+            page.goto(f"{base}#{state}")
+            for _ in range(200):
+                if page.evaluate("() => Boolean(globalThis.huelapse?.ready)"):
+                    break
+                time.sleep(0.05)
+            time.sleep(0.6)
+            page.screenshot(path=Path(out) / f"{name}.png")
+        browser.close()
+    served.should_exit = True
+    thread.join()
+    listener.close()
+
+
+if __name__ == "__main__":
+    main()
