@@ -119,11 +119,12 @@ def test_the_users_own_evaluation_gives_the_same_numbers(
 ) -> None:
     inputs, labels = batches(300)
     small_net.eval()
-    with huelapse.Recorder(small_net, run_path, classes=3) as recorder:
-        with recorder.probing("test") as probing, torch.inference_mode():
-            for start in range(0, 300, 64):
-                small_net(inputs[start : start + 64])
-                probing.labels(labels[start : start + 64])
+    recorder = huelapse.Recorder(small_net, run_path, classes=3)
+    with recorder.probing("test") as probing, torch.inference_mode():
+        for start in range(0, 300, 64):
+            small_net(inputs[start : start + 64])
+            probing.labels(labels[start : start + 64])
+    recorder.close()
     run = huelapse.open(run_path)
     assert run.splits[0].name == "test"
     assert run.splits[0].kind == "evaluation"

@@ -182,7 +182,7 @@ def test_paths_that_are_no_run(tmp_path: Path) -> None:
     with pytest.raises(NotARunError, match="does not exist"):
         huelapse.open(tmp_path / "nothing")
     make_writer(tmp_path / "runs/one").close()
-    with pytest.raises(NotARunError, match="runs found below it: .*one"):
+    with pytest.raises(NotARunError, match=r"runs found below it: .*one"):
         huelapse.open(tmp_path / "runs")
     assert huelapse.open(tmp_path / "runs/one/run.zarr").name == "test"
 

@@ -1,7 +1,7 @@
 """Takes the pictures of the docs from a run: `python tools/screenshots.py RUN OUT [NAME=STATE ...]`.
 
-STATE is the viewer's address after `#`, such as `step=51&theme=light`; `NAME@WIDTHxHEIGHT=STATE` sets the
-window's size. Needs Chromium and playwright.
+STATE is the viewer's address after `#`, such as `step=51&theme=light`; `NAME@WIDTHxHEIGHT=STATE` sets
+the window's size. Needs Chromium and playwright.
 """
 
 import shutil

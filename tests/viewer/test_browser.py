@@ -73,11 +73,19 @@ class Viewer:
 
     def cell_colors(self, units: list[int]) -> list[list[int]]:
         return self.page.evaluate(
-            """(units) => units.map((unit) => {
-                const at = globalThis.huelapse.cellPixel(unit);
-                const context = at.canvas.getContext("2d");
-                return [...context.getImageData(at.x, at.y, 1, 1).data];
-            })""",
+            """(units) => {
+                const read = new Map();  // each canvas once: Chromium warns of repeated read-backs
+                return units.map((unit) => {
+                    const { canvas, x, y } = globalThis.huelapse.cellPixel(unit);
+                    if (!read.has(canvas)) {
+                        const context = canvas.getContext("2d");
+                        read.set(canvas, context.getImageData(0, 0, canvas.width, canvas.height));
+                    }
+                    const image = read.get(canvas);
+                    const at = 4 * (Math.floor(y) * image.width + Math.floor(x));
+                    return [...image.data.slice(at, at + 4)];
+                });
+            }""",
             units,
         )
 
@@ -196,10 +204,10 @@ def test_a_unit_is_picked_and_explained(viewer: Viewer, run: huelapse.Run) -> No
     viewer.page.mouse.click(*spot)
     viewer.until(f"() => location.hash.includes('unit={unit}')")
     inspector = viewer.by("inspector")
-    viewer.until(
-        "() => document.querySelector('[data-testid=inspector]').innerText.includes('unit')"
-    )
     name = run.classes[int(run.preferred()[unit])]
+    viewer.until(
+        f"() => document.querySelector('[data-testid=inspector]').innerText.includes('{name}')"
+    )
     text = inspector.inner_text()
     assert name in text
     assert f"{np.floor(100 * run.strength()[unit]) / 100:.2f}" in text

@@ -48,7 +48,7 @@ def _check(name: str, value: Any) -> Tensor | float:
                 f"pass its mean"
             )
         if value.device.type == "cpu":
-            return float(value)
+            return float(value.detach())
         # Stays on its device, so that the loop does not wait for it. Float64 where there is such;
         # a copy, as the loop may change the tensor in place.
         wide = torch.float32 if value.device.type == "mps" else torch.float64
