@@ -110,7 +110,9 @@ def demo(
 
 @app.command()
 def view(run: RunPath, port: Port = None, browser: Browser = True) -> None:
-    """Show a run in the browser, also while it is being recorded (reload for new snapshots).
+    """Show a run in the browser, also while it is being recorded.
+
+    In a run that still grows the page offers new snapshots as they come; nothing moves by itself.
 
     Serves on this machine only (127.0.0.1), to whoever has the printed address with its token.
     Ctrl-C stops it. Nothing is ever changed in the run.
