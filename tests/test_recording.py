@@ -1,6 +1,9 @@
 """The recorder in a loop: what it takes, what it refuses, and how it fails."""
 
 import os
+import subprocess
+import sys
+import threading
 import time
 import warnings
 from pathlib import Path
@@ -18,6 +21,7 @@ from huelapse import HuelapseWarning, Recorder
 from huelapse.capture.budget import ProbeBudget
 from huelapse.errors import (
     ClassCountError,
+    ConfigError,
     LabelError,
     LayerError,
     OutputError,
@@ -26,6 +30,7 @@ from huelapse.errors import (
     RunExistsError,
     ScalarError,
     ScheduleError,
+    SplitNameError,
 )
 from huelapse.store import StoreWriter, thread
 
@@ -296,7 +301,11 @@ def test_probing_needs_labels_after_each_forward(run_path: Path) -> None:
         model(x)
         model(x)
         probing.labels(y)
-    with pytest.raises(LabelError, match="has not run"), recorder.probing() as probing:
+    with pytest.raises(ProbeError, match="did not run"), recorder.probing() as probing:
+        probing.labels(y)
+    with pytest.raises(LabelError, match="has not run since"), recorder.probing() as probing:
+        model(x)
+        probing.labels(y)
         probing.labels(y)
     with pytest.raises(ProbeError, match="did not run"), recorder.probing():
         pass
@@ -411,7 +420,7 @@ def test_a_fault_is_one_warning_a_gap_and_silence(
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for _ in range(10):
-            recorder.step(loss="nonsense")
+            recorder.step(loss=1.0)
         with recorder.probing("own"):
             pass
         recorder.close()
@@ -432,14 +441,14 @@ def test_strict_raises_instead(run_path: Path, monkeypatch: pytest.MonkeyPatch) 
 def test_a_disk_that_fails_stops_the_recording_not_the_training(
     run_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recorder = record(run_path, schedule=1)
+    committed = threading.Event()
+    recorder = record(run_path, schedule=1, on_commit=lambda *_: committed.set())
+    assert committed.wait(20)
 
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    recorder._writer.finish(5)
     monkeypatch.setattr(StoreWriter, "commit", full)
-    recorder._writer = type(recorder._writer)(recorder._store)
     with pytest.warns(HuelapseWarning, match="No space left"):
         for _ in range(200):
             recorder.step()
@@ -451,6 +460,144 @@ def test_a_disk_that_fails_stops_the_recording_not_the_training(
     run = huelapse.open(run_path)
     assert run.steps.tolist() == [0]
     assert "No space left" in run.facts["gaps"][0]["reason"]
+
+
+def test_a_disk_that_is_full_from_the_start_does_not_reach_the_loop(
+    run_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(StoreWriter, "commit", full)
+    recorder = record(run_path, schedule=1)
+    with pytest.warns(HuelapseWarning, match="No space left"):
+        for _ in range(200):
+            recorder.step()
+            time.sleep(0.01)
+            if recorder._failed:
+                break
+    recorder.close()
+
+
+def test_warnings_turned_into_errors_do_not_reach_the_loop(
+    run_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = record(run_path, schedule=1)
+    monkeypatch.setattr(recorder._capture, "run", lambda _: 1 / 0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        recorder.step()
+    assert "division by zero" in caplog.text
+    recorder.close()
+
+
+def test_a_bad_scalar_later_on_is_left_out_with_one_warning(run_path: Path) -> None:
+    recorder = record(run_path, schedule=2)
+    recorder.step(loss=1.0)
+    with pytest.warns(HuelapseWarning, match="not kept") as warned:
+        for _ in range(5):
+            recorder.step(loss="high")
+    assert len(warned) == 1
+    recorder.step(**{"loss": 3.0, "val/acc": 0.5})
+    recorder.step()
+    recorder.close()
+    run = huelapse.open(run_path)
+    assert run.steps.tolist() == [0, 2, 4, 6, 8]
+    assert run.coordinate("metric.val.acc").tolist()[-1] == 0.5
+
+
+def test_scalars_are_averaged_for_each_split_apart(run_path: Path) -> None:
+    model = SmallNet()
+    x, y = batches()
+    recorder = record(run_path, model, schedule=5)
+    for step in range(1, 11):
+        recorder.step(loss=float(step))
+        if step in (3, 7):
+            with recorder.probing("test") as probing:
+                model(x)
+                probing.labels(y)
+    recorder.close()
+    run = huelapse.open(run_path)
+    assert run.coordinate("metric.loss", "val").tolist()[1:] == [3.0, 8.0]
+    assert run.coordinate("metric.loss", "test").tolist() == [2.0, 5.5]
+
+
+@pytest.mark.parametrize(
+    "split", ["a/b", "../evil", "/tmp/evil", "", ".", "zarr.json", "a\0b", "x" * 200]
+)
+def test_split_names_stay_inside_the_run(run_path: Path, split: str) -> None:
+    with pytest.raises(SplitNameError, match="use letters"):
+        record(run_path, split=split)
+    assert not run_path.exists()
+
+
+def test_a_new_split_in_the_middle_disturbs_nothing(run_path: Path) -> None:
+    model = SmallNet()
+    x, y = batches()
+    recorder = record(run_path, model, schedule=1)
+    for step in range(12):
+        recorder.step()
+        with recorder.probing(f"own{step}") as probing:
+            model(x)
+            probing.labels(y)
+    recorder.close()
+    run = huelapse.open(run_path)
+    assert [s.name for s in run.splits] == ["val", *(f"own{i}" for i in range(12))]
+    assert run.steps.tolist() == list(range(13))
+    assert run.facts["gaps"] == []
+
+
+def test_configs_are_kept_as_far_as_json_goes(run_path: Path) -> None:
+    config = {"data": Path("x"), "lr": np.float32(0.5), "n": float("nan"), "steps": [1, 2]}
+    record(run_path, config=config).close()
+    kept = huelapse.open(run_path).facts["facts"]["config"]
+    assert kept == {"data": "x", "lr": "0.5", "n": None, "steps": [1, 2]}
+    circular: dict[str, Any] = {}
+    circular["self"] = circular
+    with pytest.raises(ConfigError, match="JSON"):
+        record(run_path.with_name("b"), config=circular)
+    assert not run_path.with_name("b").exists()
+
+
+def test_the_loop_may_change_its_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    recorder = record(Path("runs/here"), schedule=1)
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path / "other")
+    recorder.step()
+    recorder.close()
+    assert huelapse.open(tmp_path / "runs/here").steps.tolist() == [0, 1]
+
+
+def test_two_new_recorders_without_a_probe_take_two_directories(run_path: Path) -> None:
+    first = Recorder(SmallNet(), run_path, classes=3, exist="new")
+    second = Recorder(SmallNet(), run_path, classes=3, exist="new")
+    assert first.run != second.run
+
+
+@pytest.mark.parametrize(("ending", "state"), [("pass", "complete"), ("1 / 0", "interrupted")])
+def test_a_program_that_ends_without_close_loses_nothing(
+    run_path: Path, ending: str, state: str
+) -> None:
+    script = f"""
+import sys, torch
+from torch import nn
+import huelapse
+model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+recorder = huelapse.Recorder(model, sys.argv[1], probe=(torch.randn(40, 4), torch.arange(40) % 2),
+                             classes=2, schedule=1, probe_budget=None)
+for _ in range(30):
+    recorder.step()
+{ending}
+"""
+    subprocess.run(
+        [sys.executable, "-c", script, str(run_path)], check=False, stderr=subprocess.DEVNULL
+    )
+    run = huelapse.open(run_path)
+    assert run.steps.tolist() == list(range(31))
+    assert run.status == state
 
 
 def test_snapshots_that_cannot_wait_are_dropped_and_counted(

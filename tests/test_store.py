@@ -2,6 +2,7 @@
 
 import json
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -224,6 +225,37 @@ def test_a_damaged_shard_is_noticed_and_the_rest_stays_readable(run_path: Path) 
     with pytest.raises(FormatError, match="val/true/mean"):
         run.moments(0)
     assert run.moments(1).count.sum() == 60
+
+
+@pytest.mark.parametrize(
+    "lost",
+    ["true/mean/c.1.0.0", "true/m2/c.1.0.0", "true/count/c.1.0", "step/c.0"],
+)
+def test_files_that_are_gone_are_not_read_as_zeros(run_path: Path, lost: str) -> None:
+    store = make_writer(run_path)
+    for step in range(3):
+        store.commit(make_snapshot(step))
+    store.close()
+    (run_path / "run.zarr/val" / lost).unlink()
+    run = huelapse.open(run_path)
+    with pytest.raises(FormatError, match="missing or damaged"):
+        run.strength(step=1)
+
+
+def test_what_float32_cannot_tell_apart_is_not_a_difference(run_path: Path) -> None:
+    """Noise too small for m2, and noise of the size of the mean's last digit: never held."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 300)
+    tiny = 1e-24 * rng.random((300, 350))
+    digits = 1 + 3e-8 * rng.standard_normal((300, 349))
+    huge = np.where(labels == 1, 1e25, 0)[:, None] * rng.random((300, 1))
+    moments = Moments.from_samples(np.concatenate([tiny, digits, huge], 1), labels, 3)
+    store = make_writer(run_path)
+    store.commit(replace(make_snapshot(0), moments={"true": moments, "predicted": moments}))
+    store.close()
+    run = huelapse.open(run_path)
+    assert (run.strength()[:699] == 0).all()
+    assert run.state()[699] == huelapse.State.NOT_FINITE  # m2 beyond float32: said, not guessed
 
 
 def test_selections_that_are_not_there_name_what_is(run_path: Path) -> None:

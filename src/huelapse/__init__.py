@@ -38,7 +38,16 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'huelapse' has no attribute {name!r}")
     module, attribute = _HOME[name]
-    value = getattr(import_module(module), attribute)
+    try:
+        value = getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        from huelapse.errors import MissingExtraError
+
+        raise MissingExtraError(
+            f"huelapse.{name} needs PyTorch: pip install 'huelapse[torch]'", name="torch"
+        ) from error
     globals()[name] = value
     return value
 

@@ -3,12 +3,14 @@
 import json
 import os
 import sys
+import threading
 import webbrowser
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from huelapse.errors import HuelapseError, MissingExtraError
@@ -91,21 +93,23 @@ def demo(
             trained = training.train(place, progress=advance)
         except KeyboardInterrupt:
             bar.stop()
-            out.print(f"Stopped. What was recorded is in {place}: huelapse view {place}")
+            where = escape(str(place))
+            out.print(f"Stopped. What was recorded is in {where}: huelapse view {where}")
             raise typer.Exit(130) from None
     cost = trained.cost
     out.print(
         f"Accuracy on the 2,000 held-out images: {trained.accuracy:.1%}. "
-        f"{cost['snapshots']:.0f} snapshots in {trained.run}."
+        f"{cost['snapshots']:.0f} snapshots in {escape(str(place))}.",
+        soft_wrap=True,
     )
     out.print(
         f"The probes took {cost['probe_share']:.0%} of the training time: the demo records densely, "
         f"with no budget. In your own training the default keeps it under 5 %."
     )
     if view_after:
-        _serve(trained.run, port, browser)
+        _serve(place, port, browser)
     else:
-        out.print(f"Look at it with: huelapse view {trained.run}")
+        out.print(f"Look at it with: huelapse view {escape(str(place))}", soft_wrap=True)
 
 
 @app.command()
@@ -142,7 +146,9 @@ def _serve(run: Path, port: int | None, browser: bool) -> None:
     from huelapse.viewer.server import serve
 
     def ready(address: str) -> None:
-        out.print(f"Viewing {run} at [bold]{address}[/bold]  (Ctrl-C stops)", soft_wrap=True)
+        out.print(
+            f"Viewing {escape(str(run))} at [bold]{address}[/bold]  (Ctrl-C stops)", soft_wrap=True
+        )
         if os.environ.get("SSH_CONNECTION"):
             number = address.split(":")[2].split("/")[0]
             out.print(
@@ -151,7 +157,8 @@ def _serve(run: Path, port: int | None, browser: bool) -> None:
                 soft_wrap=True,
             )
         elif browser:
-            webbrowser.open(address)
+            # beside the server: a browser in the terminal would hold it up
+            threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
 
     serve([run], port=port, ready=ready)
 
@@ -169,11 +176,11 @@ def _summary(run: Any) -> dict[str, Any]:
             "unit_axis": layer.unit_axis,
         }
         if steps:
-            strength = [float(run.strength(step, layer.path).mean()) for step in (steps[0], None)]
+            first, last = (_mean(run.strength(step, layer.path)) for step in (steps[0], None))
             tuned = (run.state(None, layer.path, threshold=TUNED) == State.TUNED).mean()
             row |= {
-                "mean_strength_first": round(strength[0], 4),
-                "mean_strength_last": round(strength[1], 4),
+                "mean_strength_first": first,
+                "mean_strength_last": last,
                 "share_tuned_last": round(float(tuned), 4),
             }
         layers.append(row)
@@ -197,17 +204,40 @@ def _summary(run: Any) -> dict[str, Any]:
         "steps": steps,
         "accuracy_last": round(float(run.accuracy()[-1]), 4) if steps else None,
         "layers": layers,
-        "bytes": sum(f.stat().st_size for f in run.path.rglob("*") if f.is_file()),
+        "bytes": _size(run.path),
         **run.facts,
     }
+
+
+def _mean(strength: Any) -> float | None:
+    """Mean over the units of which something is known; None where there are none."""
+    known = strength[strength == strength]
+    return round(float(known.mean()), 4) if len(known) else None
+
+
+def _two(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def _size(path: Path) -> int:
+    total = 0
+    for file in path.rglob("*"):
+        try:
+            total += file.stat().st_size if file.is_file() else 0
+        except FileNotFoundError:  # a run that is being written replaces files
+            continue
+    return total
 
 
 def _print_summary(found: dict[str, Any]) -> None:
     steps: list[int] = found["steps"]
     facts: dict[str, Any] = found["facts"] or {}
-    out.print(f"[bold]{found['name']}[/bold]  {found['path']}  ({found['state']})")
     out.print(
-        f"{facts.get('model', '?')}, {facts.get('parameters', 0):,} parameters; "
+        f"[bold]{escape(found['name'])}[/bold]  {escape(found['path'])}  ({found['state']})",
+        soft_wrap=True,
+    )
+    out.print(
+        f"{escape(facts.get('model', '?'))}, {facts.get('parameters', 0):,} parameters; "
         f"{len(found['classes'])} classes; {found['units']:,} units; "
         f"{found['bytes'] / 1e6:.1f} MB on disk"
     )
@@ -234,13 +264,13 @@ def _print_summary(found: dict[str, Any]) -> None:
     for layer in found["layers"]:
         measured = "mean_strength_first" in layer
         table.add_row(
-            layer["path"],
-            layer["kind"],
+            escape(layer["path"]),
+            escape(layer["kind"]),
             f"{layer['units']:,}",
             *(
                 (
-                    f"{layer['mean_strength_first']:.2f}",
-                    f"{layer['mean_strength_last']:.2f}",
+                    _two(layer["mean_strength_first"]),
+                    _two(layer["mean_strength_last"]),
                     f"{layer['share_tuned_last']:.0%}",
                 )
                 if measured
@@ -256,6 +286,10 @@ def main() -> None:
         app()
     except HuelapseError as error:
         err.print(f"[red]huelapse:[/red] {type(error).__name__}:", end=" ")
+        err.print(str(error), markup=False, soft_wrap=True)
+        sys.exit(2)
+    except OSError as error:
+        err.print("[red]huelapse:[/red]", end=" ")
         err.print(str(error), markup=False, soft_wrap=True)
         sys.exit(2)
 

@@ -40,6 +40,14 @@ class ScalarError(HuelapseError, ValueError):
     """A value passed to `Recorder.step` that is not one number."""
 
 
+class SplitNameError(HuelapseError, ValueError):
+    """A split's name that cannot be a group in the run."""
+
+
+class ConfigError(HuelapseError, ValueError):
+    """A config that cannot be kept as JSON."""
+
+
 class ScheduleError(HuelapseError, ValueError):
     """A schedule that names no steps."""
 

@@ -1,6 +1,8 @@
 """Rules from samples to classes: checking labels and class names, counting confusions."""
 
 from collections.abc import Sequence
+from numbers import Integral
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
@@ -17,18 +19,16 @@ def check_classes(classes: Sequence[str] | int) -> tuple[str, ...]:
     Raises:
         ClassCountError: fewer than two classes, or two with the same name.
     """
-    if isinstance(classes, bool) or (
-        not isinstance(classes, int) and isinstance(classes, str | bytes)
-    ):
+    if isinstance(classes, bool | str | bytes):
         raise ClassCountError(
             f"classes is {classes!r}; pass the class names in order of their index, "
             f"or how many classes there are"
         )
-    names = (
-        tuple(str(k) for k in range(classes))
-        if isinstance(classes, int)
-        else tuple(str(name) for name in classes)
-    )
+    if isinstance(classes, Integral):
+        names = tuple(str(k) for k in range(int(classes)))
+    else:
+        given: Any = classes
+        names = tuple(str(name) for name in given)
     if len(names) < 2:
         raise ClassCountError(
             f"found {len(names)} classes, expected at least 2; "

@@ -31,6 +31,12 @@ TUNED = 0.5
 
 NO_CLASS = -1
 
+STEP = 2.0**-24
+"""Greatest relative error of a float32, in which means are stored."""
+
+LEAST = float(np.finfo(np.float32).tiny)
+"""Least m2 that float32 keeps."""
+
 
 class State(IntEnum):
     """What can be said of a unit, in order of precedence from below. Values are for Python only."""
@@ -94,7 +100,10 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """Everything the colors of one snapshot follow from: arrays over units."""
+    """Everything the colors of one snapshot follow from: arrays over units.
+
+    Where nothing is known (no data, not finite) classes are `NO_CLASS` and numbers NaN.
+    """
 
     preference: Preference
     selectivity: Selectivity
@@ -166,21 +175,32 @@ def read(
     """
     preference = prefer(moments, signed=signed)
     selectivity = measure.compute(_pair(moments, preference))
-    strength = np.where(
-        preference.held, np.clip(np.nan_to_num(selectivity.bound, nan=0.0), 0.0, 1.0), 0.0
-    )
+    strength = _strength(preference, selectivity)
     if signed.any() and moments.mean.shape[0] >= 3:
         preference, selectivity, strength = _with_suppression(
             moments, signed, measure, preference, selectivity, strength
         )
     n = moments.n
     responded = moments.active.sum(0)
+    # a sum that overflowed on its way to disk is no better than a response that was infinite
+    not_finite = (moments.nonfinite.sum(0) > 0) | ~np.isfinite(moments.mean + moments.m2).all(0)
+    unknown = not_finite | preference.no_data
     return Reading(
-        preference=preference,
-        selectivity=selectivity,
-        strength=strength,
+        preference=Preference(
+            preferred=np.where(unknown, NO_CLASS, preference.preferred),
+            runner_up=np.where(unknown, NO_CLASS, preference.runner_up),
+            sure=np.where(unknown, np.nan, preference.sure),
+            held=preference.held & ~unknown,
+            suppressed=preference.suppressed & ~unknown,
+            no_data=preference.no_data,
+        ),
+        selectivity=Selectivity(
+            value=np.where(unknown, np.nan, selectivity.value),
+            bound=np.where(unknown, np.nan, selectivity.bound),
+        ),
+        strength=np.where(unknown, np.nan, strength),
         silent=_constant(moments),
-        not_finite=moments.nonfinite.sum(0) > 0,
+        not_finite=not_finite,
         always_on=(responded == n.sum(0)) & (n.sum(0) > 0),
         active_samples=responded,
     )
@@ -212,7 +232,7 @@ def _prefer(moments: Moments, means: np.ndarray, held_from: np.ndarray) -> Prefe
     rest[p, column] = -np.inf
     q = rest.argmax(0)
 
-    variance = np.where(taking_part, np.nan_to_num(moments.variance, nan=0.0), 0.0)
+    variance = np.where(taking_part, _spread(moments), 0.0)
     freedom = np.where(taking_part, n - 1, 0.0)
     pooled = (variance * freedom).sum(0) / np.maximum(freedom.sum(0), 1.0)
     floored = np.maximum(variance, pooled)
@@ -241,12 +261,25 @@ def _prefer(moments: Moments, means: np.ndarray, held_from: np.ndarray) -> Prefe
     )
 
 
+def _spread(moments: Moments) -> np.ndarray:
+    """Variances [class, unit], taken as no less than what float32 on disk can tell apart.
+
+    Rounding a stored mean by half a step must not look like a sure difference, nor a spread that
+    was too small to be stored like none: v ≥ n · (2⁻²⁴ · m)² and m2 ≥ float32's least number. Units
+    that are constant over all classes have none; where n < 2 it is 0.
+    """
+    n = moments.n
+    variance = np.where(n > 1, moments.variance, 0.0)
+    least = n * (STEP * moments.mean) ** 2 + LEAST / np.maximum(n - 1, 1)
+    return np.where((n > 1) & ~_constant(moments), np.maximum(variance, least), variance)
+
+
 def _pair(moments: Moments, preference: Preference, sign: float = 1.0) -> Pair:
     column: np.ndarray = np.arange(moments.mean.shape[1])
     p, q = preference.preferred, preference.runner_up
     missing = p == NO_CLASS
     n = moments.n.astype(np.float64)
-    mean, variance = sign * moments.mean, moments.variance
+    mean, variance = sign * moments.mean, _spread(moments)
 
     def pick(values: np.ndarray, k: np.ndarray) -> np.ndarray:
         return np.where(missing, np.nan, values[k, column])
@@ -261,6 +294,11 @@ def _pair(moments: Moments, preference: Preference, sign: float = 1.0) -> Pair:
     )
 
 
+def _strength(preference: Preference, selectivity: Selectivity) -> np.ndarray:
+    bound = np.clip(np.nan_to_num(selectivity.bound, nan=0.0), 0.0, 1.0)
+    return np.where(preference.held, bound, 0.0)
+
+
 def _with_suppression(
     moments: Moments,
     signed: np.ndarray,
@@ -272,9 +310,7 @@ def _with_suppression(
     """For signed units: the class with the lowest mean against the second lowest, if it says more."""
     mirrored = _prefer(moments, -moments.mean, np.full(moments.mean.shape[1], HELD_BOTH_WAYS))
     low = measure.compute(_pair(moments, mirrored, sign=-1.0))
-    low_strength = np.where(
-        mirrored.held, np.clip(np.nan_to_num(low.bound, nan=0.0), 0.0, 1.0), 0.0
-    )
+    low_strength = _strength(mirrored, low)
     take = signed & mirrored.held & (~preference.held | (low_strength > strength))
     return (
         Preference(

@@ -1,12 +1,14 @@
 """Two lines in a training loop: the recorder joins capture to store, and never harms the loop."""
 
 import atexit
+import json
 import logging
 import math
 import os
+import sys
 import time
 import warnings
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,11 +17,24 @@ from typing import Any, Literal
 from huelapse.capture import Capture, Captured, Pass, ProbeSet, ScalarMeans
 from huelapse.capture.budget import ProbeBudget
 from huelapse.capture.schedule import ScheduleLike, due
-from huelapse.errors import HuelapseWarning, ProbeError, RecorderClosedError, RunExistsError
+from huelapse.errors import (
+    ConfigError,
+    HuelapseError,
+    HuelapseWarning,
+    ProbeError,
+    RecorderClosedError,
+    ScalarError,
+)
 from huelapse.grouping import check_classes
 from huelapse.schema import PREDICTED, TRUE, VERSION, Grouping, Layer, Split, SplitKind
 from huelapse.snapshot import Snapshot
-from huelapse.store import StoreWriter, WriterThread, free_directory
+from huelapse.store import (
+    StoreWriter,
+    WriterThread,
+    check_free,
+    check_split_name,
+    free_directory,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +73,7 @@ class Recorder:
         probe_budget: float | None = 0.05,
         probe_samples: int | None = None,
         layers: Literal["all"] | Sequence[str] | None = None,
+        output: Literal["logits", "log-probability", "probability"] | None = None,
         split: str = "val",
         name: str | None = None,
         exist: Literal["error", "new"] = "error",
@@ -81,10 +97,11 @@ class Recorder:
             probe_samples: at most so many; default max(2,000, 20 per class).
             layers: None for what follows an activation module; "all" for every leaf module;
                 or patterns of module paths.
+            output: what the model returns; by default told from a first forward.
             split: what the probe's snapshots are filed under.
             name: shown by the viewer; default the directory's name.
             exist: "error", or "new" to record into a numbered sibling where there is a run.
-            config: plain JSON values to keep with the run.
+            config: values to keep with the run; what JSON does not know is kept as its text.
             on_commit: called with (split, step) in the writer's thread once a snapshot is safe.
             strict: raise faults instead of warning.
 
@@ -93,13 +110,15 @@ class Recorder:
             ScheduleError: what was found, expected, and to do.
         """
         self._class_names = check_classes(classes)
+        self._split = check_split_name(split)
+        self._config = _plain(config or {})
         self._due = due(schedule, total_steps)
         self.budget = ProbeBudget(probe_budget)
         self.run = self._directory(Path(run), exist)
         self._name = name or self.run.name
-        self._capture = Capture(model, classes=len(self._class_names), layers=layers)
-        self._split = split
-        self._config = config or {}
+        self._capture = Capture(
+            model, classes=len(self._class_names), layers=layers, output_kind=output
+        )
         self._on_commit = on_commit
         self._strict = strict
         self._step = 0
@@ -109,9 +128,9 @@ class Recorder:
         self._last_probed = 0
         self._scalars = ScalarMeans()
         self._gaps: list[dict[str, Any]] = []
-        self._store: StoreWriter | None = None
         self._writer: WriterThread | None = None
         self._failed = False
+        self._warned_of_scalars = False
         self._closed = False
         self._pid = os.getpid()
         self._probe: ProbeSet | None = None
@@ -129,13 +148,13 @@ class Recorder:
     def _directory(run: Path, exist: str) -> Path:
         if exist not in ("error", "new"):
             raise ValueError(f'exist is {exist!r}, expected "error" or "new"')
-        if exist == "new":
-            return free_directory(run)
-        if (run / "run.zarr").exists():
-            raise RunExistsError(
-                f"{run} already holds a run; give another directory, or pass "
-                f'exist="new" to record into a numbered one beside it. Nothing was changed'
-            )
+        run = run.absolute()  # the loop may change its working directory
+        if exist == "error":
+            check_free(run)
+            return run
+        run = free_directory(run)
+        run.mkdir(parents=True, exist_ok=True)
+        (run / "lock").touch()  # taken: a second recorder goes on to the next number
         return run
 
     # --- the loop --------------------------------------------------------------------------------
@@ -153,8 +172,8 @@ class Recorder:
         self._step += 1
         if self._failed:
             return
+        self._add_scalars(scalars)
         try:
-            self._scalars.add(scalars)
             if epoch is not None:
                 self._epoch = float(epoch)
             self._check_writer()
@@ -165,9 +184,18 @@ class Recorder:
                 self._owed = False
                 self._snapshot()
         except Exception as error:
-            if self._step == 1:
-                raise
             self._fail(error)
+
+    def _add_scalars(self, scalars: dict[str, Any]) -> None:
+        """Bad ones raise at the first step; later they are left out, with one warning."""
+        try:
+            self._scalars.add(scalars)
+        except ScalarError as error:
+            if self._step == 1 or self._strict:
+                raise
+            if not self._warned_of_scalars:
+                self._warned_of_scalars = True
+                self._warn(f"scalars of step {self._step} and the like are not kept: {error}")
 
     @contextmanager
     def probing(self, split: str | None = None) -> Generator["Probing"]:
@@ -183,10 +211,10 @@ class Recorder:
         """
         if self._closed:
             raise RecorderClosedError("the recorder is closed; probing() has nothing to write to")
+        name = check_split_name(split) if split else self._split
         if self._failed:
             yield Probing(None, self)
             return
-        name = split or self._split
         if self._probe is not None and name == self._split:
             raise ProbeError(
                 f"split {name!r} is filled by the built-in probe; give your own evaluation another "
@@ -202,7 +230,7 @@ class Recorder:
             captured = one.result()
             self._hand_over(captured, name, "evaluation", time.monotonic() - started)
         except Exception as error:
-            if not self._taken.get(name):
+            if isinstance(error, HuelapseError) and not self._taken.get(name):
                 raise
             self._fail(error)
 
@@ -224,15 +252,14 @@ class Recorder:
         try:
             one.labels(labels)
         except Exception as error:
-            if not self._taken:
+            if isinstance(error, HuelapseError) and not self._taken:
                 raise
             self._fail(error)
 
     def _hand_over(self, captured: Captured, split: str, kind: SplitKind, seconds: float) -> None:
         writer = self._open_store()
-        assert self._store is not None
         if split not in self._taken:
-            self._store.add_split(self._describe(split, kind, captured))
+            writer.add_split(self._describe(split, kind, captured))
             self._taken[split] = 0
         snapshot = Snapshot(
             split=split,
@@ -242,10 +269,10 @@ class Recorder:
             seconds=seconds,
             moments=captured.moments,
             confusion=captured.confusion,
-            metrics=self._scalars.take(),
+            metrics=self._scalars.take(split),
         )
-        self._taken[split] += 1
-        writer.put(snapshot, {"gaps": list(self._gaps), "cost": self.cost()})
+        if writer.put(snapshot, {"gaps": list(self._gaps), "cost": self.cost()}):
+            self._taken[split] += 1
 
     def _describe(self, split: str, kind: SplitKind, captured: Captured) -> Split:
         facts: dict[str, Any] = {
@@ -268,7 +295,7 @@ class Recorder:
 
     def _open_store(self) -> WriterThread:
         if self._writer is None:
-            self._store = StoreWriter(
+            store = StoreWriter(
                 self.run,
                 name=self._name,
                 layers=self._capture.layers,
@@ -279,7 +306,7 @@ class Recorder:
                     "config": self._config,
                 },
             )
-            self._writer = WriterThread(self._store, self._on_commit)
+            self._writer = WriterThread(store, self._on_commit)
         return self._writer
 
     # --- what the user may ask -------------------------------------------------------------------
@@ -333,30 +360,26 @@ class Recorder:
     def _finish(self, state: Literal["complete", "interrupted"]) -> None:
         self._closed = True
         atexit.unregister(self._at_exit)
-        if self._writer is None or self._store is None:
+        if self._writer is None:
             return
-        done = self._writer.finish(CLOSE_SECONDS)
+        if self._failed:
+            state = "interrupted"
+        attributes = {"gaps": list(self._gaps), "cost": self.cost()}
+        done = self._writer.finish(CLOSE_SECONDS, state, attributes)
         if self._writer.error is not None and not self._failed:
             self._fail(self._writer.error)
-        if not done:
-            warnings.warn(
-                f"{self.run}: the last snapshots were not written within {CLOSE_SECONDS:.0f} s; "
-                f"everything committed before is safe",
-                HuelapseWarning,
-                stacklevel=3,
+        elif not done:
+            self._warn(
+                f"{self.run}: the last snapshots were not written within {CLOSE_SECONDS:.0f} s and "
+                f"are being written still; everything committed before is safe"
             )
-            return
-        try:
-            self._store.note(gaps=list(self._gaps), cost=self.cost(), dropped=self._writer.dropped)
-            self._store.close("interrupted" if self._failed else state)
-        except OSError as error:
-            self._store.abandon()
-            if not self._failed:
-                self._fail(error)
 
     def _at_exit(self) -> None:
+        """The program ends without close(): what waits is written, and the run is complete unless
+        an exception ended it."""
         if not self._closed and os.getpid() == self._pid:
-            self._finish("interrupted")
+            crashed = getattr(sys, "last_value", None) is not None
+            self._finish("interrupted" if crashed else "complete")
 
     def _check_writer(self) -> None:
         if self._writer is not None and self._writer.error is not None:
@@ -366,21 +389,51 @@ class Recorder:
         """One warning, a marked gap, and nothing more; or the error itself where strict."""
         self._failed = True
         self._gaps.append({"step": self._step, "reason": f"{type(error).__name__}: {error}"})
+        if self._writer is not None and not self._closed:
+            self._writer.note({"gaps": list(self._gaps)})
         if self._strict:
             raise error
-        warnings.warn(
-            f"huelapse stopped recording {self.run} at step {self._step}; the training goes on, and "
-            f"what was recorded before is safe. Reason: {type(error).__name__}: {error}",
-            HuelapseWarning,
-            stacklevel=4,
-        )
         logger.debug("recording failed", exc_info=error)
+        self._warn(
+            f"huelapse stopped recording {self.run} at step {self._step}; the training goes on, "
+            f"and what was recorded before is safe. Reason: {type(error).__name__}: {error}"
+        )
+
+    def _warn(self, text: str) -> None:
+        """A warning that never becomes an exception in the user's loop."""
+        try:
+            warnings.warn(text, HuelapseWarning, stacklevel=5)
+        except HuelapseWarning:  # the user turns warnings into errors, but not this loop's
+            logger.warning(text)
 
     def _abandon(self) -> None:
         if self._writer is not None:
-            self._writer.finish(CLOSE_SECONDS)
-        if self._store is not None:
-            self._store.abandon()
+            self._writer.finish(CLOSE_SECONDS, "interrupted", {})
+
+
+def _plain(config: Any) -> Any:
+    """A config as JSON values: anything else becomes its text, and NaN becomes null.
+
+    Raises:
+        ConfigError: it refers to itself, or is no mapping.
+    """
+    if not isinstance(config, Mapping):
+        raise ConfigError(
+            f"config is {type(config).__name__}, expected a mapping such as vars(args)"
+        )
+    try:
+        values = json.loads(json.dumps(config, default=str, skipkeys=True))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"config cannot be kept as JSON: {error}") from error
+
+    def finite(value: Any) -> Any:
+        if isinstance(value, float) and not math.isfinite(value):
+            return None
+        if isinstance(value, list):
+            return [finite(v) for v in value]
+        return {k: finite(v) for k, v in value.items()} if isinstance(value, dict) else value
+
+    return finite(values)
 
 
 class Probing:

@@ -13,11 +13,13 @@ from typing import Any, TypeVar
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
-from huelapse.errors import SelectionError
+from huelapse.errors import FormatError, SelectionError
 from huelapse.measures import MEASURES, TUNED, Measure, Reading, read
 from huelapse.moments import Moments
 from huelapse.schema import TRUE, Grouping, Layer, RunState, Split
 from huelapse.store import StoreReader
+
+CUBES = ("mean", "m2", "active", "nonfinite")
 
 
 def open_run(path: str | Path) -> "Run":
@@ -115,7 +117,11 @@ class Run:
         path = f"{self.split(split).name}/{name}"
         if not self._reader.has(path):
             raise SelectionError(f"{self.path} has no {path!r}; it has {', '.join(self.metrics())}")
-        return self._reader.read(path)
+        values = self._reader.read(path)
+        lost = np.isnan(values) if name == "wall_time" else values < 0
+        if name in ("step", "wall_time") and lost.any():
+            raise FormatError(f"{self.path}: coordinates of {path} are missing or damaged")
+        return values
 
     def metrics(self, split: str | None = None) -> list[str]:
         """Names of the scalars the user passed."""
@@ -144,38 +150,48 @@ class Run:
     ) -> Moments:
         """The stored statistics of the `index`-th snapshot, for a range of units."""
         base = f"{self.split(split).name}/{self.grouping(grouping, split).name}"
-        read_array = self._reader.read
-        return Moments(
-            count=read_array(f"{base}/count", index).astype(np.int64),
-            mean=np.nan_to_num(
-                read_array(f"{base}/mean", (index, slice(None), unit)).astype(np.float64), nan=0.0
-            ),
-            m2=np.nan_to_num(
-                read_array(f"{base}/m2", (index, slice(None), unit)).astype(np.float64), nan=0.0
-            ),
-            active=read_array(f"{base}/active", (index, slice(None), unit)).astype(np.int64),
-            nonfinite=read_array(f"{base}/nonfinite", (index, slice(None), unit)).astype(np.int64),
-        )
+        part = (index, slice(None), unit)
+        count = self._reader.read(f"{base}/count", index)
+        cubes = [self._reader.read(f"{base}/{name}", part) for name in CUBES]
+        return self._stored(base, count, *cubes)
 
     def history(self, unit: int, grouping: str = TRUE, split: str | None = None) -> list[Moments]:
         """The statistics of one unit at every snapshot."""
         base = f"{self.split(split).name}/{self.grouping(grouping, split).name}"
         one = (slice(None), slice(None), slice(unit, unit + 1))
-        count = self._reader.read(f"{base}/count").astype(np.int64)
-        mean, m2, active, nonfinite = (
-            self._reader.read(f"{base}/{name}", one)
-            for name in ("mean", "m2", "active", "nonfinite")
-        )
+        count = self._reader.read(f"{base}/count")
+        cubes = [self._reader.read(f"{base}/{name}", one) for name in CUBES]
         return [
-            Moments(
-                count=count[t],
-                mean=np.nan_to_num(mean[t].astype(np.float64), nan=0.0),
-                m2=np.nan_to_num(m2[t].astype(np.float64), nan=0.0),
-                active=active[t].astype(np.int64),
-                nonfinite=nonfinite[t].astype(np.int64),
-            )
-            for t in range(len(count))
+            self._stored(base, count[t], *(cube[t] for cube in cubes)) for t in range(len(count))
         ]
+
+    def _stored(
+        self,
+        base: str,
+        count: np.ndarray,
+        mean: np.ndarray,
+        m2: np.ndarray,
+        active: np.ndarray,
+        nonfinite: np.ndarray,
+    ) -> Moments:
+        """Statistics as they stand on disk, as moments.
+
+        Raises:
+            FormatError: statistics are missing for samples that were counted, or the reverse.
+        """
+        n = count.astype(np.int64)[:, None] - nonfinite
+        if ((n > 0) == np.isnan(mean)).any() or ((n > 0) == np.isnan(m2)).any():
+            raise FormatError(
+                f"{self.path}: part of {base} is missing or damaged: counts and means do not fit "
+                f"each other. Other snapshots of the run may still be whole"
+            )
+        return Moments(
+            count=count.astype(np.int64),
+            mean=np.nan_to_num(mean.astype(np.float64), posinf=np.inf, neginf=-np.inf),
+            m2=np.nan_to_num(m2.astype(np.float64), posinf=np.inf),
+            active=active.astype(np.int64),
+            nonfinite=nonfinite.astype(np.int64),
+        )
 
     def confusion(self, split: str | None = None) -> Int64[np.ndarray, "snapshot true predicted"]:
         """Samples of each true class (rows) predicted as each class, at every snapshot."""
@@ -241,7 +257,10 @@ class Run:
         grouping: str = TRUE,
         split: str | None = None,
     ) -> Float64[np.ndarray, " unit"]:
-        """What color shows: the margin's lower one-standard-error bound, 0 where not held."""
+        """What color shows: the margin's lower one-standard-error bound, 0 where not held.
+
+        NaN where nothing is known: no data, or responses that were not finite.
+        """
         return self._reading(step, grouping, split).strength[self._slice(layer)]
 
     def state(

@@ -1,7 +1,9 @@
 """What the viewer's server gives, and to whom."""
 
 import json
+import shutil
 import socket
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -148,10 +150,17 @@ def test_what_did_not_change_is_not_sent_again(client: TestClient, run: huelapse
 
 
 def test_a_run_that_grows_is_served_as_it_is_now(tmp_path: Path, bundle: None) -> None:
+    committed = threading.Event()
     recorder = huelapse.Recorder(
-        SmallNet(), tmp_path / "live", probe=batches(), classes=3, schedule=1, probe_budget=None
+        SmallNet(),
+        tmp_path / "live",
+        probe=batches(),
+        classes=3,
+        schedule=1,
+        probe_budget=None,
+        on_commit=lambda *_: committed.set(),
     )
-    recorder._writer.finish(5)
+    assert committed.wait(20)
     resources = Resources(huelapse.open(tmp_path / "live"))
     app = server.build_app([resources.run], token=TOKEN, port=PORT)
     client = TestClient(app, base_url=f"http://127.0.0.1:{PORT}")
@@ -159,7 +168,6 @@ def test_a_run_that_grows_is_served_as_it_is_now(tmp_path: Path, bundle: None) -
     path = f"/{server.run_id(resources.run)}/manifest.json"
     assert client.get(path).json()["splits"][0]["snapshots"] == 1
     assert client.get(path).json()["state"] == "recording"
-    recorder._writer = type(recorder._writer)(recorder._store)
     recorder.step()
     recorder.close()
     assert client.get(path).json()["splits"][0]["snapshots"] == 2
@@ -180,6 +188,27 @@ def test_without_the_token_there_is_nothing(client: TestClient, run: huelapse.Ru
         wrong = stranger.get(path, headers={"cookie": f"huelapse-{PORT}=wrong"})
         assert wrong.status_code == 403
         assert stranger.get(path, params={"token": "wrong"}).status_code == 403
+
+
+def test_other_servers_odd_cookies_do_not_lock_the_user_out(client: TestClient) -> None:
+    visitor = plain(client)
+    for odd in ('other={"a": 1}', "foo=bar baz", "a@b=1", "[x]=1", "=", ";;"):
+        cookie = f"{odd}; huelapse-{PORT}={TOKEN}"
+        assert visitor.get("/runs.json", headers={"cookie": cookie}).status_code == 200, odd
+
+
+def test_a_run_that_is_deleted_is_an_answer_not_a_crash(tmp_path: Path, bundle: None) -> None:
+    path = tmp_path / "run"
+    huelapse.Recorder(SmallNet(), path, probe=batches(), classes=3).close()
+    run = huelapse.open(path)
+    client = TestClient(
+        server.build_app([run], token=TOKEN, port=PORT), base_url="http://localhost"
+    )
+    client.cookies.set(f"huelapse-{PORT}", TOKEN)
+    shutil.rmtree(path)
+    answer = client.get(f"/{server.run_id(run)}/manifest.json")
+    assert answer.status_code == 500
+    assert "moved or deleted" in answer.text
 
 
 def test_the_token_is_taken_once_and_leaves_the_address(client: TestClient) -> None:

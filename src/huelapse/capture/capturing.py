@@ -15,7 +15,8 @@ from huelapse.capture.accumulator import Accumulator
 from huelapse.capture.guard import same_model, same_randomness
 from huelapse.capture.layers import Found, LayerChoice, Tracer
 from huelapse.capture.probe import SEED, ProbeSet, moved
-from huelapse.errors import LabelError, LayerError, ProbeError
+from huelapse.capture.responses import OutputKind
+from huelapse.errors import LabelError, LayerError, OutputError, ProbeError
 from huelapse.grouping import check_labels, confusion
 from huelapse.moments import Moments
 from huelapse.schema import PREDICTED, TRUE, Layer, total_units
@@ -38,7 +39,9 @@ class Pass:
     def __init__(self, capture: "Capture") -> None:
         self._capture = capture
         self._blocks: list[Tensor] = []
-        self._calls: list[int] = []
+        self._rows: list[int] = []
+        self._improbable: Tensor | None = None
+        self._ran = False
         self._waiting: tuple[Tensor, Tensor] | None = None
         self._accumulator: Accumulator | None = None
         self._true: list[Tensor] = []
@@ -60,6 +63,8 @@ class Pass:
         """
         if self.error is not None:
             raise self.error
+        if self._waiting is None and not self._ran:
+            raise ProbeError(self._nothing_ran())
         if self._waiting is None:
             raise LabelError(
                 "labels were given, but the model has not run since the last ones; "
@@ -94,10 +99,11 @@ class Pass:
                 "the last batch ran without its labels; call labels(…) once after each forward"
             )
         if self._accumulator is None:
-            raise ProbeError(
-                "the model did not run, so there is nothing to record; run the evaluation on the "
-                "model given to Recorder (hooks cannot see inside a compiled model: evaluate the "
-                "original one)"
+            raise ProbeError(self._nothing_ran())
+        if self._improbable is not None and bool(self._improbable):
+            raise OutputError(
+                f"the model's output was taken for a {self._capture.found.output_kind}, but values "
+                f'outside 0 … 1 came; say what it is: Recorder(output="logits")'
             )
         true = torch.cat(self._true).cpu().numpy()
         predicted = torch.cat(self._predicted).cpu().numpy()
@@ -106,6 +112,17 @@ class Pass:
             confusion=confusion(true, predicted, self._capture.classes),
             samples=len(true),
             training=self._training,
+        )
+
+    def _nothing_ran(self) -> str:
+        if self._capture.compiled:
+            return (
+                "hooks cannot see inside a compiled model: run the evaluation on the original "
+                "module, or give Recorder a probe, which runs it eagerly by itself"
+            )
+        return (
+            "the model did not run, so there is nothing to record; "
+            "run the evaluation on the model given to Recorder"
         )
 
     # --- hooks -----------------------------------------------------------------------------------
@@ -122,16 +139,18 @@ class Pass:
                     "call labels(…) once after each forward"
                 )
             )
-        self._calls = [0] * len(self._capture.found.layers)
+        self._ran = True
+        self._rows = [-1] * len(self._capture.found.layers)
         self._training = self._capture.model.training
 
     def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """One extra, unseen forward of the first batch: without it its responses would be lost."""
-        model = self._capture.model
+        capture = self._capture
         self._tracing = True
         try:
-            with same_randomness(), same_model(model), self._capture.tracing():
-                model(*args, **kwargs)
+            with same_randomness(), same_model(capture.model):
+                # `forward`, as the model's pre-hooks have seen these arguments already
+                capture.trace(lambda: capture.model.forward(*args, **kwargs))
         finally:
             self._tracing = False
         self._attach_layers()
@@ -148,24 +167,29 @@ class Pass:
             raise LayerError(
                 f"layer {layer.path!r} gave {type(output).__name__}, expected a tensor as before"
             )
-        self._calls[index] += 1
-        if self._calls[index] > 1:
+        if self._rows[index] >= 0:
             raise LayerError(f"layer {layer.path!r} ran more than once in one forward")
+        self._rows[index] = len(output) if output.ndim else 0
         responses.reduce(output, layer.unit_axis, self._block(index, len(output), output.device))
 
     def _end(self, output: Any) -> None:
         found = self._capture.found
-        missing = [
-            layer.path
-            for layer, calls in zip(found.layers[:-1], self._calls, strict=False)
-            if not calls
-        ]
-        if missing:
-            raise LayerError(f"layers that ran when recording began did not run: {missing}")
         tensor = responses.check_output(output, self._capture.classes)
-        probabilities = responses.probability(tensor, found.output_kind)
-        self._block(len(found.layers) - 1, len(tensor), tensor.device).copy_(probabilities)
         n = len(tensor)
+        for layer, rows in zip(found.layers[:-1], self._rows, strict=False):
+            if rows == -1:
+                raise LayerError(f"layer {layer.path!r} ran when recording began, but not now")
+            if rows != n:
+                raise LayerError(
+                    f"layer {layer.path!r} gave {rows} rows for {n} samples: its first axis is not "
+                    f"the batch, or it saw a part of it; leave it out: Recorder(layers=[…])"
+                )
+        probabilities = responses.probability(tensor, found.output_kind)
+        if found.output_kind != "logits":  # those are inside by construction
+            outside = ((probabilities < 0) | (probabilities > 1 + 1e-2)).any()
+            seen = self._improbable
+            self._improbable = outside if seen is None else seen | outside
+        self._block(len(found.layers) - 1, n, tensor.device).copy_(probabilities)
         together = torch.cat([block[:n] for block in self._blocks], 1)
         self._waiting = (together, responses.predict(tensor, probabilities, found.output_kind))
 
@@ -173,10 +197,13 @@ class Pass:
         """This layer's own contiguous place for the responses of one batch."""
         if not self._blocks:
             layers = self._capture.found.layers
-            self._blocks = [torch.empty((0, layer.units), device=device) for layer in layers]
+            self._blocks = [
+                torch.empty((0, layer.units), dtype=torch.float32, device=device)
+                for layer in layers
+            ]
         block = self._blocks[index]
         if len(block) < samples:
-            block = torch.empty((samples, block.shape[1]), device=device)
+            block = torch.empty((samples, block.shape[1]), dtype=torch.float32, device=device)
             self._blocks[index] = block
         return block[:samples]
 
@@ -218,13 +245,25 @@ class Pass:
 class Capture:
     """A model and which of its layers are recorded."""
 
-    def __init__(self, model: nn.Module, *, classes: int, layers: LayerChoice = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        *,
+        classes: int,
+        layers: LayerChoice = None,
+        output_kind: OutputKind | None = None,
+    ) -> None:
         """
         Raises:
             LayerError: the model is wrapped in DataParallel, whose replicas hooks cannot follow.
         """
         if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise LayerError(f"model is {type(model).__name__}, expected a torch.nn.Module")
+        if isinstance(model, torch.jit.ScriptModule):
+            raise LayerError(
+                "the model is a TorchScript module, whose insides take no hooks; "
+                "record the Python module it was made from"
+            )
         if isinstance(model, nn.DataParallel):
             raise LayerError(
                 "the model is wrapped in DataParallel, which runs short-lived copies of it that "
@@ -233,7 +272,8 @@ class Capture:
         self.wrapped = model
         self.model = _unwrapped(model)
         self.classes = classes
-        self._choice = layers
+        self._choice: LayerChoice = layers
+        self._output_kind: OutputKind | None = output_kind
         self._found: Found | None = None
 
     @property
@@ -260,12 +300,24 @@ class Capture:
             return tensor.device
         return torch.device("cpu")
 
-    @contextmanager
-    def tracing(self) -> Generator[None]:
-        """The first forward in here decides the layer table. Raises as `Tracer.select`."""
-        with Tracer(self.model) as tracer:
-            yield
-        self._found = tracer.select(self._choice, self.classes)
+    @property
+    def compiled(self) -> bool:
+        """Whether torch.compile stands between the user's calls and the module's hooks."""
+        in_place = getattr(self.model, "_compiled_call_impl", None)
+        return hasattr(self.wrapped, "_orig_mod") or in_place is not None
+
+    def trace(self, forward: Callable[[], Any]) -> None:
+        """The layer table follows from what `forward` runs. Raises as `Tracer.select`."""
+        for parameter in self.model.parameters():
+            if nn.parameter.is_lazy(parameter):
+                raise LayerError(
+                    "the model has parameters without a shape yet; run one batch through it "
+                    "before you make the recorder"
+                )
+        # with gradients, so that the output knows which operation made it
+        with Tracer(self.model) as tracer, torch.enable_grad():
+            output = forward()
+        self._found = tracer.select(self._choice, self.classes, output, self._output_kind)
 
     def forward(self, inputs: Any) -> Any:
         """One forward of a batch's inputs: a tensor, or a tuple or dict of arguments."""
@@ -280,12 +332,16 @@ class Capture:
         with same_randomness(SEED), same_model(self.model):
             if not self.traced:
                 inputs, _ = next(iter(probe.batches()))
-                with self.tracing():
-                    self.forward(moved(inputs, self.device))
+                if isinstance(inputs, Tensor):
+                    # fewer than a whole batch: an axis that only happens to be as long as a batch
+                    # is then not taken for the samples
+                    inputs = inputs[: max(1, len(inputs) // 2)]
+                self.trace(lambda: self.forward(moved(inputs, self.device, copy=True)))
             one = Pass(self)
             with one.attached():
                 for inputs, labels in probe.batches():
-                    self.forward(moved(inputs, self.device))
+                    # a copy, as the forward may change its input in place
+                    self.forward(moved(inputs, self.device, copy=True))
                     one.labels(labels)
             return one.result()
 

@@ -5,10 +5,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
+from weakref import ReferenceType, ref
 
 from torch import Tensor, nn
 
 from huelapse.capture import responses
+from huelapse.capture.responses import OutputKind
 from huelapse.errors import HuelapseWarning, LayerError
 from huelapse.schema import Layer
 
@@ -54,13 +56,15 @@ LayerChoice = None | Literal["all"] | Sequence[str]
 
 @dataclass(slots=True)
 class Seen:
-    """A leaf module's calls during one forward: how many, and its last output."""
+    """A leaf module's calls during one forward: how many, and what the last one gave."""
 
     path: str
     module: nn.Module
-    calls: int
-    output: Any
-    after: nn.Module | None
+    calls: int = 0
+    shape: tuple[int, ...] | None = None
+    """Of its output, where that is one floating tensor."""
+    given: "ReferenceType[Tensor] | None" = None
+    after: nn.Module | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,84 +73,94 @@ class Found:
 
     layers: tuple[Layer, ...]
     modules: tuple[nn.Module | None, ...]
-    output_kind: str
+    output_kind: OutputKind
 
 
 class Tracer:
-    """Watches one forward: which leaf modules ran, in which order, and what they gave."""
+    """Watches one forward: which leaf modules ran, in which order, and what they gave.
+
+    Keeps no activation, only shapes and weak references.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
         self.seen: dict[nn.Module, Seen] = {}
-        self.output: Any = None
-        self.outputs = 0
         self._last_weighted: nn.Module | None = None
         self._handles: list[Any] = []
 
     def __enter__(self) -> "Tracer":
         named: list[tuple[str, nn.Module]] = list(self.model.named_modules())
         for path, module in named:
+            if "parametrizations" in path.split("."):
+                continue  # gives weights, not responses
+            if _has_weights(module) and not isinstance(module, ACTIVATIONS):
+                self._handles.append(module.register_forward_hook(self._weighted))
             if module is not self.model and not any(True for _ in module.children()):
                 self._handles.append(module.register_forward_hook(self._leaf(path)))
-        self._handles.append(self.model.register_forward_hook(self._root))
         return self
 
     def __exit__(self, *_: object) -> None:
         for handle in self._handles:
             handle.remove()
 
+    def _weighted(self, module: nn.Module, _inputs: Any, _output: Any) -> None:
+        self._last_weighted = module
+
     def _leaf(self, path: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, _inputs: Any, output: Any) -> None:
-            if any(True for _ in module.parameters(recurse=False)):
-                self._last_weighted = module
-            seen = self.seen.setdefault(module, Seen(path, module, 0, None, None))
+            seen = self.seen.setdefault(module, Seen(path, module))
             seen.calls += 1
-            # of an in-place activation only the shape is wanted, so keeping it is no hazard
-            seen.output = output.detach() if isinstance(output, Tensor) else output
+            if isinstance(output, Tensor) and output.is_floating_point() and output.ndim:
+                seen.shape, seen.given = tuple(output.shape), ref(output)
             seen.after = self._last_weighted
 
         return hook
 
-    def _root(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
-        self.outputs += 1
-        self.output = output
-
-    def select(self, choice: LayerChoice, classes: int) -> Found:
+    def select(
+        self,
+        choice: LayerChoice,
+        classes: int,
+        output: Any,
+        output_kind: OutputKind | None = None,
+    ) -> Found:
         """The layer table.
 
         Args:
             choice: None for what follows a nonlinearity; "all" for every leaf module that gives a
                 tensor; or patterns of paths as in `fnmatch`, such as "stage*.relu".
             classes: how many the output must have.
+            output: what the forward returned.
+            output_kind: what it is, where the user said so.
 
         Raises:
             LayerError: a chosen module ran more than once, or nothing can be chosen.
             OutputError: the output is not [sample, class].
         """
-        if self.outputs != 1:
-            raise LayerError(
-                f"the model's forward ran {self.outputs} times for one batch, expected once"
-            )
-        output = responses.check_output(self.output, classes)
-        usable = [s for s in self.seen.values() if _is_response(s.output, output)]
-        chosen = self._choose(choice, usable)
+        result = responses.check_output(output, classes)
+        samples = result.shape[0]
+        # a leaf that gives the model's output stands in the table as the output already
+        ran = [s for s in self.seen.values() if s.given is None or s.given() is not output]
+        chosen = self._choose(choice, [s for s in ran if s.shape and s.shape[0] == samples])
+        if choice is None:
+            self._mention_left_out(ran, samples)
         for seen in chosen:
             if seen.calls > 1:
                 raise LayerError(
                     f"layer {seen.path!r} ({type(seen.module).__name__}) ran {seen.calls} times in "
-                    f"one forward, so its responses would be mixed; give each place a module of its "
-                    f"own, or choose layers without it: Recorder(layers=[…patterns of paths…])"
+                    f"one forward, so its responses would be mixed; give each place a module of "
+                    f"its own, or choose layers without it: Recorder(layers=[…patterns of paths…])"
                 )
         layers: list[Layer] = []
         offset = 0
         for seen in chosen:
-            axis = responses.unit_axis(seen.output, seen.after)
-            units = seen.output.shape[axis] if seen.output.ndim > 1 else 1
+            shape = seen.shape or ()
+            axis = responses.unit_axis(len(shape), seen.after)
+            units = shape[axis] if len(shape) > 1 else 1
             layers.append(
                 Layer(
                     path=seen.path,
                     kind=type(seen.module).__name__,
-                    shape=tuple(seen.output.shape[1:]),
+                    shape=shape[1:],
                     unit_axis=axis,
                     units=units,
                     offset=offset,
@@ -154,14 +168,13 @@ class Tracer:
                 )
             )
             offset += units
-        kind = responses.output_kind(output)
         layers.append(
             Layer(
                 path=OUTPUT,
                 kind="probability",
-                shape=tuple(output.shape[1:]),
+                shape=tuple(result.shape[1:]),
                 unit_axis=1,
-                units=output.shape[1] if output.ndim > 1 else 1,
+                units=result.shape[1] if result.ndim > 1 else 1,
                 offset=offset,
                 signed=False,
                 output=True,
@@ -170,12 +183,24 @@ class Tracer:
         return Found(
             layers=tuple(layers),
             modules=(*(seen.module for seen in chosen), None),
-            output_kind=kind,
+            output_kind=output_kind or responses.output_kind(result),
         )
 
-    def _choose(self, choice: LayerChoice, usable: list[Seen]) -> list[Seen]:
-        # a leaf that gives the model's output stands in the table as the output already
-        inner = [s for s in usable if s.output is not None and not self._is_output(s)]
+    def _mention_left_out(self, ran: list[Seen], samples: int) -> None:
+        left_out = [
+            f"{s.path} {list(s.shape)}"
+            for s in ran
+            if isinstance(s.module, ACTIVATIONS) and s.shape and s.shape[0] != samples
+        ]
+        if left_out:
+            warnings.warn(
+                f"not recorded, since their first axis is not the batch of {samples} samples: "
+                f"{', '.join(left_out)}; units are read from outputs [sample, …]",
+                HuelapseWarning,
+                stacklevel=2,
+            )
+
+    def _choose(self, choice: LayerChoice, inner: list[Seen]) -> list[Seen]:
         if choice == "all":
             return inner
         if choice is not None:
@@ -199,20 +224,8 @@ class Tracer:
             return inner
         return activations
 
-    def _is_output(self, seen: Seen) -> bool:
-        return (
-            isinstance(seen.output, Tensor)
-            and isinstance(self.output, Tensor)
-            and seen.output.data_ptr() == self.output.data_ptr()
-            and seen.output.shape == self.output.shape
-        )
 
-
-def _is_response(value: Any, output: Tensor) -> bool:
-    """Whether a module's output is one floating tensor with the batch on its first axis."""
-    return (
-        isinstance(value, Tensor)
-        and value.is_floating_point()
-        and value.ndim >= 1
-        and value.shape[0] == output.shape[0]
-    )
+def _has_weights(module: nn.Module) -> bool:
+    """Whether a module has weights of its own, parametrized ones included."""
+    children = dict(module.named_children())
+    return "parametrizations" in children or any(True for _ in module.parameters(recurse=False))

@@ -1,16 +1,24 @@
 """The probe: the same samples at every snapshot, so that color changes only when the model does."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.utils import data
-from torch.utils.data import DataLoader, Dataset, IterableDataset, TensorDataset
+from torch.utils.data import (
+    DataLoader,
+    Dataset,
+    IterableDataset,
+    RandomSampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    TensorDataset,
+)
 
-from huelapse.capture.guard import same_randomness
+from huelapse.capture.guard import same_generators, same_randomness
 from huelapse.errors import LabelError, ProbeError
 from huelapse.grouping import check_labels
 
@@ -75,8 +83,7 @@ class ProbeSet:
             return
         for start in range(0, len(self._indices), self._batch):
             items = [self._dataset[i] for i in self._indices[start : start + self._batch]]
-            inputs, _ = _pair(self._collate(items))
-            yield inputs, self._labels[start // self._batch]
+            yield self._labelled(self._collate(items))
 
     # --- drawing ---------------------------------------------------------------------------------
 
@@ -84,13 +91,17 @@ class ProbeSet:
         self._labels: list[Tensor] = []
         given: Any = source  # isinstance narrows to types whose parameters nobody knows
         if isinstance(source, DataLoader):
-            self._batch = given.batch_size or BATCH
-            self._collate = given.collate_fn
             dataset: Any = given.dataset
-            if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
-                self._draw_batches(given)
+            if given.batch_size is None and given.batch_sampler is None:
+                self._batch = BATCH  # the loader does not batch, so its collate_fn does not either
             else:
-                self._draw_items(dataset)
+                self._batch = given.batch_size or BATCH
+                self._collate = given.collate_fn
+            with same_generators(given):
+                if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
+                    self._draw_batches(given)
+                else:
+                    self._draw_items(dataset, _indices(given))
         elif _is_tensor_pair(source):
             inputs, labels = (torch.as_tensor(part) for part in given)
             if len(inputs) != len(labels):
@@ -98,9 +109,9 @@ class ProbeSet:
                     f"the probe has {len(inputs)} inputs and {len(labels)} labels; "
                     f"expected one label for each input"
                 )
-            self._draw_items(TensorDataset(inputs, labels))
+            self._draw_items(TensorDataset(inputs, labels), range(len(inputs)))
         elif isinstance(source, Dataset) and hasattr(source, "__len__"):
-            self._draw_items(given)
+            self._draw_items(given, range(len(given)))
         elif isinstance(source, Iterable):
             self._draw_batches(given)
         else:
@@ -109,39 +120,47 @@ class ProbeSet:
                 f"tensors (inputs, labels) or an iterable of such batches"
             )
 
-    def _draw_items(self, dataset: Any) -> None:
-        """Items in random order until every class has its share: samplers are left alone."""
+    def _draw_items(self, dataset: Any, among: Sequence[int]) -> None:
+        """Items among those the loader would give, in random order, until every class is full."""
         self._dataset = dataset
-        order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(SEED))
+        generator = torch.Generator().manual_seed(SEED)
+        order: list[int] = torch.randperm(len(among), generator=generator, device="cpu").tolist()
         kept: list[tuple[int, Any, int]] = []
         held = 0
-        indices: list[int] = order.tolist()
-        for i in indices:
-            item = dataset[i]
+        for place in order:
+            index = among[place]
+            item = dataset[index]
             label = _label(_pair(item)[1], self.classes)
             if self._quota.take(label):
                 held += _size(item)
-                kept.append((i, item if held <= MEMORY else None, label))
+                kept.append((index, item if held <= MEMORY else None, label))
             if self._quota.full:
                 break
-        self._indices = [i for i, _, _ in kept]
-        in_memory = held <= MEMORY
+        self._indices = [index for index, _, _ in kept]
         for start in range(0, len(kept), self._batch):
             part = kept[start : start + self._batch]
-            labels = torch.tensor([label for _, _, label in part])
-            self._labels.append(labels)
-            if in_memory:
-                inputs, _ = _pair(self._collate([item for _, item, _ in part]))
+            if held > MEMORY:
+                own = [label for _, _, label in part]
+                self._labels.append(torch.tensor(own, dtype=torch.int64, device="cpu"))
+            else:
                 # tensors of our own: the data set may hand out views of what it changes later
-                own = moved(inputs, torch.device("cpu"), copy=True)
-                self._batches.append((own, labels))
+                batch = self._collate([item for _, item, _ in part])
+                inputs, labels = self._labelled(batch)
+                self._labels.append(labels)
+                self._batches.append((moved(inputs, torch.device("cpu"), copy=True), labels))
+
+    def _labelled(self, batch: Any) -> tuple[Any, Tensor]:
+        """Inputs and labels of a collated batch: its own labels, as collating may change the order."""
+        inputs, given = _pair(batch)
+        given = torch.as_tensor(given).detach().cpu()
+        labels = check_labels(given.numpy(), classes=self.classes, samples=len(given))
+        return inputs, torch.from_numpy(labels)
 
     def _draw_batches(self, source: Iterable[Any]) -> None:
         held = 0
         for batch in source:
-            inputs, given = _pair(batch)
-            given = torch.as_tensor(given)
-            labels = check_labels(given.cpu().numpy(), classes=self.classes, samples=len(given))
+            inputs, checked = self._labelled(batch)
+            labels = checked.numpy()
             own = [i for i, label in enumerate(labels.tolist()) if self._quota.take(label)]
             if own:
                 if not isinstance(inputs, Tensor):
@@ -211,6 +230,18 @@ def _parts(value: Any) -> list[Any] | None:
     return None
 
 
+def _indices(loader: Any) -> Sequence[int]:
+    """Which items of its data set a loader would give: its sampler may leave some out."""
+    own_batches = loader.batch_size is None and loader.batch_sampler is not None
+    sampler: Any = loader.batch_sampler if own_batches else loader.sampler
+    if isinstance(sampler, SequentialSampler | RandomSampler):
+        return range(len(loader.dataset))
+    if isinstance(sampler, SubsetRandomSampler):
+        return [int(i) for i in sampler.indices]
+    drawn: Any = [i for batch in sampler for i in batch] if own_batches else list(sampler)
+    return list(dict.fromkeys(int(i) for i in drawn))  # each sample once, however often it is drawn
+
+
 def _is_tensor_pair(source: Any) -> bool:
     parts = _parts(source) or []
     return len(parts) == 2 and all(isinstance(part, Tensor | np.ndarray) for part in parts)
@@ -235,7 +266,19 @@ def _tensors(value: Any) -> list[Tensor]:
 
 
 def _size(item: Any) -> int:
-    return sum(t.numel() * t.element_size() for t in _tensors(item)) or 1
+    """Bytes an item holds, as far as they can be told."""
+    parts = _parts(item)
+    if parts is not None:
+        return sum(_size(part) for part in parts)
+    if isinstance(item, dict):
+        members: Any = item.values()
+        return sum(_size(member) for member in members)
+    if isinstance(item, Tensor):
+        return item.numel() * item.element_size()
+    size = getattr(item, "size", None)  # a picture's width and height, before it is transformed
+    if isinstance(size, tuple) and len(size) == 2:
+        return 3 * int(size[0]) * int(size[1])
+    return int(getattr(item, "nbytes", 8))
 
 
 def moved(value: Any, device: torch.device, *, copy: bool = False) -> Any:

@@ -1,22 +1,45 @@
 """From an output tensor to responses: one number per sample and unit."""
 
+from typing import Any, Literal
+
 import torch
 from torch import Tensor, nn
 
 from huelapse.errors import OutputError, UnitCountError
 
-LAST_AXIS = (nn.Linear, nn.LayerNorm, nn.Embedding, nn.MultiheadAttention, nn.Bilinear)
+OutputKind = Literal["logits", "log-probability", "probability"]
+
+LAST_AXIS = (
+    nn.Linear,
+    nn.LayerNorm,
+    nn.RMSNorm,
+    nn.Embedding,
+    nn.MultiheadAttention,
+    nn.Bilinear,
+    nn.RNNBase,
+    nn.RNNCellBase,
+)
 """Modules that work on the last axis: what follows them has its units there."""
 
+CHANNELS = (
+    nn.modules.conv._ConvNd,  # pyright: ignore[reportPrivateUsage]
+    nn.modules.batchnorm._NormBase,  # pyright: ignore[reportPrivateUsage]
+    nn.GroupNorm,
+)
+"""Modules that work on axis 1, the channels."""
 
-def unit_axis(tensor: Tensor, after: nn.Module | None) -> int:
+
+def unit_axis(ndim: int, after: nn.Module | None) -> int:
     """Which axis holds the units of an output that followed the module `after`.
 
-    [B, C] and convolution's [B, C, …] have them on axis 1; tokens [B, T, D] and channels-last images
-    on the last, which is told by the last module with weights that ran before.
+    [B, C] and convolution's [B, C, …] have them on axis 1; tokens [B, T, D] and channels-last
+    images on the last. That is told by the last module with weights that ran before; after one
+    that is not known, three axes are taken for tokens and more for channels.
     """
-    if tensor.ndim >= 3 and isinstance(after, LAST_AXIS):
-        return tensor.ndim - 1
+    if ndim < 3 or after is None or isinstance(after, CHANNELS):
+        return 1
+    if ndim == 3 or isinstance(after, LAST_AXIS):
+        return ndim - 1
     return 1
 
 
@@ -36,27 +59,48 @@ def reduce(tensor: Tensor, axis: int, out: Tensor) -> None:
         out.copy_(tensor)
 
 
-def output_kind(output: Tensor) -> str:
-    """What the model's output is, told from a batch: "probability", "log-probability" or "logits".
+def output_kind(output: Tensor) -> OutputKind:
+    """What the model's output is, told from the operation that made it, else from its values.
 
-    A single column is a logit of the second of two classes, or its probability if all lie in 0…1.
+    A single column is told by the operation alone: an untrained logit may well lie in 0…1.
     """
-    values = output.detach().float()
-    if values.ndim == 1 or values.shape[1] == 1:
-        inside = bool(((values >= 0) & (values <= 1)).all())
-        return "probability" if inside and values.numel() > 1 else "logits"
-    if bool((values >= 0).all()) and _sums_to_one(values):
+    made_by = _operation(output)
+    if made_by in ("SigmoidBackward0", "SoftmaxBackward0"):
         return "probability"
-    if bool((values <= 0).all()) and _sums_to_one(values.exp()):
+    if made_by == "LogSoftmaxBackward0":
+        return "log-probability"
+    values = output.detach()
+    if values.ndim == 1 or values.shape[1] == 1:
+        return "logits"
+    # a sum of K rounded values is off by a few of the type's own steps
+    slack = max(1e-3, 4 * torch.finfo(values.dtype).eps)
+    values = values.float()
+    if bool((values >= 0).all()) and _sums_to_one(values, slack):
+        return "probability"
+    if bool((values <= 0).all()) and _sums_to_one(values.exp(), slack):
         return "log-probability"
     return "logits"
 
 
-def _sums_to_one(values: Tensor) -> bool:
-    return bool(((values.sum(1) - 1).abs() < 1e-3).all())
+PASSED_THROUGH = ("View", "Squeeze", "Unsqueeze", "Reshape", "ToCopy", "Clone", "Alias", "Select")
 
 
-def probability(output: Tensor, kind: str) -> Tensor:
+def _operation(output: Tensor) -> str | None:
+    """Name of the autograd node that made a tensor, past reshapes and casts."""
+    node: Any = output.grad_fn
+    while node is not None:
+        name = type(node).__name__
+        if not any(word in name for word in PASSED_THROUGH) or not node.next_functions:
+            return name
+        node = node.next_functions[0][0]
+    return None
+
+
+def _sums_to_one(values: Tensor, slack: float) -> bool:
+    return bool(((values.sum(1) - 1).abs() < slack).all())
+
+
+def probability(output: Tensor, kind: OutputKind) -> Tensor:
     """The output's responses: [sample, class] probabilities, or [sample, 1] of the second class."""
     values = output.float()
     if values.ndim == 1:
@@ -68,7 +112,7 @@ def probability(output: Tensor, kind: str) -> Tensor:
     return values.sigmoid() if values.shape[1] == 1 else values.softmax(1)
 
 
-def predict(output: Tensor, probabilities: Tensor, kind: str) -> Tensor:
+def predict(output: Tensor, probabilities: Tensor, kind: OutputKind) -> Tensor:
     """Predicted class of each sample, int64; -1 where its probabilities are not finite.
 
     Taken from the output itself: rounding in the softmax can tie what the logits tell apart.
@@ -91,6 +135,8 @@ def check_output(output: object, classes: int) -> Tensor:
             f"the model returned {type(output).__name__}, expected one floating-point tensor "
             f"[sample, class]; wrap the model so that its forward returns the logits"
         )
+    if output.ndim == 0:  # a batch of one, squeezed
+        output = output.reshape(1)
     single = output.ndim == 1 or (output.ndim == 2 and output.shape[1] == 1)
     if output.ndim > 2 or (single and classes != 2):
         raise OutputError(

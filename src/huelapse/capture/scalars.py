@@ -11,36 +11,50 @@ from huelapse.errors import ScalarError
 
 NAME = re.compile(r"[A-Za-z0-9_.\-]+")
 
+Sums = dict[str, tuple[Tensor | float, int]]
+
 
 class ScalarMeans:
-    """Mean of each scalar since the last `take`. Tensors are summed where they are, unwaited."""
+    """Mean of each scalar since the last `take`, for each split apart.
+
+    Tensors of a device are summed there, so that the loop does not wait for them.
+    """
 
     def __init__(self) -> None:
-        self._sums: dict[str, tuple[Tensor | float, int]] = {}
+        self._since_start: Sums = {}
+        self._since_taken: dict[str, Sums] = {}
 
     def add(self, scalars: dict[str, Any]) -> None:
         """
         Raises:
-            ScalarError: a value that is not one number; none of the others is added then.
+            ScalarError: a name or value that cannot be kept; none of them is added then.
         """
-        checked = {name: _check(name, value) for name, value in scalars.items()}
-        for name, value in checked.items():
-            total, n = self._sums.get(name, (0.0, 0))
-            with torch.inference_mode(False), torch.no_grad():
-                self._sums[name] = (total + value, n + 1)
+        checked = {_name(name): _check(name, value) for name, value in scalars.items()}
+        for sums in (self._since_start, *self._since_taken.values()):
+            for name, value in checked.items():
+                total, n = sums.get(name, (0.0, 0))
+                with torch.inference_mode(False), torch.no_grad():
+                    sums[name] = (total + value, n + 1)
 
-    def take(self) -> dict[str, float]:
-        """Means since the last call, and start again."""
-        means = {name: float(total) / n for name, (total, n) in self._sums.items()}
-        self._sums.clear()
-        return means
+    def take(self, split: str) -> dict[str, float]:
+        """Means since the last call for this split (at first: since the start)."""
+        sums = self._since_taken.get(split, self._since_start)
+        self._since_taken[split] = {}
+        return {name: float(total) / n for name, (total, n) in sums.items()}
+
+
+def _name(name: str) -> str:
+    """A scalar's name as that of an array: a/b, as loggers write, becomes a.b."""
+    plain = name.replace("/", ".")
+    if not NAME.fullmatch(plain):
+        raise ScalarError(
+            f"scalar name {name!r}: use letters, digits, '_', '-', '/' and '.' only, "
+            f"as it names an array"
+        )
+    return plain
 
 
 def _check(name: str, value: Any) -> Tensor | float:
-    if not NAME.fullmatch(name):
-        raise ScalarError(
-            f"scalar name {name!r}: use letters, digits, '_', '-' and '.' only, as it names an array"
-        )
     if isinstance(value, Tensor):
         if value.numel() != 1 or value.is_complex():
             raise ScalarError(

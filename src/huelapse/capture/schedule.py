@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from numbers import Integral
 
 from huelapse.errors import ScheduleError
 
@@ -30,12 +31,12 @@ def due(schedule: ScheduleLike = None, total_steps: int | None = None) -> Callab
         return schedule
     if schedule is None:
         return _quadratic(total_steps) if total_steps is not None else _geometric()
-    if isinstance(schedule, int):
-        if isinstance(schedule, bool) or schedule < 1:
+    if isinstance(schedule, int | Integral):
+        every = 0 if schedule is True else int(schedule)
+        if every < 1:
             raise ScheduleError(
                 f"schedule is {schedule!r}; a number means every so many steps, from 1"
             )
-        every = schedule
         return lambda step: step % every == 0
     steps = frozenset(int(step) for step in schedule)
     if not steps or min(steps) < 0:

@@ -2,6 +2,13 @@
 
 from huelapse.store.reader import StoreReader
 from huelapse.store.thread import WriterThread
-from huelapse.store.writer import StoreWriter, free_directory
+from huelapse.store.writer import StoreWriter, check_free, check_split_name, free_directory
 
-__all__ = ["StoreReader", "StoreWriter", "WriterThread", "free_directory"]
+__all__ = [
+    "StoreReader",
+    "StoreWriter",
+    "WriterThread",
+    "check_free",
+    "check_split_name",
+    "free_directory",
+]

@@ -1,16 +1,19 @@
 """Files that are whole or not there, and the one writer's lock."""
 
+import errno
 import os
+import threading
 import time
 from pathlib import Path
 from typing import IO
+from weakref import WeakSet
 
 from huelapse.errors import RunLockedError
 
 
 def replace_file(path: Path, content: bytes) -> None:
     """Write beside, fsync, rename over, fsync the directory: readers see the old or the new."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.tmp")
     try:
         with beside.open("wb") as file:
             file.write(content)
@@ -63,11 +66,25 @@ class WriterLock:
                 f"give this recorder another directory, or stop the other one"
             )
         self._file = file
+        _held.add(self)
 
     def release(self) -> None:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+
+_held: "WeakSet[WriterLock]" = WeakSet()
+
+
+def _let_go_in_child() -> None:
+    """A forked child (a DataLoader's worker) must not keep its parent's lock alive."""
+    for lock in _held:
+        lock.release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go_in_child)
 
 
 def is_locked(path: Path) -> bool:
@@ -88,4 +105,7 @@ def _try_lock(file: IO[bytes]) -> bool:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
+    except OSError as error:  # some network file systems have no locks: better none than no run
+        if error.errno not in (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP):
+            raise
     return True

@@ -29,6 +29,8 @@ class ArraySpec:
     dims: tuple[str, ...]
     shape: tuple[int, ...]
     dtype: str
+    fill: int = 0
+    """What an integer array holds where nothing was written."""
 
     @property
     def tile(self) -> tuple[int, ...]:
@@ -87,7 +89,7 @@ class ArraySpec:
             "data_type": self.dtype,
             "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
-            "fill_value": "NaN" if floating else 0,
+            "fill_value": "NaN" if floating else self.fill,
             "codecs": codecs,
             "dimension_names": list(self.dims),
             "attributes": {},
@@ -106,7 +108,13 @@ def coordinates(split: str, metrics: Sequence[str]) -> list[ArraySpec]:
         *((f"metric.{name}", "float64") for name in metrics),
     ]
     return [
-        ArraySpec(path=f"{split}/{name}", dims=("snapshot",), shape=(), dtype=dtype)
+        ArraySpec(
+            path=f"{split}/{name}",
+            dims=("snapshot",),
+            shape=(),
+            dtype=dtype,
+            fill=-1 if name == "step" else 0,  # no step is -1: a chunk that is gone is noticed
+        )
         for name, dtype in named
     ]
 

@@ -19,11 +19,15 @@ def locate(path: Path) -> Path:
     Raises:
         NotARunError: there is none; the message names runs that stand below.
     """
+    path = path.absolute()
     directory = path.parent if path.name == layout.ROOT else path
     if (directory / layout.ROOT / layout.GROUP_FILE).is_file():
         return directory
     if not path.exists():
-        raise NotARunError(f"{path} does not exist; pass the directory given to Recorder")
+        raise NotARunError(
+            f"{path} does not exist; pass the directory given to Recorder. A recorder without a "
+            f"probe writes nothing before its first evaluation is done"
+        )
     below = (
         sorted(str(p.parent) for p in path.glob(f"*/{layout.ROOT}"))[:5] if path.is_dir() else []
     )
@@ -58,7 +62,11 @@ class StoreReader:
         return self if self._stat() == self._stamp else StoreReader(self.directory)
 
     def _stat(self) -> tuple[int, int, int]:
-        found = (self.directory / layout.ROOT / layout.GROUP_FILE).stat()
+        file = self.directory / layout.ROOT / layout.GROUP_FILE
+        try:
+            found = file.stat()
+        except FileNotFoundError as error:
+            raise NotARunError(f"{file} is gone: was the run moved or deleted?") from error
         return found.st_ino, found.st_mtime_ns, found.st_size
 
     def _read_root(self) -> layout.JSON:
@@ -67,6 +75,7 @@ class StoreReader:
             root: Any = json.loads(file.read_bytes())
             attributes = root["attributes"]
             version = attributes["huelapse_format"]
+            _ = root["consolidated_metadata"]["metadata"]
         except (ValueError, KeyError, TypeError) as error:
             raise FormatError(
                 f"{file} is not the root of a huelapse run ({error!r}); "

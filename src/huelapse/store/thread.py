@@ -4,8 +4,10 @@ import logging
 import queue
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
+from huelapse.schema import RunState, Split
 from huelapse.snapshot import Snapshot
 from huelapse.store.writer import StoreWriter
 
@@ -17,64 +19,109 @@ WAITING_BYTES = 256 * 2**20
 take. Beyond that further ones are dropped, counted and shown."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Note:
+    """Attributes of the root to be written now."""
+
+    attributes: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """The last word on the run."""
+
+    state: RunState
+    attributes: dict[str, Any]
+
+
 class WriterThread:
-    """Commits snapshots in the order they come, in a thread of its own."""
+    """Writes what it is handed in the order it comes. From its start on it alone uses the store."""
 
     def __init__(
         self,
-        writer: StoreWriter,
+        store: StoreWriter,
         on_commit: Callable[[str, int], None] | None = None,
     ) -> None:
         self.error: Exception | None = None
-        self.committed = 0
         self.dropped = 0
-        self._writer = writer
+        self._store = store
         self._on_commit = on_commit
         self._waiting_bytes = 0
         self._lock = threading.Lock()
-        self._queue: queue.Queue[tuple[Snapshot, dict[str, Any]] | None] = queue.Queue()
+        self._queue: queue.Queue[tuple[Snapshot, dict[str, Any]] | Split | _Note | _End]
+        self._queue = queue.Queue()
         self._thread = threading.Thread(target=self._work, name="huelapse-writer", daemon=True)
         self._thread.start()
 
-    def put(self, snapshot: Snapshot, notes: dict[str, Any]) -> bool:
+    def add_split(self, split: Split) -> None:
+        """Declare a split before its first snapshot."""
+        self._queue.put(split)
+
+    def put(self, snapshot: Snapshot, attributes: dict[str, Any]) -> bool:
         """Hand over a snapshot and the root's attributes as of now; False if it was dropped."""
         with self._lock:
             # one at least may always wait, however large
             full = self._waiting_bytes + snapshot.nbytes > WAITING_BYTES and self._waiting_bytes
-            if full or self._queue.qsize() >= WAITING:
+            if self.error is not None or full or self._queue.qsize() >= WAITING:
                 self.dropped += 1
                 return False
             self._waiting_bytes += snapshot.nbytes
-        self._queue.put((snapshot, {**notes, "dropped": self.dropped}))
+        self._queue.put((snapshot, attributes))
         return True
 
-    def finish(self, seconds: float) -> bool:
-        """Let it write what waits, for at most so long; False if something is still unwritten."""
-        self._queue.put(None)
+    def note(self, attributes: dict[str, Any]) -> None:
+        """Write attributes of the root without a snapshot: a gap, for one."""
+        self._queue.put(_Note(attributes))
+
+    def finish(self, seconds: float, state: RunState, attributes: dict[str, Any]) -> bool:
+        """Write what waits and end the run; False if that takes longer than `seconds`.
+
+        It goes on in the background then, for as long as the process lives.
+        """
+        self._queue.put(_End(state, attributes))
         self._thread.join(seconds)
         return not self._thread.is_alive()
 
     def _work(self) -> None:
         while True:
             item = self._queue.get()
-            if item is None:
+            if isinstance(item, _End):
+                self._end(item)
                 return
-            snapshot, notes = item
+            if isinstance(item, tuple):
+                with self._lock:
+                    self._waiting_bytes -= item[0].nbytes
             if self.error is not None:  # what comes after a failure would not be whole
-                self.dropped += 1
+                self.dropped += isinstance(item, tuple)
                 continue
-            with self._lock:
-                self._waiting_bytes -= snapshot.nbytes
             try:
-                self._writer.note(**notes)
-                self._writer.commit(snapshot)
+                self._write(item)
             except Exception as error:
-                logger.debug("writing the snapshot at step %d failed", snapshot.step, exc_info=True)
+                logger.debug("writing failed", exc_info=True)
                 self.error = error
-                continue
-            self.committed += 1
+
+    def _write(self, item: "tuple[Snapshot, dict[str, Any]] | Split | _Note") -> None:
+        if isinstance(item, Split):
+            self._store.add_split(item)
+        elif isinstance(item, _Note):
+            self._store.note(**item.attributes)
+            self._store.write_attributes()
+        else:
+            snapshot, attributes = item
+            self._store.note(**attributes, dropped=self.dropped)
+            self._store.commit(snapshot)
             if self._on_commit is not None:
                 try:
                     self._on_commit(snapshot.split, snapshot.step)
                 except Exception:
                     logger.warning("on_commit raised", exc_info=True)
+
+    def _end(self, end: _End) -> None:
+        try:
+            self._store.note(**end.attributes, dropped=self.dropped)
+            self._store.close("interrupted" if self.error is not None else end.state)
+        except Exception as error:
+            logger.debug("the run could not be ended", exc_info=True)
+            if self.error is None:
+                self.error = error
+            self._store.abandon()

@@ -8,23 +8,52 @@ from typing import Any
 
 import numpy as np
 
-from huelapse.errors import RunExistsError
+from huelapse.errors import RunExistsError, SplitNameError
 from huelapse.moments import Moments
 from huelapse.schema import FORMAT_VERSION, TRUE, Layer, RunState, Split, total_units
 from huelapse.snapshot import Snapshot
 from huelapse.store import layout
 from huelapse.store.atomic import WriterLock, replace_file, sync_directory
 
-METRIC_NAME = re.compile(r"[A-Za-z0-9_.\-]+")
+SPLIT_NAME = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9_.\-]*")
 
 
 def free_directory(path: Path) -> Path:
-    """`path`, or the first of `path-2`, `path-3` … that holds no run."""
+    """`path`, or the first of `path-2`, `path-3` … that is not there or empty."""
     number, candidate = 1, path
-    while (candidate / layout.ROOT).exists():
+    while candidate.exists() and not (candidate.is_dir() and not any(candidate.iterdir())):
         number += 1
         candidate = path.with_name(f"{path.name}-{number}")
     return candidate
+
+
+def check_split_name(name: str) -> str:
+    """
+    Raises:
+        SplitNameError: the name cannot be that of a group in the run.
+    """
+    if not SPLIT_NAME.fullmatch(name) or name == layout.GROUP_FILE or len(name) > 100:
+        raise SplitNameError(
+            f"split name {name!r}: use letters, digits, '_', '-' and '.', not '.' first, as in 'val'"
+        )
+    return name
+
+
+def holds_run(path: Path) -> bool:
+    """Whether a run was begun here: its root is there."""
+    return (path / layout.ROOT / layout.GROUP_FILE).exists()
+
+
+def check_free(path: Path) -> None:
+    """
+    Raises:
+        RunExistsError: the directory holds a run.
+    """
+    if holds_run(path):
+        raise RunExistsError(
+            f"{path} already holds a run; give another directory, or pass "
+            f'exist="new" to record into a numbered one beside it. Nothing was changed'
+        )
 
 
 class StoreWriter:
@@ -55,18 +84,10 @@ class StoreWriter:
             RunExistsError: the directory holds a run.
             RunLockedError: another process is writing there.
         """
-        if (directory / layout.ROOT).exists():
-            raise RunExistsError(
-                f"{directory} already holds a run; give another directory, or pass "
-                f'exist="new" to record into a numbered one beside it. Nothing was changed'
-            )
+        check_free(directory)
         self.directory = directory
         self.root = directory / layout.ROOT
         self._lock = WriterLock(directory / "lock")
-        self._make_directories(directory)
-        self._lock.acquire()
-        self.root.mkdir()
-        sync_directory(directory)
         self._units = total_units(layers)
         self._attributes: layout.JSON = {
             "huelapse_format": FORMAT_VERSION,
@@ -82,7 +103,16 @@ class StoreWriter:
         self._splits: dict[str, Split] = {}
         self._lengths: dict[str, int] = {}
         self._arrays: dict[str, tuple[layout.ArraySpec, Any]] = {}
-        self._write_root()
+        _encode(self._attributes)  # what cannot be written is found before anything is made
+        self._make_directories(directory)
+        self._lock.acquire()
+        try:
+            self.root.mkdir(exist_ok=True)
+            sync_directory(directory)
+            self._write_root()
+        except BaseException:
+            self._lock.release()
+            raise
 
     @staticmethod
     def _make_directories(directory: Path) -> None:
@@ -99,9 +129,9 @@ class StoreWriter:
         """Declare a split before its first snapshot."""
         self._splits[split.name] = split
         self._lengths[split.name] = 0
-        (self.root / split.name).mkdir()
+        (self.root / split.name).mkdir(exist_ok=True)
         for grouping in split.groupings:
-            (self.root / split.name / grouping.name).mkdir()
+            (self.root / split.name / grouping.name).mkdir(exist_ok=True)
             replace_file(
                 self.root / split.name / grouping.name / layout.GROUP_FILE,
                 _encode(layout.group(grouping.as_json())),
@@ -156,6 +186,10 @@ class StoreWriter:
     def note(self, **attributes: Any) -> None:
         """Set attributes of the root (gaps, dropped, cost …); visible from the next commit on."""
         self._attributes.update(attributes)
+
+    def write_attributes(self) -> None:
+        """Commit attributes alone."""
+        self._write_root()
 
     def close(self, state: RunState = "complete") -> None:
         """Write the last word on the run and let go of the lock."""
@@ -238,10 +272,12 @@ def _values(snapshot: Snapshot) -> dict[str, Any]:
 
 def _grouping_values(base: str, moments: Moments) -> dict[str, Any]:
     empty = moments.n == 0
+    with np.errstate(over="ignore"):  # becomes inf: read as not finite
+        mean, m2 = moments.mean.astype(np.float32), moments.m2.astype(np.float32)
     return {
         f"{base}/count": moments.count,
-        f"{base}/mean": np.where(empty, np.nan, moments.mean),
-        f"{base}/m2": np.where(empty, np.nan, moments.m2),
+        f"{base}/mean": np.where(empty, np.float32(np.nan), mean),
+        f"{base}/m2": np.where(empty, np.float32(np.nan), m2),
         f"{base}/active": moments.active,
         f"{base}/nonfinite": moments.nonfinite,
     }

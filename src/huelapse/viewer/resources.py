@@ -37,11 +37,20 @@ Arrays = dict[str, np.ndarray]
 class Resources:
     """The resources of one committed state of one run, each as bytes."""
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Run, before: "Resources | None" = None) -> None:
+        """
+        Args:
+            run: what to serve.
+            before: an earlier state of the same run, whose painted snapshots are still true.
+        """
         self.run = run
         self._painted: OrderedDict[tuple[str, str, str, int], Arrays] = OrderedDict()
-        self._kept: dict[tuple[str, ...], bytes] = {}
+        if before is not None:
+            with before._lock:
+                self._painted.update(before._painted)
+        self._kept: dict[str, bytes] = {}
         self._lock = Lock()
+        self._making = Lock()
 
     def get(self, path: str) -> tuple[bytes, str]:
         """Content and media type of a resource, by its path below the run.
@@ -71,10 +80,10 @@ class Resources:
         return _encode(arrays), "application/octet-stream"
 
     def _keep(self, path: str, make: Callable[[], Arrays]) -> tuple[bytes, str]:
-        key = (path,)
-        if key not in self._kept:
-            self._kept[key] = _encode(make())
-        return self._kept[key], "application/octet-stream"
+        with self._making:  # summary and classes are asked for together, and count the same
+            if path not in self._kept:
+                self._kept[path] = _encode(make())
+            return self._kept[path], "application/octet-stream"
 
     # --- small and named -------------------------------------------------------------------------
 
@@ -169,9 +178,7 @@ class Resources:
         reading = read(moments, signed=self.run.signed, measure=find_measure(measure))
         return {
             **on_wire(reading),
-            "strength": np.where(
-                reading.preference.no_data | reading.not_finite, np.nan, reading.strength
-            ),
+            "strength": reading.strength,
             "count": moments.count,
         }
 
@@ -253,11 +260,10 @@ def on_wire(reading: Reading) -> Arrays:
     state = np.where(reading.silent, SILENT, state)
     state = np.where(preference.no_data, NO_DATA, state)
     state = np.where(reading.not_finite, NOT_FINITE, state)
-    known = state <= SILENT
     levels = np.where(state == HELD, level(reading.strength), 0)
     flags = SUPPRESSED * preference.suppressed + ALWAYS_ON * reading.always_on
     return {
-        "preferred": np.where(known, _class(preference.preferred), NO_CLASS).astype(np.uint16),
+        "preferred": _class(preference.preferred),
         "level": levels.astype(np.uint8),
         "state": state.astype(np.uint8),
         "flags": flags.astype(np.uint8),

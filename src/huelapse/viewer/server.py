@@ -46,7 +46,7 @@ class Page:
         resources = self._runs[id_]
         newer = resources.run.refreshed()
         if newer is not resources.run:
-            resources = self._runs[id_] = Resources(newer)
+            resources = self._runs[id_] = Resources(newer, resources)
         try:
             return resources.get(rest)
         except SelectionError:
