@@ -3,7 +3,6 @@
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +15,7 @@ from huelapse.capture.guard import same_model, same_randomness
 from huelapse.capture.layers import Found, LayerChoice, Tracer
 from huelapse.capture.probe import SEED, ProbeSet, moved
 from huelapse.capture.responses import OutputKind
+from huelapse.capture.watch import Place, Watch
 from huelapse.errors import LabelError, LayerError, OutputError, ProbeError
 from huelapse.grouping import check_labels, confusion
 from huelapse.moments import Moments
@@ -49,6 +49,9 @@ class Pass:
         self._training = capture.model.training
         self._tracing = False
         self._handles: list[Any] = []
+        self._watch: Watch | None = None
+        self._layers: dict[Place, int] = {}
+        self._known: set[tuple[str, str | None]] = set()
         self.error: Exception | None = None
         """Set inside the user's forward, where it must not be raised."""
 
@@ -154,23 +157,54 @@ class Pass:
         finally:
             self._tracing = False
         self._attach_layers()
+        assert self._watch is not None
+        self._watch.begin()  # this forward is under way
 
     def _attach_layers(self) -> None:
-        for index, module in enumerate(self._capture.found.modules):
-            if module is not None:
-                hook = self._guarded(partial(self._layer, index))
-                self._handles.append(module.register_forward_hook(hook))
+        found = self._capture.found
+        self._layers = {place: i for i, place in enumerate(found.places) if place is not None}
+        self._known = {(place.path, place.function) for place in self._layers}
+        named = dict(self._capture.model.named_modules())
+        modules = {p.path: named[p.path] for p in self._layers if p.function is None}
+        functions = any(place.function is not None for place in self._layers)
+        self._watch = Watch(
+            self._capture.model, self._reached, modules=modules.items(), functions=functions
+        )
+        self._watch.__enter__()
 
-    def _layer(self, index: int, output: Any) -> None:
+    def _reached(self, place: Place, _module: nn.Module | None, output: Any) -> None:
+        if self.error is not None or self._tracing:
+            return
+        try:
+            self._layer(place, output)
+        except Exception as error:
+            self._keep(error)
+
+    def _layer(self, place: Place, output: Any) -> None:
+        index = self._layers.get(place)
+        if index is None:
+            if (place.path, place.function) in self._known and self._all_calls(place):
+                raise LayerError(
+                    f"{place.function or 'module'} at {place.path or 'the model'!r} ran more often "
+                    f"in one forward than when recording began"
+                )
+            return
         layer = self._capture.found.layers[index]
         if not isinstance(output, Tensor):
             raise LayerError(
                 f"layer {layer.path!r} gave {type(output).__name__}, expected a tensor as before"
             )
-        if self._rows[index] >= 0:
-            raise LayerError(f"layer {layer.path!r} ran more than once in one forward")
         self._rows[index] = len(output) if output.ndim else 0
-        responses.reduce(output, layer.unit_axis, self._block(index, len(output), output.device))
+        with torch.inference_mode(False), torch.no_grad():
+            block = self._block(index, self._rows[index], output.device)
+            responses.reduce(output, layer.unit_axis, block)
+
+    def _all_calls(self, place: Place) -> bool:
+        """Whether every call of this module or function was chosen, so that one more is news."""
+        chosen = [
+            p.call for p in self._layers if (p.path, p.function) == (place.path, place.function)
+        ]
+        return len(chosen) == max(chosen) + 1
 
     def _end(self, output: Any) -> None:
         found = self._capture.found
@@ -238,6 +272,8 @@ class Pass:
                 self._attach_layers()
             yield
         finally:
+            if self._watch is not None:
+                self._watch.__exit__(None, None, None)
             for handle in self._handles:
                 handle.remove()
 

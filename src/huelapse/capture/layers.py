@@ -1,7 +1,8 @@
 """Which places of a model are recorded, found by running it once on a real batch."""
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -11,42 +12,15 @@ from torch import Tensor, nn
 
 from huelapse.capture import responses
 from huelapse.capture.responses import OutputKind
+from huelapse.capture.watch import (
+    ACTIVATIONS,
+    NON_NEGATIVE,
+    NON_NEGATIVE_FUNCTIONS,
+    Place,
+    Watch,
+)
 from huelapse.errors import HuelapseWarning, LayerError
 from huelapse.schema import Layer
-
-NON_NEGATIVE = (
-    nn.ReLU,
-    nn.ReLU6,
-    nn.Sigmoid,
-    nn.Hardsigmoid,
-    nn.Softplus,
-    nn.Softmax,
-    nn.Softmax2d,
-)
-"""Activations whose responses cannot be below 0."""
-
-ACTIVATIONS = (
-    *NON_NEGATIVE,
-    nn.CELU,
-    nn.ELU,
-    nn.GELU,
-    nn.GLU,
-    nn.Hardshrink,
-    nn.Hardswish,
-    nn.Hardtanh,
-    nn.LeakyReLU,
-    nn.LogSigmoid,
-    nn.Mish,
-    nn.PReLU,
-    nn.RReLU,
-    nn.SELU,
-    nn.SiLU,
-    nn.Softshrink,
-    nn.Softsign,
-    nn.Tanh,
-    nn.Tanhshrink,
-    nn.Threshold,
-)
 
 OUTPUT = "output"
 """Path of the model's own output in the layer table."""
@@ -56,65 +30,96 @@ LayerChoice = None | Literal["all"] | Sequence[str]
 
 @dataclass(slots=True)
 class Seen:
-    """A leaf module's calls during one forward: how many, and what the last one gave."""
+    """What was given at one place during the trace."""
 
-    path: str
-    module: nn.Module
-    calls: int = 0
+    place: Place
+    module: nn.Module | None
+    """None for a function."""
+    path: str = ""
+    """In the layer table: with the function's name, and with the call where there are several."""
     shape: tuple[int, ...] | None = None
-    """Of its output, where that is one floating tensor."""
+    """Of the output, where that is one floating tensor."""
     given: "ReferenceType[Tensor] | None" = None
     after: nn.Module | None = None
+
+    @property
+    def is_activation(self) -> bool:
+        return self.module is None or isinstance(self.module, ACTIVATIONS)
+
+    @property
+    def signed(self) -> bool:
+        if self.module is None:
+            return self.place.function not in NON_NEGATIVE_FUNCTIONS
+        return not isinstance(self.module, NON_NEGATIVE)
+
+    @property
+    def kind(self) -> str:
+        return f"F.{self.place.function}" if self.module is None else type(self.module).__name__
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The layer table of a model, with the module of each layer (None for the output)."""
+    """The layer table of a model, with the place of each layer (None for the output)."""
 
     layers: tuple[Layer, ...]
-    modules: tuple[nn.Module | None, ...]
+    places: tuple[Place | None, ...]
     output_kind: OutputKind
 
 
 class Tracer:
-    """Watches one forward: which leaf modules ran, in which order, and what they gave.
+    """Watches one forward: which places were reached, in which order, and what they gave.
 
     Keeps no activation, only shapes and weak references.
     """
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
-        self.seen: dict[nn.Module, Seen] = {}
+        self.seen: list[Seen] = []
         self._last_weighted: nn.Module | None = None
         self._handles: list[Any] = []
+        named: list[tuple[str, nn.Module]] = [
+            (path, module)
+            for path, module in model.named_modules()
+            if "parametrizations" not in path.split(".")  # those give weights, not responses
+        ]
+        leaves = [
+            (path, module) for path, module in named[1:] if not any(True for _ in module.children())
+        ]
+        self._weighted = [m for _, m in named if _has_weights(m) and not isinstance(m, ACTIVATIONS)]
+        self._watch = Watch(model, self._reached, modules=leaves, functions=True)
 
     def __enter__(self) -> "Tracer":
-        named: list[tuple[str, nn.Module]] = list(self.model.named_modules())
-        for path, module in named:
-            if "parametrizations" in path.split("."):
-                continue  # gives weights, not responses
-            if _has_weights(module) and not isinstance(module, ACTIVATIONS):
-                self._handles.append(module.register_forward_hook(self._weighted))
-            if module is not self.model and not any(True for _ in module.children()):
-                self._handles.append(module.register_forward_hook(self._leaf(path)))
+        self._handles = [m.register_forward_hook(self._has_run) for m in self._weighted]
+        self._watch.__enter__()
+        self._watch.begin()
         return self
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, *error: Any) -> None:
+        self._watch.__exit__(*error)
         for handle in self._handles:
             handle.remove()
 
-    def _weighted(self, module: nn.Module, _inputs: Any, _output: Any) -> None:
+    def _has_run(self, module: nn.Module, _inputs: Any, _output: Any) -> None:
         self._last_weighted = module
 
-    def _leaf(self, path: str) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(module: nn.Module, _inputs: Any, output: Any) -> None:
-            seen = self.seen.setdefault(module, Seen(path, module))
-            seen.calls += 1
-            if isinstance(output, Tensor) and output.is_floating_point() and output.ndim:
-                seen.shape, seen.given = tuple(output.shape), ref(output)
-            seen.after = self._last_weighted
+    def _reached(self, place: Place, module: nn.Module | None, output: Any) -> None:
+        seen = Seen(place, module, after=self._last_weighted)
+        if isinstance(output, Tensor) and output.is_floating_point() and output.ndim:
+            seen.shape, seen.given = tuple(output.shape), ref(output)
+        self.seen.append(seen)
 
-        return hook
+    def _name(self) -> None:
+        """Paths of the layer table: `relu#1` where a module or function runs several times."""
+        calls = Counter((s.place.path, s.place.function) for s in self.seen)
+        modules = {s.place.path for s in self.seen if s.module is not None}
+        for seen in self.seen:
+            place = seen.place
+            path = place.path
+            if place.function is not None:
+                path = f"{path}.{place.function}".lstrip(".")
+                path = f"{path}()" if path in modules else path  # a module has that name already
+            several = calls[place.path, place.function] > 1
+            seen.path = f"{path}#{place.call}" if several else path
 
     def select(
         self,
@@ -133,23 +138,17 @@ class Tracer:
             output_kind: what it is, where the user said so.
 
         Raises:
-            LayerError: a chosen module ran more than once, or nothing can be chosen.
+            LayerError: a pattern matches nothing that ran.
             OutputError: the output is not [sample, class].
         """
         result = responses.check_output(output, classes)
         samples = result.shape[0]
+        self._name()
         # a leaf that gives the model's output stands in the table as the output already
-        ran = [s for s in self.seen.values() if s.given is None or s.given() is not output]
+        ran = [s for s in self.seen if s.given is None or s.given() is not output]
         chosen = self._choose(choice, [s for s in ran if s.shape and s.shape[0] == samples])
         if choice is None:
             self._mention_left_out(ran, samples)
-        for seen in chosen:
-            if seen.calls > 1:
-                raise LayerError(
-                    f"layer {seen.path!r} ({type(seen.module).__name__}) ran {seen.calls} times in "
-                    f"one forward, so its responses would be mixed; give each place a module of "
-                    f"its own, or choose layers without it: Recorder(layers=[…patterns of paths…])"
-                )
         layers: list[Layer] = []
         offset = 0
         for seen in chosen:
@@ -159,12 +158,12 @@ class Tracer:
             layers.append(
                 Layer(
                     path=seen.path,
-                    kind=type(seen.module).__name__,
+                    kind=seen.kind,
                     shape=shape[1:],
                     unit_axis=axis,
                     units=units,
                     offset=offset,
-                    signed=not isinstance(seen.module, NON_NEGATIVE),
+                    signed=seen.signed,
                 )
             )
             offset += units
@@ -182,7 +181,7 @@ class Tracer:
         )
         return Found(
             layers=tuple(layers),
-            modules=(*(seen.module for seen in chosen), None),
+            places=(*(seen.place for seen in chosen), None),
             output_kind=output_kind or responses.output_kind(result),
         )
 
@@ -190,7 +189,7 @@ class Tracer:
         left_out = [
             f"{s.path} {list(s.shape)}"
             for s in ran
-            if isinstance(s.module, ACTIVATIONS) and s.shape and s.shape[0] != samples
+            if s.is_activation and s.shape and s.shape[0] != samples
         ]
         if left_out:
             warnings.warn(
@@ -201,8 +200,9 @@ class Tracer:
             )
 
     def _choose(self, choice: LayerChoice, inner: list[Seen]) -> list[Seen]:
+        leaves = [s for s in inner if s.module is not None]
         if choice == "all":
-            return inner
+            return leaves
         if choice is not None:
             patterns = [choice] if isinstance(choice, str) else list(choice)
             for pattern in patterns:
@@ -212,16 +212,16 @@ class Tracer:
                         f"{', '.join(s.path for s in inner) or 'none'}"
                     )
             return [s for s in inner if any(fnmatchcase(s.path, p) for p in patterns)]
-        activations = [s for s in inner if isinstance(s.module, ACTIVATIONS)]
-        if not activations and inner:
+        activations = [s for s in inner if s.is_activation]
+        if not activations and leaves:
             warnings.warn(
-                f"no activation module (nn.ReLU, nn.GELU, …) ran in {type(self.model).__name__}, so "
-                f"the outputs of all {len(inner)} leaf modules are recorded; "
+                f"no activation (nn.ReLU, F.gelu …) ran in {type(self.model).__name__}, so the "
+                f"outputs of all {len(leaves)} leaf modules are recorded; "
                 f"choose others with Recorder(layers=[…])",
                 HuelapseWarning,
                 stacklevel=2,
             )
-            return inner
+            return leaves
         return activations
 
 
