@@ -62,12 +62,12 @@ export function networkTitle(facts: NetworkFacts): string {
     return `${at}: ${count(n)} of ${count(units)} units ${plural(n, "is", "are")} tuned to ${name}.`;
   }
   if (facts.step === 0) {
-    if (tuned === 0) return `${at}, untrained: no unit favours one class.`;
+    if (tuned === 0) return `${at}, before training: no unit favors one class.`;
     const favor =
       tuned === 1
-        ? "one unit already favours one class"
-        : `${percent(tuned / units)} of units already favour one class`;
-    return `${at}, untrained: ${favor}.`;
+        ? "one unit already favors one class"
+        : `${percent(tuned / units)} of units already favor one class`;
+    return `${at}, before training: ${favor}.`;
   }
   if (tuned === 0) return `${at}: no unit is tuned to a class.`;
   return `${at}: ${percent(tuned / units)} of units are tuned${extremes(facts.layers)}.`;

@@ -44,12 +44,12 @@ describe("network title", () => {
     expect(title).toBe("Step 200: 24% of units are tuned.");
   });
 
-  it("says of step 0 that it is untrained, and whether units favour a class already", () => {
+  it("says that step 0 is before training, and whether units favor a class already", () => {
     expect(networkTitle({ ...facts, step: 0, layers: layersTuned(6, 0, 0) })).toBe(
-      "Step 0, untrained: 3% of units already favour one class.",
+      "Step 0, before training: 3% of units already favor one class.",
     );
     expect(networkTitle({ ...facts, step: 0, layers: layersTuned(0, 0, 0) })).toBe(
-      "Step 0, untrained: no unit favours one class.",
+      "Step 0, before training: no unit favors one class.",
     );
   });
 

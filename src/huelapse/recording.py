@@ -1,14 +1,13 @@
 """Two lines in a training loop: the recorder joins capture to store, and never harms the loop."""
 
 import atexit
-import json
 import logging
 import math
 import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,8 +16,8 @@ from typing import Any, Literal
 from huelapse.capture import Capture, Captured, Pass, ProbeSet, ScalarMeans
 from huelapse.capture.budget import ProbeBudget
 from huelapse.capture.schedule import ScheduleLike, due
+from huelapse.config import plain
 from huelapse.errors import (
-    ConfigError,
     HuelapseError,
     HuelapseWarning,
     ProbeError,
@@ -111,7 +110,7 @@ class Recorder:
         """
         self._class_names = check_classes(classes)
         self._split = check_split_name(split)
-        self._config = _plain(config or {})
+        self._config = plain(config or {})
         self._due = due(schedule, total_steps)
         self.budget = ProbeBudget(probe_budget)
         self.run = self._directory(Path(run), exist)
@@ -409,31 +408,6 @@ class Recorder:
     def _abandon(self) -> None:
         if self._writer is not None:
             self._writer.finish(CLOSE_SECONDS, "interrupted", {})
-
-
-def _plain(config: Any) -> Any:
-    """A config as JSON values: anything else becomes its text, and NaN becomes null.
-
-    Raises:
-        ConfigError: it refers to itself, or is no mapping.
-    """
-    if not isinstance(config, Mapping):
-        raise ConfigError(
-            f"config is {type(config).__name__}, expected a mapping such as vars(args)"
-        )
-    try:
-        values = json.loads(json.dumps(config, default=str, skipkeys=True))
-    except (ValueError, RecursionError) as error:
-        raise ConfigError(f"config cannot be kept as JSON: {error}") from error
-
-    def finite(value: Any) -> Any:
-        if isinstance(value, float) and not math.isfinite(value):
-            return None
-        if isinstance(value, list):
-            return [finite(v) for v in value]
-        return {k: finite(v) for k, v in value.items()} if isinstance(value, dict) else value
-
-    return finite(values)
 
 
 class Probing:

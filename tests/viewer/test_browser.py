@@ -130,7 +130,7 @@ def test_scrubbing_moves_through_training(viewer: Viewer, run: huelapse.Run) -> 
     assert f"{run.steps[last]:,}" in viewer.by("playhead").inner_text()
     viewer.page.keyboard.press("Home")
     assert viewer.snapshot() == 0
-    assert "untrained" in viewer.by("title").inner_text().lower()
+    assert "before training" in viewer.by("title").inner_text().lower()
     viewer.page.keyboard.press("ArrowRight")
     viewer.page.keyboard.press("Shift+ArrowRight")
     assert viewer.snapshot() == 6

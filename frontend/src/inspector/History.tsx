@@ -157,7 +157,7 @@ export function Barcode({ history }: { history: UnitHistory }) {
   const now = x[snapshot.value] * WIDTH;
   return (
     <div class="barcode" onClick={showAt}>
-      <canvas ref={canvas} role="img" aria-label="Colour of this unit through training" />
+      <canvas ref={canvas} role="img" aria-label="Color of this unit through training" />
       <svg width={WIDTH} height={28} aria-hidden="true">
         <line class="now" x1={now} x2={now} y1={-5} y2={CODE + 2} />
         <text x={0} y={25}>

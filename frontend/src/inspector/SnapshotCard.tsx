@@ -93,11 +93,11 @@ function HowToRead() {
     <section>
       <h2>How to read</h2>
       <p class="note">
-        A cell is a unit. Its hue is the class it responds to most; its strength of colour is how
-        far that class is ahead of the next.
+        A cell is a unit. Its hue is the class it responds to most; its strength of color is how far
+        that class is ahead of the next.
       </p>
       <p class="note">
-        Grey means that no class is surely first. A unit keeps its place, so watch it change colour.
+        Grey means that no class is surely first. A unit keeps its place, so watch it change color.
       </p>
       <p class="note">
         {manifest.model.name}, {count(manifest.model.parameters)} parameters, {count(open.units)}{" "}

@@ -110,7 +110,7 @@ export function Network() {
           data-testid="network"
           role="img"
           tabIndex={0}
-          aria-label="Units of every layer, coloured by preferred class. Select a unit, then use the up and down arrow keys to walk its layer."
+          aria-label="Units of every layer, colored by preferred class. Select a unit, then use the up and down arrow keys to walk its layer."
           onPointerMove={onPointerMove}
           onPointerLeave={hideTip}
           onClick={(event) => {

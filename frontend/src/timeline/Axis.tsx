@@ -5,7 +5,7 @@ import { count, fixed, stepText } from "../format";
 import { session, snapshot, track } from "../state";
 import { samplesAt } from "../run/counts";
 import { labelled, type Axis } from "./scale";
-import { AXIS_Y, type Chart } from "./Timeline";
+import { AXIS_Y, type Chart } from "./chart";
 
 const LABEL_ROOM = 46;
 const NUMBER_GAP = 18;

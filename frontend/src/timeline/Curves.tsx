@@ -1,7 +1,7 @@
 import { line } from "d3-shape";
 import { useMemo } from "preact/hooks";
 import { session } from "../state";
-import type { Chart } from "./Timeline";
+import type { Chart } from "./chart";
 
 const TOP = 14;
 const BOTTOM = 48;

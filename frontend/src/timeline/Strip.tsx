@@ -13,7 +13,7 @@ import { stageRows } from "../network/stages";
 import { highlighted, palette, session, snapshot, theme, threshold, track } from "../state";
 import { LEVELS } from "../wire/manifest";
 import { spans } from "./scale";
-import type { Chart } from "./Timeline";
+import type { Chart } from "./chart";
 
 const TOP = 60;
 const ROOM = 110;

@@ -4,6 +4,7 @@ import { stepText } from "../format";
 import { useSize } from "../frame/size";
 import { hideTip } from "../frame/tip";
 import { approximate, axis, playing, positions, session, show, snapshot } from "../state";
+import type { Chart } from "./chart";
 import { AxisTicks, PlayheadNumbers } from "./Axis";
 import { Controls } from "./Controls";
 import { accuracyY, Curves } from "./Curves";
@@ -15,16 +16,6 @@ const PAD_LEFT = 18;
 const NUMBERS = 150;
 const NARROW_NUMBERS = 116;
 const NARROW = 900;
-export const AXIS_Y = 178;
-
-export interface Chart {
-  /** Pixel of each snapshot. */
-  x: Float64Array;
-  left: number;
-  right: number;
-  width: number;
-}
-
 export function Timeline() {
   const footer = useRef<HTMLElement>(null);
   const size = useSize(footer);
