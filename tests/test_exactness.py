@@ -94,7 +94,7 @@ def test_a_small_net_is_recorded_exactly(small_net: nn.Module, run_path: Path) -
 def test_the_demo_net_is_recorded_exactly(demo_run: Trained) -> None:
     data = load_data()
     run = huelapse.open(demo_run.run)
-    assert run.steps[-1] == 1000
+    assert run.steps[-1] == 800
     assert compare(run, demo_run.model, data.test_images, data.test_labels) <= 1e-6
 
 

@@ -59,7 +59,7 @@ def demo(
 ) -> None:  # fmt: skip
     """Train a small residual network on Fashion-MNIST, record it, and open the viewer.
 
-    Takes about a minute on two cores: 8 passes over 8,000 images, some 40 snapshots of 2,000
+    Takes about a minute on two cores: six passes over 8,000 images, some 40 snapshots of 2,000
     held-out ones. Ctrl-C stops the training; what was recorded until then can be viewed.
     """
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn

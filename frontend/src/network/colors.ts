@@ -46,7 +46,7 @@ export function luminance([r, g, b]: Rgb): number {
 
 /** The same hue a little darker, for the edge that lifts light cells off a light page. */
 export function darker([r, g, b]: Rgb): Rgb {
-  return [Math.round(r * 0.8), Math.round(g * 0.8), Math.round(b * 0.8)];
+  return [Math.round(r * 0.87), Math.round(g * 0.87), Math.round(b * 0.87)];
 }
 
 export function rgbOfWord(color: number): Rgb {
