@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -419,3 +420,94 @@ def test_items_may_be_arrays_and_are_loaded_again_where_they_are_too_large(
     a, b = (huelapse.open(p).moments(0) for p in (run_path, run_path.with_name("lazy")))
     np.testing.assert_array_equal(a.mean, b.mean)
     np.testing.assert_array_equal(a.count, b.count)
+
+
+# --- what forwards take and return ---------------------------------------------------------------
+
+
+class Text(Dataset):
+    """Token ids of different lengths, as tokenisers give them."""
+
+    def __init__(self, n: int = 60) -> None:
+        generator = torch.Generator().manual_seed(0)
+        self.items = [
+            {
+                "input_ids": torch.randint(1, 20, (3 + i % 5,), generator=generator),
+                "labels": i % 2,
+            }
+            for i in range(n)
+        ]
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, i: int) -> dict[str, Any]:
+        return self.items[i]
+
+
+def padded(items: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
+    ids = nn.utils.rnn.pad_sequence([item["input_ids"] for item in items], batch_first=True)
+    return {
+        "input_ids": ids,
+        "attention_mask": (ids > 0).long(),
+        "labels": torch.tensor([item["labels"] for item in items]),
+    }
+
+
+class TextModel(nn.Module):
+    """Takes keywords and returns an object with logits, as transformers do."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.embed, self.mlp, self.act = nn.Embedding(20, 6), nn.Linear(6, 8), nn.GELU()
+        self.head = nn.Linear(8, 2)
+
+    def tokens(self, input_ids: torch.Tensor) -> torch.Tensor:
+        return self.act(self.mlp(self.embed(input_ids)))
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> Any:
+        weights = attention_mask / attention_mask.sum(1, keepdim=True)
+        pooled = (self.tokens(input_ids) * weights[..., None]).sum(1)
+        return SimpleNamespace(loss=None, logits=self.head(pooled))
+
+
+def test_texts_of_different_lengths_are_averaged_over_their_own_tokens(run_path: Path) -> None:
+    torch.manual_seed(0)
+    model, data = TextModel(), Text()
+    record(run_path, model, probe=DataLoader(data, 16, collate_fn=padded), classes=2).close()
+    model.eval()
+    with torch.no_grad():  # one text at a time: no padding at all
+        alone = torch.stack([model.tokens(item["input_ids"][None])[0].mean(0) for item in data])
+    labels = torch.tensor([item["labels"] for item in data])
+    run = huelapse.open(run_path)
+    assert run.moments(0).count.tolist() == [30, 30]
+    for k in range(2):
+        expected = alone[labels == k].double()
+        found = run.moments(0)
+        np.testing.assert_allclose(found.mean[k, :8], expected.mean(0), rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(found.variance[k, :8], expected.var(0), rtol=1e-4, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda z: {"logits": z, "hidden": None},
+        lambda z: SimpleNamespace(logits=z),
+        lambda z: (z, None),
+        lambda z: [z],
+    ],
+)
+def test_logits_are_found_in_what_a_model_returns(run_path: Path, wrap: Callable[..., Any]) -> None:
+    class Wrapped(SmallNet):
+        def forward(self, x: torch.Tensor) -> Any:
+            return wrap(super().forward(x))
+
+    torch.manual_seed(0)
+    plain = SmallNet()
+    model = Wrapped()
+    model.load_state_dict(plain.state_dict())
+    record(run_path, plain).close()
+    record(run_path.with_name("wrapped"), model).close()
+    a, b = huelapse.open(run_path), huelapse.open(run_path.with_name("wrapped"))
+    assert [layer.path for layer in a.layers] == [layer.path for layer in b.layers]
+    np.testing.assert_array_equal(a.moments(0).mean, b.moments(0).mean)

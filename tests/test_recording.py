@@ -455,7 +455,7 @@ def test_bad_input_is_refused_at_once_and_nothing_is_written(
 def test_a_model_that_is_no_classifier_is_refused(run_path: Path) -> None:
     class Dict(SmallNet):
         def forward(self, x: torch.Tensor) -> Any:
-            return {"logits": super().forward(x)}
+            return {"scores": super().forward(x)}
 
     with pytest.raises(OutputError, match="returned dict"):
         record(run_path, Dict())

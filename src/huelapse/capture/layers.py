@@ -145,7 +145,8 @@ class Tracer:
         samples = result.shape[0]
         self._name()
         # a leaf that gives the model's output stands in the table as the output already
-        ran = [s for s in self.seen if s.given is None or s.given() is not output]
+        given = responses.logits_of(output)
+        ran = [s for s in self.seen if s.given is None or s.given() is not given]
         chosen = self._choose(choice, [s for s in ran if s.shape and s.shape[0] == samples])
         if choice is None:
             self._mention_left_out(ran, samples)

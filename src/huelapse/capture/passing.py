@@ -41,6 +41,7 @@ class Pass:
         self._blocks: list[Tensor] = []
         self._rows: list[int] = []
         self._improbable: Tensor | None = None
+        self._mask: Tensor | None = None
         self._ran = False
         self._waiting: tuple[Tensor, Tensor] | None = None
         self._accumulator: Accumulator | None = None
@@ -143,6 +144,8 @@ class Pass:
                 )
             )
         self._ran = True
+        mask = kwargs.get("attention_mask")
+        self._mask = mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
         self._rows = [-1] * len(self._capture.found.layers)
         self._training = self._capture.model.training
 
@@ -197,7 +200,7 @@ class Pass:
         self._rows[index] = len(output) if output.ndim else 0
         with torch.inference_mode(False), torch.no_grad():
             block = self._block(index, self._rows[index], output.device)
-            responses.reduce(output, layer.unit_axis, block)
+            responses.reduce(output, layer.unit_axis, block, self._mask)
 
     def _all_calls(self, place: Place) -> bool:
         """Whether every call of this module or function was chosen, so that one more is news."""

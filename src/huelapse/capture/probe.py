@@ -1,7 +1,7 @@
 """The probe: the same samples at every snapshot, so that color changes only when the model does."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,9 @@ SEED = 0
 LEAST_SAMPLES = 2000
 SAMPLES_PER_CLASS = 20
 BATCH = 128
+LABEL_NAMES = ("labels", "label")
+"""Where labels stand in samples that are dicts; everything else in them goes to the model."""
+
 MEMORY = 512 * 2**20
 """Bytes of samples kept in memory; of more, the data set's items are loaded at each snapshot."""
 
@@ -215,9 +218,16 @@ def _pair(batch: Any) -> tuple[Any, Any]:
     parts = _parts(batch)
     if parts is not None and len(parts) == 2:
         return parts[0], parts[1]
+    if isinstance(batch, Mapping):
+        named: Any = dict(batch)
+        for name in LABEL_NAMES:
+            if name in named:
+                label = named.pop(name)
+                return named, label
     what = f"{len(parts)} parts" if parts is not None else type(batch).__name__
     raise ProbeError(
-        f"the probe's samples come as {what}, expected pairs (inputs, label); "
+        f"the probe's samples come as {what}, expected pairs (inputs, label) or dicts with "
+        f"'labels'; "
         f"use `with recorder.probing():` around your own evaluation instead"
     )
 
@@ -261,7 +271,7 @@ def _tensors(value: Any) -> list[Tensor]:
     """All tensors of a nested value, in order."""
     if isinstance(value, Tensor):
         return [value]
-    members: Any = value.values() if isinstance(value, dict) else _parts(value) or []
+    members: Any = value.values() if isinstance(value, Mapping) else _parts(value) or []
     return [tensor for member in members for tensor in _tensors(member)]
 
 
@@ -270,7 +280,7 @@ def _size(item: Any) -> int:
     parts = _parts(item)
     if parts is not None:
         return sum(_size(part) for part in parts)
-    if isinstance(item, dict):
+    if isinstance(item, Mapping):
         members: Any = item.values()
         return sum(_size(member) for member in members)
     if isinstance(item, Tensor):
@@ -285,7 +295,7 @@ def moved(value: Any, device: torch.device, *, copy: bool = False) -> Any:
     """Inputs on a device, whatever they are nested in."""
     if isinstance(value, Tensor):
         return value.detach().to(device, non_blocking=True, copy=copy)
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         items: Any = value.items()
         return {name: moved(member, device, copy=copy) for name, member in items}
     parts = _parts(value)

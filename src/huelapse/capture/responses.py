@@ -1,5 +1,6 @@
 """From an output tensor to responses: one number per sample and unit."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 import torch
@@ -43,8 +44,16 @@ def unit_axis(ndim: int, after: nn.Module | None) -> int:
     return 1
 
 
-def reduce(tensor: Tensor, axis: int, out: Tensor) -> None:
-    """Mean over positions into `out` [sample, unit] float32: one read of `tensor`, nothing kept."""
+def reduce(tensor: Tensor, axis: int, out: Tensor, mask: Tensor | None = None) -> None:
+    """Mean over positions into `out` [sample, unit] float32: one read of `tensor`, nothing kept.
+
+    Args:
+        tensor: a layer's output.
+        axis: which holds the units.
+        out: where the responses go.
+        mask: [sample, token], 1 where a token counts and 0 for padding; used where `tensor` is
+            [sample, token, unit] over the same tokens. A sample without tokens is NaN.
+    """
     if tensor.ndim == 1:
         tensor = tensor[:, None]
     if tensor.shape[axis] != out.shape[1]:
@@ -53,7 +62,11 @@ def reduce(tensor: Tensor, axis: int, out: Tensor) -> None:
             f"a layer's width must stay the same through a run"
         )
     positions = [d for d in range(1, tensor.ndim) if d != axis]
-    if positions:
+    if mask is not None and tensor.ndim == 3 and axis == 2 and mask.shape == tensor.shape[:2]:
+        weights = mask.to(device=tensor.device, dtype=torch.float32)
+        weights = weights / weights.sum(1, keepdim=True)
+        torch.bmm(weights[:, None, :], tensor.float(), out=out[:, None, :])
+    elif positions:
         torch.mean(tensor, positions, dtype=torch.float32, out=out)
     else:
         out.copy_(tensor)
@@ -125,15 +138,31 @@ def predict(output: Tensor, probabilities: Tensor, kind: OutputKind) -> Tensor:
     return torch.where(probabilities.isfinite().all(1), predicted, -1)
 
 
+def logits_of(output: Any) -> Any:
+    """The tensor in what a forward returned: itself, its `logits`, or the first of several."""
+    if isinstance(output, Tensor):
+        return output
+    named = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
+    if isinstance(named, Tensor):
+        return named
+    if isinstance(output, tuple | list):
+        parts: Any = output
+        return parts[0] if parts else output
+    return output
+
+
 def check_output(output: object, classes: int) -> Tensor:
-    """
+    """The tensor [sample, class] of what a forward returned.
+
     Raises:
         OutputError: not one tensor of [sample, class], or of another width than there are classes.
     """
+    returned, output = output, logits_of(output)
     if not isinstance(output, Tensor) or not output.is_floating_point():
         raise OutputError(
-            f"the model returned {type(output).__name__}, expected one floating-point tensor "
-            f"[sample, class]; wrap the model so that its forward returns the logits"
+            f"the model returned {type(returned).__name__}, expected one floating-point tensor "
+            f"[sample, class], or `logits` in a dict or object; wrap the model so that its forward "
+            f"returns the logits"
         )
     if output.ndim == 0:  # a batch of one, squeezed
         output = output.reshape(1)
