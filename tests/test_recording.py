@@ -49,6 +49,18 @@ def test_step_zero_is_there_before_the_first_step(run_path: Path) -> None:
     assert np.isnan(run.coordinate("epoch")[0])
 
 
+def test_the_price_is_told_before_the_first_step(
+    run_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level("INFO", "huelapse"):
+        recorder = record(run_path, probe_budget=0.05)
+    for text in (caplog.text, repr(recorder)):
+        assert "15 units in 3 layers" in text
+        assert "a probe of 90 samples takes" in text
+        assert "at most 5% of training" in text
+    recorder.close()
+
+
 def test_the_schedule_the_epochs_and_the_scalars_are_kept(run_path: Path) -> None:
     with record(run_path, schedule=4, classes=["a", "b", "c"]) as recorder:
         for step in range(1, 11):

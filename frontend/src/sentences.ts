@@ -82,8 +82,11 @@ function extremes(layers: readonly LayerShare[]): string {
   const trail = inner.reduce((a, b) => (share(b) < share(a) ? b : a));
   const [most, least] = [percent(share(lead)), percent(share(trail))];
   if (most === least) return "";
-  return `; ${lead.name} leads at ${most}, ${trail.name} trails at ${least}`;
+  return `; ${spoken(lead.name)} leads at ${most}, ${spoken(trail.name)} trails at ${least}`;
 }
+
+/** In a sentence a bare number (an nn.Sequential's part) would be taken for a quantity. */
+const spoken = (name: string): string => (/^\d/.test(name) ? `layer ${name}` : name);
 
 export function networkSubtitle(facts: NetworkFacts): string {
   if (facts.present.length < facts.classes) {

@@ -39,6 +39,13 @@ describe("network title", () => {
     );
   });
 
+  it("calls a layer that is only a number a layer", () => {
+    const numbered = facts.layers.map((layer, i) => ({ ...layer, name: `${2 * i + 1}` }));
+    expect(networkTitle({ ...facts, layers: numbered })).toContain(
+      "; layer 3 leads at 36%, layer 1 trails at 3%.",
+    );
+  });
+
   it("names no leader where none leads", () => {
     const title = networkTitle({ ...facts, layers: layersTuned(20, 20, 10) });
     expect(title).toBe("Step 200: 24% of units are tuned.");

@@ -142,6 +142,7 @@ class Recorder:
                 raise
         atexit.register(self._at_exit)
         self.budget.start()
+        logger.info("%s", self)
 
     @staticmethod
     def _directory(run: Path, exist: str) -> Path:
@@ -307,6 +308,19 @@ class Recorder:
             )
             self._writer = WriterThread(store, self._on_commit)
         return self._writer
+
+    def __repr__(self) -> str:
+        if not self.layers:
+            return f"<Recorder of {self.run}: nothing recorded yet>"
+        units = sum(layer.units for layer in self.layers)
+        text = f"<Recorder of {self.run}: {units:,} units in {len(self.layers)} layers"
+        if self._probe is not None:
+            allowed = self.budget.share_allowed
+            text += (
+                f"; a probe of {self._probe.samples:,} samples takes {self.budget.expected:.2g} s"
+            )
+            text += f", at most {allowed:.0%} of training" if allowed else ""
+        return text + ">"
 
     # --- what the user may ask -------------------------------------------------------------------
 
