@@ -232,7 +232,7 @@ def _prefer(moments: Moments, means: np.ndarray, held_from: np.ndarray) -> Prefe
     rest[p, column] = -np.inf
     q = rest.argmax(0)
 
-    variance = np.where(taking_part, _spread(moments), 0.0)
+    variance = np.where(taking_part, _spread(moments, of_mean=True), 0.0)
     freedom = np.where(taking_part, n - 1, 0.0)
     pooled = (variance * freedom).sum(0) / np.maximum(freedom.sum(0), 1.0)
     floored = np.maximum(variance, pooled)
@@ -261,16 +261,18 @@ def _prefer(moments: Moments, means: np.ndarray, held_from: np.ndarray) -> Prefe
     )
 
 
-def _spread(moments: Moments) -> np.ndarray:
+def _spread(moments: Moments, *, of_mean: bool) -> np.ndarray:
     """Variances [class, unit], taken as no less than what float32 on disk can tell apart.
 
     Rounding a stored mean by half a step must not look like a sure difference, nor a spread that
-    was too small to be stored like none: v ≥ n · (2⁻²⁴ · m)² and m2 ≥ float32's least number. Units
-    that are constant over all classes have none; where n < 2 it is 0.
+    was too small to be stored like none: m2 ≥ float32's least number, and v ≥ (2⁻²⁴ · m)², or
+    n · (2⁻²⁴ · m)² where v/n is to be the error `of_mean`. Units that are constant over all classes
+    have none; where n < 2 it is 0.
     """
     n = moments.n
     variance = np.where(n > 1, moments.variance, 0.0)
-    least = n * (STEP * moments.mean) ** 2 + LEAST / np.maximum(n - 1, 1)
+    rounding = (STEP * moments.mean) ** 2 * (n if of_mean else 1)
+    least = rounding + LEAST / np.maximum(n - 1, 1)
     return np.where((n > 1) & ~_constant(moments), np.maximum(variance, least), variance)
 
 
@@ -279,7 +281,7 @@ def _pair(moments: Moments, preference: Preference, sign: float = 1.0) -> Pair:
     p, q = preference.preferred, preference.runner_up
     missing = p == NO_CLASS
     n = moments.n.astype(np.float64)
-    mean, variance = sign * moments.mean, _spread(moments)
+    mean, variance = sign * moments.mean, _spread(moments, of_mean=False)
 
     def pick(values: np.ndarray, k: np.ndarray) -> np.ndarray:
         return np.where(missing, np.nan, values[k, column])

@@ -5,6 +5,7 @@ import logging
 import math
 import os
 import sys
+import threading
 import time
 import warnings
 from collections.abc import Callable, Generator, Sequence
@@ -129,8 +130,10 @@ class Recorder:
         self._gaps: list[dict[str, Any]] = []
         self._writer: WriterThread | None = None
         self._failed = False
+        self._alone = threading.Lock()
         self._warned_of_scalars = False
         self._closed = False
+        self._ended = False
         self._pid = os.getpid()
         self._probe: ProbeSet | None = None
         if probe is not None:
@@ -180,9 +183,13 @@ class Recorder:
             if self._probe is None:
                 return
             self._owed = self._due(self._step) or self._owed
-            if self._owed and self.budget.affordable():
-                self._owed = False
-                self._snapshot()
+            # two threads may share a recorder, but one probe at a time shares the model
+            if self._owed and self.budget.affordable() and self._alone.acquire(blocking=False):
+                try:
+                    self._owed = False
+                    self._snapshot()
+                finally:
+                    self._alone.release()
         except Exception as error:
             self._fail(error)
 
@@ -220,10 +227,15 @@ class Recorder:
                 f"split {name!r} is filled by the built-in probe; give your own evaluation another "
                 f'name: recorder.probing("…")'
             )
+        if not self._alone.acquire(blocking=False):
+            raise ProbeError("another evaluation is being recorded; end its `with` block first")
         started = time.monotonic()
         one = Pass(self._capture)
-        with one.attached():
-            yield Probing(one, self)
+        try:
+            with one.attached():
+                yield Probing(one, self)
+        finally:
+            self._alone.release()
         if self._failed:
             return
         try:
@@ -261,6 +273,8 @@ class Recorder:
         if split not in self._taken:
             writer.add_split(self._describe(split, kind, captured))
             self._taken[split] = 0
+        counts = self._scalars.counts(split)
+        means = self._scalars.take(split)
         snapshot = Snapshot(
             split=split,
             step=self._step,
@@ -269,10 +283,12 @@ class Recorder:
             seconds=seconds,
             moments=captured.moments,
             confusion=captured.confusion,
-            metrics=self._scalars.take(split),
+            metrics=means,
         )
         if writer.put(snapshot, {"gaps": list(self._gaps), "cost": self.cost()}):
             self._taken[split] += 1
+        else:
+            self._scalars.give_back(split, means, counts)
 
     def _describe(self, split: str, kind: SplitKind, captured: Captured) -> Split:
         facts: dict[str, Any] = {
@@ -372,13 +388,16 @@ class Recorder:
 
     def _finish(self, state: Literal["complete", "interrupted"]) -> None:
         self._closed = True
-        atexit.unregister(self._at_exit)
         if self._writer is None:
+            atexit.unregister(self._at_exit)
             return
         if self._failed:
             state = "interrupted"
         attributes = {"gaps": list(self._gaps), "cost": self.cost()}
         done = self._writer.finish(CLOSE_SECONDS, state, attributes)
+        self._ended = done  # a Ctrl-C before this line leaves the rest to the program's end
+        if done:
+            atexit.unregister(self._at_exit)
         if self._writer.error is not None and not self._failed:
             self._fail(self._writer.error)
         elif not done:
@@ -390,7 +409,7 @@ class Recorder:
     def _at_exit(self) -> None:
         """The program ends without close(): what waits is written, and the run is complete unless
         an exception ended it."""
-        if not self._closed and os.getpid() == self._pid:
+        if not self._ended and os.getpid() == self._pid:
             crashed = getattr(sys, "last_value", None) is not None
             self._finish("interrupted" if crashed else "complete")
 

@@ -12,7 +12,7 @@ from huelapse.capture.layers import Found, LayerChoice, Tracer
 from huelapse.capture.passing import Captured, Pass
 from huelapse.capture.probe import SEED, ProbeSet, moved
 from huelapse.capture.responses import OutputKind
-from huelapse.errors import LayerError
+from huelapse.errors import HuelapseError, LayerError
 from huelapse.schema import Layer, total_units
 
 
@@ -80,17 +80,37 @@ class Capture:
         in_place = getattr(self.model, "_compiled_call_impl", None)
         return hasattr(self.wrapped, "_orig_mod") or in_place is not None
 
-    def trace(self, forward: Callable[[], Any]) -> None:
-        """The layer table follows from what `forward` runs. Raises as `Tracer.select`."""
-        for parameter in self.model.parameters():
-            if nn.parameter.is_lazy(parameter):
+    def check_ready(self) -> None:
+        """
+        Raises:
+            LayerError: the model has parameters that are not there yet.
+        """
+        for tensor in (*self.model.parameters(), *self.model.buffers()):
+            if nn.parameter.is_lazy(tensor):
                 raise LayerError(
                     "the model has parameters without a shape yet; run one batch through it "
                     "before you make the recorder"
                 )
-        # with gradients, so that the output knows which operation made it
-        with Tracer(self.model) as tracer, torch.enable_grad():
-            output = forward()
+
+    def trace(self, forward: Callable[[], Any], *, gently: bool = False) -> None:
+        """The layer table follows from what `forward` runs. Raises as `Tracer.select`.
+
+        Args:
+            forward: one forward of the model; may be called twice.
+            gently: as in `Tracer`: for a forward of the user's own evaluation.
+        """
+        try:
+            # with gradients, so that the output knows which operation made it; nothing is saved
+            nothing = torch.autograd.graph.saved_tensors_hooks(
+                lambda _: None, lambda _: torch.empty(0)
+            )
+            with Tracer(self.model, gently=gently) as tracer, torch.enable_grad(), nothing:
+                output = forward()
+        except HuelapseError:
+            raise
+        except Exception:  # a forward that runs without gradients alone
+            with Tracer(self.model, gently=gently) as tracer, torch.no_grad():
+                output = forward()
         self._found = tracer.select(self._choice, self.classes, output, self._output_kind)
 
     def forward(self, inputs: Any) -> Any:
@@ -103,6 +123,7 @@ class Capture:
 
     def run(self, probe: ProbeSet) -> Captured:
         """Forward the probe in eval mode, leaving no trace. Raises on what does not fit."""
+        self.check_ready()
         with same_randomness(SEED), same_model(self.model):
             if not self.traced:
                 inputs, _ = next(iter(probe.batches()))
@@ -111,7 +132,7 @@ class Capture:
                     # is then not taken for the samples
                     inputs = inputs[: max(1, len(inputs) // 2)]
                 self.trace(lambda: self.forward(moved(inputs, self.device, copy=True)))
-            one = Pass(self)
+            one = Pass(self, own=False)
             with one.attached():
                 for inputs, labels in probe.batches():
                     # a copy, as the forward may change its input in place

@@ -59,7 +59,7 @@ def same_generators(loader: Any) -> Generator[None]:
             generator.set_state(state)
 
 
-STRUCTURE = {"_parameters", "_modules", "_buffers"}
+STRUCTURE = {"_parameters", "_modules", "_buffers", "training"}
 """Entries of a module's `__dict__` that are put back on their own, or never changed by a forward."""
 
 
@@ -67,55 +67,97 @@ STRUCTURE = {"_parameters", "_modules", "_buffers"}
 def same_model(model: nn.Module) -> Generator[None]:
     """Put back what a forward can change: modes, buffers (bit for bit), gradients, attributes.
 
-    Inside, all modules are in eval mode, no gradient is recorded, autocast is off (its cache may
-    hold weights from before the last update) and compiled code runs eagerly. Attributes of modules
-    are put back as references: what a forward changes *inside* a list or dict of its own stays.
+    Inside, all modules are in eval mode, no gradient is recorded, autocast and parametrizations'
+    cache are off (they may hold weights from before the last update) and compiled code runs
+    eagerly. Attributes of modules are put back as references, tensors by content: what a forward
+    changes *inside* a list or dict of its own stays.
     """
     modules = list(model.modules())
-    attributes = [
-        {k: v for k, v in module.__dict__.items() if k not in STRUCTURE} for module in modules
-    ]
-    buffers = [dict(module._buffers) for module in modules]
-    temporary = [set(module._non_persistent_buffers_set) for module in modules]
-    contents = {
-        buffer: buffer.detach().clone()
-        for own in buffers
-        for buffer in own.values()
-        if buffer is not None
-    }
+    modes = [(module, module.training) for module in modules]
     gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
-    devices = {t.device.type for t in (*model.parameters(), *contents)} | {"cpu"}
+    kept = [_Kept(module) for module in modules]
+    devices = {t.device.type for t in (*model.parameters(), *model.buffers())} | {"cpu"}
     try:
         for module in modules:
             module.training = False
+        for parameter, _ in gradients:
+            parameter.grad = None  # a backward inside the forward would add to it
         with ExitStack() as stack:
             stack.enter_context(torch.no_grad())
+            stack.enter_context(_no_parametrization_cache())
             for device in devices & {"cpu", "cuda", "mps", "xpu"}:
                 stack.enter_context(torch.autocast(device, enabled=False))
             if "torch._dynamo" in sys.modules:  # else nothing can be compiled
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             yield
     finally:
-        for module, before, own, names in zip(modules, attributes, buffers, temporary, strict=True):
-            for name in module.__dict__.keys() - before.keys() - STRUCTURE:
-                del module.__dict__[name]
-            module.__dict__.update(before)
-            module._buffers.clear()
-            module._buffers.update(own)
-            module._non_persistent_buffers_set.clear()
-            module._non_persistent_buffers_set.update(names)
+        for module, mode in modes:
+            module.training = mode
         for parameter, gradient in gradients:
             if parameter.grad is not gradient:
                 parameter.grad = gradient
         with torch.no_grad():
-            for buffer, content in contents.items():
-                # only where it differs: writing would break a graph that has saved the buffer
-                if not _same_bits(buffer, content):
-                    buffer.copy_(content)
+            for one in kept:
+                one.put_back()
+
+
+class _Kept:
+    """One module's buffers and attributes, and weights that its forward changes."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._module = module
+        self._attributes = {k: v for k, v in module.__dict__.items() if k not in STRUCTURE}
+        # a scripted module's are no dict, and are left alone
+        self._plain = hasattr(module._buffers, "clear")
+        self._buffers = dict(module._buffers) if self._plain else {}
+        self._temporary = set(module._non_persistent_buffers_set) if self._plain else set[str]()
+        tensors: list[Any] = [*self._buffers.values(), *self._attributes.values()]
+        if getattr(module, "max_norm", None) is not None:
+            tensors.append(getattr(module, "weight", None))  # an embedding renormalises its weight
+        self._contents = [
+            (tensor, tensor.detach().clone())
+            for tensor in tensors
+            if isinstance(tensor, torch.Tensor) and _is_plain(tensor)
+        ]
+
+    def put_back(self) -> None:
+        own = self._module.__dict__
+        for name in own.keys() - self._attributes.keys() - STRUCTURE:
+            del own[name]
+        own.update(self._attributes)
+        if self._plain:
+            self._module._buffers.clear()
+            self._module._buffers.update(self._buffers)
+            self._module._non_persistent_buffers_set.clear()
+            self._module._non_persistent_buffers_set.update(self._temporary)
+        for tensor, content in self._contents:
+            # only where it differs: writing would break a graph that has saved the tensor
+            if not _same_bits(tensor, content):
+                tensor.copy_(content)
+
+
+def _is_plain(tensor: torch.Tensor) -> bool:
+    """Whether a tensor's bytes can be compared; sparse, quantised and the like are left alone."""
+    return (
+        tensor.layout == torch.strided
+        and not (tensor.is_quantized or tensor.is_meta or tensor.is_nested)
+        and not (tensor.is_conj() or tensor.is_neg())
+        and type(tensor) in (torch.Tensor, nn.Parameter)
+    )
 
 
 def _same_bits(a: torch.Tensor, b: torch.Tensor) -> bool:
-    if a.layout != torch.strided:
-        return torch.equal(a, b)
     flat = [t.detach().contiguous().reshape(-1).view(torch.uint8) for t in (a, b)]
     return torch.equal(*flat)
+
+
+@contextmanager
+def _no_parametrization_cache() -> Generator[None]:
+    from torch.nn.utils import parametrize
+
+    before = parametrize._cache_enabled, parametrize._cache
+    parametrize._cache_enabled, parametrize._cache = 0, {}
+    try:
+        yield
+    finally:
+        parametrize._cache_enabled, parametrize._cache = before

@@ -2,7 +2,7 @@
 
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -18,6 +18,7 @@ from huelapse.capture.watch import (
     NON_NEGATIVE_FUNCTIONS,
     Place,
     Watch,
+    hookable,
 )
 from huelapse.errors import HuelapseWarning, LayerError
 from huelapse.schema import Layer
@@ -63,6 +64,8 @@ class Found:
 
     layers: tuple[Layer, ...]
     places: tuple[Place | None, ...]
+    calls: Mapping[tuple[str, str | None], int]
+    """How often each module (path, None) or function (path, name) was reached."""
     output_kind: OutputKind
 
 
@@ -72,21 +75,31 @@ class Tracer:
     Keeps no activation, only shapes and weak references.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, *, gently: bool = False) -> None:
+        """
+        Args:
+            model: whose forward.
+            gently: leave alone what hooks would change the results of: the fused path of
+                nn.TransformerEncoderLayer.
+        """
         self.model = model
         self.seen: list[Seen] = []
-        self._last_weighted: nn.Module | None = None
+        self._last_weighted: dict[int, nn.Module] = {}
         self._handles: list[Any] = []
         named: list[tuple[str, nn.Module]] = [
             (path, module)
-            for path, module in model.named_modules()
+            for path, module in hookable(model)
             if "parametrizations" not in path.split(".")  # those give weights, not responses
         ]
+        if gently:
+            inside = tuple(f"{path}." for path in fused(model))
+            named = [(path, m) for path, m in named if not f"{path}.".startswith(inside)]
+        self._owners = {path: m for path, m in named if _has_weights(m)}
         leaves = [
             (path, module) for path, module in named[1:] if not any(True for _ in module.children())
         ]
         self._weighted = [m for _, m in named if _has_weights(m) and not isinstance(m, ACTIVATIONS)]
-        self._watch = Watch(model, self._reached, modules=leaves, functions=True)
+        self._watch = Watch(model, self._reached, modules=leaves, functions=not gently)
 
     def __enter__(self) -> "Tracer":
         self._handles = [m.register_forward_hook(self._has_run) for m in self._weighted]
@@ -99,13 +112,18 @@ class Tracer:
         for handle in self._handles:
             handle.remove()
 
-    def _has_run(self, module: nn.Module, _inputs: Any, _output: Any) -> None:
-        self._last_weighted = module
+    def _has_run(self, module: nn.Module, _inputs: Any, output: Any) -> None:
+        first = output[0] if isinstance(output, tuple) and output else output
+        if isinstance(first, Tensor):  # by axes: a gate on [B, C] says nothing of [B, C, H, W]
+            self._last_weighted[first.ndim] = module
 
     def _reached(self, place: Place, module: nn.Module | None, output: Any) -> None:
-        seen = Seen(place, module, after=self._last_weighted)
+        seen = Seen(place, module)
         if isinstance(output, Tensor) and output.is_floating_point() and output.ndim:
             seen.shape, seen.given = tuple(output.shape), ref(output)
+            # a function may work on weights of the module it stands in, which has not ended yet
+            owner = self._owners.get(place.path) if module is None else None
+            seen.after = self._last_weighted.get(output.ndim, owner)
         self.seen.append(seen)
 
     def _name(self) -> None:
@@ -118,6 +136,8 @@ class Tracer:
             if place.function is not None:
                 path = f"{path}.{place.function}".lstrip(".")
                 path = f"{path}()" if path in modules else path  # a module has that name already
+            elif path == OUTPUT:
+                path = f"{path}()"
             several = calls[place.path, place.function] > 1
             seen.path = f"{path}#{place.call}" if several else path
 
@@ -183,8 +203,16 @@ class Tracer:
         return Found(
             layers=tuple(layers),
             places=(*(seen.place for seen in chosen), None),
-            output_kind=output_kind or responses.output_kind(result),
+            calls=Counter((s.place.path, s.place.function) for s in self.seen),
+            output_kind=output_kind or responses.output_kind(result, self._made_by(given)),
         )
+
+    def _made_by(self, output: Any) -> str | None:
+        """Name of the activation that gave the output itself, if one did."""
+        for seen in reversed(self.seen):
+            if seen.given is not None and seen.given() is output:
+                return seen.place.function or type(seen.module).__name__
+        return None
 
     def _mention_left_out(self, ran: list[Seen], samples: int) -> None:
         left_out = [
@@ -224,6 +252,12 @@ class Tracer:
             )
             return leaves
         return activations
+
+
+def fused(model: nn.Module) -> list[str]:
+    """Paths of modules with a fused path that hooks turn off, and which then give other results."""
+    named: list[tuple[str, nn.Module]] = list(model.named_modules())
+    return [path for path, module in named if isinstance(module, nn.TransformerEncoderLayer)]
 
 
 def _has_weights(module: nn.Module) -> bool:

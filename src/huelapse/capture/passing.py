@@ -1,6 +1,7 @@
 """One pass over samples: hooks on, forwards, fold, hooks off."""
 
-from collections.abc import Callable, Generator, Mapping
+import warnings
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,8 +13,10 @@ from torch import Tensor, nn
 from huelapse.capture import responses
 from huelapse.capture.accumulator import Accumulator
 from huelapse.capture.guard import same_model, same_randomness
+from huelapse.capture.layers import fused
+from huelapse.capture.probe import copied
 from huelapse.capture.watch import Place, Watch
-from huelapse.errors import LabelError, LayerError, OutputError, ProbeError
+from huelapse.errors import HuelapseWarning, LabelError, LayerError, OutputError, ProbeError
 from huelapse.grouping import check_labels, confusion
 from huelapse.moments import Moments
 from huelapse.schema import PREDICTED, TRUE
@@ -36,8 +39,15 @@ class Captured:
 class Pass:
     """Samples being captured: after each forward, say what the batch's labels were."""
 
-    def __init__(self, capture: "Capture") -> None:
+    def __init__(self, capture: "Capture", *, own: bool = True) -> None:
+        """
+        Args:
+            capture: what is recorded of which model.
+            own: whether the forwards are the user's, whose results must not change.
+        """
         self._capture = capture
+        self._own = own
+        self._depth = 0
         self._blocks: list[Tensor] = []
         self._rows: list[int] = []
         self._improbable: Tensor | None = None
@@ -134,6 +144,9 @@ class Pass:
     def _begin(self, _module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         if self._tracing:
             return
+        self._depth += 1
+        if self._depth > 1:  # the model calls itself: one forward
+            return
         if not self._capture.traced:
             self._trace(args, kwargs)
         if self._waiting is not None:
@@ -152,11 +165,29 @@ class Pass:
     def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         """One extra, unseen forward of the first batch: without it its responses would be lost."""
         capture = self._capture
+        capture.check_ready()
+        without = fused(capture.model)
+        if without:
+            warnings.warn(
+                f"inside {', '.join(without[:3])} nothing is recorded: hooks would turn off the "
+                f"fused path of nn.TransformerEncoderLayer and change your evaluation's results. "
+                f"Give Recorder a probe to record it",
+                HuelapseWarning,
+                stacklevel=2,
+            )
         self._tracing = True
         try:
-            with same_randomness(), same_model(capture.model):
-                # `forward`, as the model's pre-hooks have seen these arguments already
-                capture.trace(lambda: capture.model.forward(*args, **kwargs))
+            with (
+                torch.inference_mode(False),
+                same_randomness(),
+                same_model(capture.model),
+            ):
+                # `forward`, as the model's pre-hooks have seen these arguments already; copies,
+                # as it may change them in place
+                capture.trace(
+                    lambda: capture.model.forward(*copied(args), **copied(kwargs)),
+                    gently=bool(without),
+                )
         finally:
             self._tracing = False
         self._attach_layers()
@@ -170,6 +201,8 @@ class Pass:
         named = dict(self._capture.model.named_modules())
         modules = {p.path: named[p.path] for p in self._layers if p.function is None}
         functions = any(place.function is not None for place in self._layers)
+        if not self._own:  # under the conditions of the trace: the unfused path
+            functions = functions or bool(fused(self._capture.model))
         self._watch = Watch(
             self._capture.model, self._reached, modules=modules.items(), functions=functions
         )
@@ -186,10 +219,12 @@ class Pass:
     def _layer(self, place: Place, output: Any) -> None:
         index = self._layers.get(place)
         if index is None:
-            if (place.path, place.function) in self._known and self._all_calls(place):
+            key = place.path, place.function
+            if key in self._known and place.call >= self._capture.found.calls[key]:
                 raise LayerError(
                     f"{place.function or 'module'} at {place.path or 'the model'!r} ran more often "
-                    f"in one forward than when recording began"
+                    f"in one forward than when recording began; leave it out: "
+                    f"Recorder(layers=[…patterns of paths…])"
                 )
             return
         layer = self._capture.found.layers[index]
@@ -202,20 +237,16 @@ class Pass:
             block = self._block(index, self._rows[index], output.device)
             responses.reduce(output, layer.unit_axis, block, self._mask)
 
-    def _all_calls(self, place: Place) -> bool:
-        """Whether every call of this module or function was chosen, so that one more is news."""
-        chosen = [
-            p.call for p in self._layers if (p.path, p.function) == (place.path, place.function)
-        ]
-        return len(chosen) == max(chosen) + 1
-
     def _end(self, output: Any) -> None:
         found = self._capture.found
         tensor = responses.check_output(output, self._capture.classes)
         n = len(tensor)
         for layer, rows in zip(found.layers[:-1], self._rows, strict=False):
             if rows == -1:
-                raise LayerError(f"layer {layer.path!r} ran when recording began, but not now")
+                raise LayerError(
+                    f"layer {layer.path!r} ran when recording began, but not now; leave it out: "
+                    f"Recorder(layers=[…patterns of paths…])"
+                )
             if rows != n:
                 raise LayerError(
                     f"layer {layer.path!r} gave {rows} rows for {n} samples: its first axis is not "
@@ -248,19 +279,18 @@ class Pass:
         if self.error is None:
             self.error = error
 
-    def _guarded(self, call: Callable[[Any], None]) -> Any:
-        """A hook that never raises into the forward, and works in any autograd mode."""
-
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            if self.error is not None or self._tracing:
-                return
-            try:
-                with torch.inference_mode(False), torch.no_grad():
-                    call(output)
-            except Exception as error:
-                self._keep(error)
-
-        return hook
+    def _root_hook(self, _module: nn.Module, _inputs: Any, output: Any) -> None:
+        """Never raises into the forward; `output` is None where the forward has raised."""
+        if self._tracing:
+            return
+        self._depth = max(0, self._depth - 1)
+        if self._depth or self.error is not None or output is None:
+            return
+        try:
+            with torch.inference_mode(False), torch.no_grad():
+                self._end(output)
+        except Exception as error:
+            self._keep(error)
 
     @contextmanager
     def attached(self) -> Generator[None]:
@@ -269,7 +299,7 @@ class Pass:
         try:
             self._handles = [
                 model.register_forward_pre_hook(self._begin, with_kwargs=True),
-                model.register_forward_hook(self._guarded(self._end)),
+                model.register_forward_hook(self._root_hook, always_call=True),
             ]
             if self._capture.traced:
                 self._attach_layers()

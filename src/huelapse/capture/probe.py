@@ -303,3 +303,17 @@ def moved(value: Any, device: torch.device, *, copy: bool = False) -> Any:
         return value
     members = [moved(member, device, copy=copy) for member in parts]
     return tuple(members) if isinstance(value, tuple) else members
+
+
+def copied(value: Any) -> Any:
+    """The same with its tensors cloned where they are."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if isinstance(value, Mapping):
+        items: Any = value.items()
+        return {name: copied(member) for name, member in items}
+    parts = _parts(value)
+    if parts is None or type(value) not in (list, tuple):
+        return value
+    members = [copied(member) for member in parts]
+    return tuple(members) if isinstance(value, tuple) else members

@@ -72,18 +72,31 @@ def reduce(tensor: Tensor, axis: int, out: Tensor, mask: Tensor | None = None) -
         out.copy_(tensor)
 
 
-def output_kind(output: Tensor) -> OutputKind:
+def output_kind(output: Tensor, module: str | None = None) -> OutputKind:
     """What the model's output is, told from the operation that made it, else from its values.
 
     A single column is told by the operation alone: an untrained logit may well lie in 0…1.
+
+    Args:
+        output: what a forward gave, with gradients on.
+        module: class of the activation module, or name of the function, that gave it, if known.
+
+    Raises:
+        OutputError: a single column in 0…1 of which nobody knows what made it.
     """
     made_by = _operation(output)
-    if made_by in ("SigmoidBackward0", "SoftmaxBackward0"):
+    if made_by in ("SigmoidBackward0", "SoftmaxBackward0") or module in ("Sigmoid", "sigmoid"):
         return "probability"
     if made_by == "LogSoftmaxBackward0":
         return "log-probability"
     values = output.detach()
     if values.ndim == 1 or values.shape[1] == 1:
+        unknown = made_by is None or "Clamp" in made_by
+        if unknown and bool(((values >= 0) & (values <= 1)).all()):
+            raise OutputError(
+                "the model's single output lies in 0 … 1, and whether that is a probability cannot "
+                'be told; say Recorder(output="probability") or Recorder(output="logits")'
+            )
         return "logits"
     # a sum of K rounded values is off by a few of the type's own steps
     slack = max(1e-3, 4 * torch.finfo(values.dtype).eps)

@@ -30,6 +30,8 @@ class ScalarMeans:
             ScalarError: a name or value that cannot be kept; none of them is added then.
         """
         checked = {_name(name): _check(name, value) for name, value in scalars.items()}
+        if len(checked) < len(scalars):
+            raise ScalarError(f"two of the scalars {sorted(scalars)} would share one name")
         for sums in (self._since_start, *self._since_taken.values()):
             for name, value in checked.items():
                 total, n = sums.get(name, (0.0, 0))
@@ -42,14 +44,26 @@ class ScalarMeans:
         self._since_taken[split] = {}
         return {name: float(total) / n for name, (total, n) in sums.items()}
 
+    def give_back(self, split: str, means: dict[str, float], counts: dict[str, int]) -> None:
+        """Undo a `take`: the snapshot it was for has been dropped."""
+        sums = self._since_taken.setdefault(split, {})
+        for name, mean in means.items():
+            total, n = sums.get(name, (0.0, 0))
+            sums[name] = (total + mean * counts[name], n + counts[name])
+
+    def counts(self, split: str) -> dict[str, int]:
+        """How many values of each scalar the next `take` will average."""
+        sums = self._since_taken.get(split, self._since_start)
+        return {name: n for name, (_, n) in sums.items()}
+
 
 def _name(name: str) -> str:
     """A scalar's name as that of an array: a/b, as loggers write, becomes a.b."""
     plain = name.replace("/", ".")
-    if not NAME.fullmatch(plain):
+    if not NAME.fullmatch(plain) or len(plain) > 100:
         raise ScalarError(
             f"scalar name {name!r}: use letters, digits, '_', '-', '/' and '.' only, "
-            f"as it names an array"
+            f"and no more than 100, as it names an array"
         )
     return plain
 

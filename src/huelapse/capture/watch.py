@@ -71,6 +71,12 @@ class Place:
     function: str | None = None
 
 
+def hookable(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    """(path, module) of the model and its parts, but for those that take no hooks."""
+    named: list[tuple[str, nn.Module]] = list(model.named_modules())
+    return [(path, m) for path, m in named if not isinstance(m, torch.jit.ScriptModule)]
+
+
 class Watch:
     """While entered, calls `on_output(place, module, output)` for what forwards of a model give.
 
@@ -99,37 +105,62 @@ class Watch:
         self._modules = list(modules)
         self._mode = _Mode(self) if functions else None
         self._inside: list[tuple[str, nn.Module]] = []
+        self._depth = 0
+        self._mode_on = False
         self._calls: Counter[tuple[str, str | None]] = Counter()
         self._handles: list[Any] = []
 
     def __enter__(self) -> "Watch":
-        root: list[Any] = [self._model.register_forward_pre_hook(self._begin)]
-        if self._mode is not None:
-            named: list[tuple[str, nn.Module]] = list(self._model.named_modules())
-            for path, module in named[1:]:
-                root.append(module.register_forward_pre_hook(self._step_in(path)))
-                root.append(module.register_forward_hook(self._step_out, always_call=True))
-            root.append(self._model.register_forward_hook(self._step_out, always_call=True))
-        self._handles = root + [
-            module.register_forward_hook(self._module_hook(path)) for path, module in self._modules
-        ]
-        if self._mode is not None:
-            self._mode.__enter__()
+        try:
+            self._attach()
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
-    def __exit__(self, *error: Any) -> None:
+    def _attach(self) -> None:
+        keep = self._handles.append
+        keep(self._model.register_forward_pre_hook(self._begin))
         if self._mode is not None:
-            self._mode.__exit__(*(error or (None, None, None)))
+            for path, module in hookable(self._model)[1:]:
+                keep(module.register_forward_pre_hook(self._step_in(path)))
+                keep(module.register_forward_hook(self._step_out, always_call=True))
+        for path, module in self._modules:
+            keep(module.register_forward_hook(self._module_hook(path)))
+        keep(self._model.register_forward_hook(self._end, always_call=True))
+
+    def __exit__(self, *_: Any) -> None:
+        self._leave_mode()
         for handle in self._handles:
             handle.remove()
 
     def begin(self) -> None:
-        """A forward starts: calls are counted anew. For those who do not call the model itself."""
+        """A forward starts: calls are counted anew. For those who do not call the model itself.
+
+        The function mode is on inside forwards alone, so that it nests with modes of the user's.
+        """
+        self._depth += 1
+        if self._depth > 1:  # the model calls itself
+            return
         self._calls.clear()
         self._inside = [("", self._model)]
+        if self._mode is not None and not self._mode_on:
+            self._mode.__enter__()
+            self._mode_on = True
 
     def _begin(self, *_: Any) -> None:
         self.begin()
+
+    def _end(self, *_: Any) -> None:
+        self._depth = max(0, self._depth - 1)
+        if self._depth == 0:
+            self._leave_mode()
+            self._inside = []
+
+    def _leave_mode(self) -> None:
+        if self._mode is not None and self._mode_on:
+            self._mode_on = False
+            self._mode.__exit__(None, None, None)
 
     def _step_in(self, path: str) -> Callable[[nn.Module, Any], None]:
         def hook(module: nn.Module, _inputs: Any) -> None:
@@ -138,13 +169,14 @@ class Watch:
         return hook
 
     def _step_out(self, module: nn.Module, _inputs: Any, _output: Any) -> None:
-        while self._inside and self._inside.pop()[1] is not module:
-            pass
+        if any(inner is module for _, inner in self._inside):
+            while self._inside.pop()[1] is not module:
+                pass
 
     def _module_hook(self, path: str) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, _inputs: Any, output: Any) -> None:
-            place = Place(path, self._count(path, None))
-            self._on_output(place, module, output)
+            if self._depth:  # a part of the model that is called on its own is not a forward of it
+                self._on_output(Place(path, self._count(path, None)), module, output)
 
         return hook
 

@@ -47,6 +47,8 @@ class WriterThread:
         self._store = store
         self._on_commit = on_commit
         self._waiting_bytes = 0
+        self._ended = False
+        self._failed_at: int | None = None
         self._lock = threading.Lock()
         self._queue: queue.Queue[tuple[Snapshot, dict[str, Any]] | Split | _Note | _End]
         self._queue = queue.Queue()
@@ -79,8 +81,10 @@ class WriterThread:
         It goes on in the background then, for as long as the process lives.
         """
         self._queue.put(_End(state, attributes))
+        if threading.current_thread() is self._thread:  # closed from on_commit
+            return True
         self._thread.join(seconds)
-        return not self._thread.is_alive()
+        return self._ended
 
     def _work(self) -> None:
         while True:
@@ -98,6 +102,7 @@ class WriterThread:
                 self._write(item)
             except Exception as error:
                 logger.debug("writing failed", exc_info=True)
+                self._failed_at = item[0].step if isinstance(item, tuple) else None
                 self.error = error
 
     def _write(self, item: "tuple[Snapshot, dict[str, Any]] | Split | _Note") -> None:
@@ -113,15 +118,19 @@ class WriterThread:
             if self._on_commit is not None:
                 try:
                     self._on_commit(snapshot.split, snapshot.step)
-                except Exception:
+                except BaseException:  # sys.exit() in it would end this thread, unseen
                     logger.warning("on_commit raised", exc_info=True)
 
     def _end(self, end: _End) -> None:
         try:
             self._store.note(**end.attributes, dropped=self.dropped)
+            if self.error is not None and not end.attributes.get("gaps"):
+                reason = f"{type(self.error).__name__}: {self.error}"
+                self._store.note(gaps=[{"step": self._failed_at, "reason": reason}])
             self._store.close("interrupted" if self.error is not None else end.state)
         except Exception as error:
             logger.debug("the run could not be ended", exc_info=True)
             if self.error is None:
                 self.error = error
             self._store.abandon()
+        self._ended = True
