@@ -148,3 +148,11 @@ def test_every_measure_says_what_it_is() -> None:
         assert measure.name == name
         assert measure.title
         assert measure.about
+
+
+def test_a_small_difference_of_a_large_mean_stays_strong_with_many_samples() -> None:
+    n = np.array([10**6, 10**6])
+    mean = np.array([[1.0], [1.0 + 5e-5]])
+    zeros = np.zeros((2, 1), np.int64)
+    moments = Moments(n, mean, (n[:, None] - 1) * 1e-5**2, zeros, zeros)
+    assert read(moments, signed=np.zeros(1, bool)).strength[0] > 0.99
