@@ -10,7 +10,6 @@ import time
 import warnings
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
 
@@ -25,16 +24,11 @@ from huelapse.errors import (
     RecorderClosedError,
     ScalarError,
 )
+from huelapse.filing import begin_run, describe_split, take_directory
 from huelapse.grouping import check_classes
-from huelapse.schema import PREDICTED, TRUE, VERSION, Grouping, Layer, Split, SplitKind
+from huelapse.schema import Layer, SplitKind
 from huelapse.snapshot import Snapshot
-from huelapse.store import (
-    StoreWriter,
-    WriterThread,
-    check_free,
-    check_split_name,
-    free_directory,
-)
+from huelapse.store import WriterThread, check_split_name
 
 logger = logging.getLogger(__name__)
 
@@ -114,7 +108,7 @@ class Recorder:
         self._config = plain(config or {})
         self._due = due(schedule, total_steps)
         self.budget = ProbeBudget(probe_budget)
-        self.run = self._directory(Path(run), exist)
+        self.run = take_directory(Path(run), exist)
         self._name = name or self.run.name
         self._capture = Capture(
             model, classes=len(self._class_names), layers=layers, output_kind=output
@@ -146,19 +140,6 @@ class Recorder:
         atexit.register(self._at_exit)
         self.budget.start()
         logger.info("%s", self)
-
-    @staticmethod
-    def _directory(run: Path, exist: str) -> Path:
-        if exist not in ("error", "new"):
-            raise ValueError(f'exist is {exist!r}, expected "error" or "new"')
-        run = run.absolute()  # the loop may change its working directory
-        if exist == "error":
-            check_free(run)
-            return run
-        run = free_directory(run)
-        run.mkdir(parents=True, exist_ok=True)
-        (run / "lock").touch()  # taken: a second recorder goes on to the next number
-        return run
 
     # --- the loop --------------------------------------------------------------------------------
 
@@ -269,9 +250,18 @@ class Recorder:
             self._fail(error)
 
     def _hand_over(self, captured: Captured, split: str, kind: SplitKind, seconds: float) -> None:
-        writer = self._open_store()
+        if self._writer is None:
+            self._writer = begin_run(
+                self.run,
+                name=self._name,
+                capture=self._capture,
+                config=self._config,
+                on_commit=self._on_commit,
+            )
+        writer = self._writer
         if split not in self._taken:
-            writer.add_split(self._describe(split, kind, captured))
+            probe_hash = self._probe.hash if self._probe and kind == "probe" else None
+            writer.add_split(describe_split(split, kind, captured, self._class_names, probe_hash))
             self._taken[split] = 0
         counts = self._scalars.counts(split)
         means = self._scalars.take(split)
@@ -290,40 +280,7 @@ class Recorder:
         else:
             self._scalars.give_back(split, means, counts)
 
-    def _describe(self, split: str, kind: SplitKind, captured: Captured) -> Split:
-        facts: dict[str, Any] = {
-            "samples": captured.samples,
-            "mode": "train" if captured.training else "eval",
-            "measures": {"version": 1},
-        }
-        if kind == "probe" and self._probe is not None:
-            facts["hash"] = self._probe.hash
-        names = self._class_names
-        return Split(
-            name=split,
-            kind=kind,
-            groupings=(
-                Grouping(name=TRUE, classes=names),
-                Grouping(name=PREDICTED, classes=names),
-            ),
-            facts=facts,
-        )
-
-    def _open_store(self) -> WriterThread:
-        if self._writer is None:
-            store = StoreWriter(
-                self.run,
-                name=self._name,
-                layers=self._capture.layers,
-                facts={
-                    "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                    "huelapse": VERSION,
-                    **self._capture.facts(),
-                    "config": self._config,
-                },
-            )
-            self._writer = WriterThread(store, self._on_commit)
-        return self._writer
+    # --- what the user may ask -------------------------------------------------------------------
 
     def __repr__(self) -> str:
         if not self.layers:
@@ -337,8 +294,6 @@ class Recorder:
             )
             text += f", at most {allowed:.0%} of training" if allowed else ""
         return text + ">"
-
-    # --- what the user may ask -------------------------------------------------------------------
 
     @property
     def layers(self) -> tuple[Layer, ...]:
