@@ -16,20 +16,32 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from huelapse.errors import HuelapseError, HuelapseWarning
     from huelapse.measures import State
-    from huelapse.recording import Recorder
+    from huelapse.recording import Forecast, Recorder, every
     from huelapse.run import Run
     from huelapse.run import open_run as open
     from huelapse.schema import VERSION as __version__  # noqa: N811
 
-__all__ = ["HuelapseError", "HuelapseWarning", "Recorder", "Run", "State", "__version__", "open"]
+__all__ = [
+    "Forecast",
+    "HuelapseError",
+    "HuelapseWarning",
+    "Recorder",
+    "Run",
+    "State",
+    "__version__",
+    "every",
+    "open",
+]
 
 _HOME = {
+    "Forecast": ("huelapse.recording", "Forecast"),
     "HuelapseError": ("huelapse.errors", "HuelapseError"),
     "HuelapseWarning": ("huelapse.errors", "HuelapseWarning"),
     "Recorder": ("huelapse.recording", "Recorder"),
     "Run": ("huelapse.run", "Run"),
     "State": ("huelapse.measures", "State"),
     "__version__": ("huelapse.schema", "VERSION"),
+    "every": ("huelapse.recording", "every"),
     "open": ("huelapse.run", "open_run"),
 }
 

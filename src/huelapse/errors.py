@@ -16,6 +16,10 @@ class LabelError(HuelapseError, ValueError):
     """Labels that cannot be counted: wrong dtype, out of range, wrong length."""
 
 
+class GroupingError(HuelapseError, ValueError):
+    """A grouping that cannot be, or indices that do not fit it."""
+
+
 class ClassCountError(HuelapseError, ValueError):
     """The number of classes is impossible or does not fit the model's output."""
 

@@ -50,11 +50,7 @@ def check_labels(labels: np.ndarray, *, classes: int, samples: int) -> Int64[np.
     Raises:
         LabelError: not integers, not one per sample, or outside 0 … classes-1.
     """
-    if labels.dtype.kind not in "iu":
-        raise LabelError(
-            f"labels are {labels.dtype}, expected integer class indices; "
-            f"for one-hot or soft labels pass labels.argmax(1)"
-        )
+    check_kind(labels.dtype.kind in "iu", str(labels.dtype), tuple(labels.shape))
     if labels.ndim == 2 and labels.shape[1] == 1:
         labels = labels[:, 0]
     if labels.ndim != 1 or labels.shape[0] != samples:
@@ -75,6 +71,24 @@ def check_labels(labels: np.ndarray, *, classes: int, samples: int) -> Int64[np.
             f"pass all classes to Recorder(classes=…), or leave such samples out"
         )
     return labels.astype(np.int64, copy=False)
+
+
+def check_kind(integral: bool, dtype: str, shape: tuple[int, ...]) -> None:
+    """
+    Raises:
+        LabelError: labels that are no class indices: soft ones (mixup, smoothing), or one-hot.
+    """
+    if integral:
+        return
+    if len(shape) > 1:
+        raise LabelError(
+            f"labels are {dtype} of shape {shape}, expected one integer class index per sample. "
+            f"Soft labels (mixup, CutMix, distillation) belong to no one class: record such a "
+            f"training by a probe, or pass labels=None to count its samples by predicted class "
+            f"alone. For one-hot labels pass labels.argmax(1); for several classes per sample "
+            f"say Recorder(multilabel=True)"
+        )
+    raise LabelError(f"labels are {dtype}, expected integer class indices: labels.long()")
 
 
 def confusion(

@@ -1,8 +1,9 @@
 """The words of a run as plain data: layers, groupings, splits. No arrays, no libraries."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+from urllib.parse import quote
 
 VERSION = "0.1.0"
 
@@ -12,7 +13,10 @@ FORMAT_VERSION = 1
 TRUE = "true"
 PREDICTED = "predicted"
 
-SplitKind = Literal["probe", "evaluation"]
+LABELS = "labels"
+"""The array of a split that holds its samples' labels, where responses are kept."""
+
+SplitKind = Literal["probe", "evaluation", "window"]
 RunState = Literal["recording", "complete", "interrupted"]
 
 
@@ -34,6 +38,9 @@ class Layer:
     offset: int
     signed: bool
     output: bool = False
+    sample_axis: int = 0
+    """Which axis of the module's output holds the samples; `shape` and `unit_axis` are told with
+    that axis moved to the front."""
 
     @property
     def stage(self) -> str:
@@ -50,7 +57,7 @@ class Layer:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "Layer":
-        known: dict[str, Any] = {name: fields[name] for name in cls.__dataclass_fields__}
+        known = {name: fields[name] for name in cls.__dataclass_fields__ if name in fields}
         known["shape"] = tuple(int(n) for n in known["shape"])
         return cls(**known)
 
@@ -71,6 +78,39 @@ class Grouping:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ExtraArray:
+    """An optional array of a split, beside its coordinates and statistics.
+
+    `path` is where it stands below the split, `dims` and `shape` are those of one snapshot, or,
+    where it is `static` (written once, when the split is declared), of the whole. `fill` is what
+    an integer array holds where nothing was written; floating arrays hold NaN there.
+    """
+
+    path: str
+    dims: tuple[str, ...]
+    shape: tuple[int, ...]
+    dtype: str
+    static: bool = False
+    fill: int = 0
+    attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    def as_json(self) -> dict[str, Any]:
+        return {
+            **asdict(self),
+            "dims": list(self.dims),
+            "shape": list(self.shape),
+            "attributes": dict(self.attributes),
+        }
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "ExtraArray":
+        known: dict[str, Any] = {n: fields[n] for n in cls.__dataclass_fields__ if n in fields}
+        known["dims"] = tuple(known["dims"])
+        known["shape"] = tuple(int(n) for n in known["shape"])
+        return cls(**known)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Split:
     """A stream of samples and what a snapshot of it sums up.
 
@@ -82,6 +122,7 @@ class Split:
     kind: SplitKind
     groupings: tuple[Grouping, ...]
     facts: Mapping[str, Any]
+    extras: tuple[ExtraArray, ...] = ()
 
     def grouping(self, name: str) -> Grouping:
         for grouping in self.groupings:
@@ -95,6 +136,7 @@ class Split:
             "kind": self.kind,
             "groupings": [grouping.as_json() for grouping in self.groupings],
             "facts": dict(self.facts),
+            "extras": [extra.as_json() for extra in self.extras],
         }
 
     @classmethod
@@ -104,9 +146,50 @@ class Split:
             kind=fields["kind"],
             groupings=tuple(Grouping.from_json(g) for g in fields["groupings"]),
             facts=fields["facts"],
+            extras=tuple(ExtraArray.from_json(e) for e in fields.get("extras", ())),
         )
+
+
+def layer_name(path: str) -> str:
+    """A layer's path as the name of an array of its own, and after `@` in names of dimensions.
+
+    The path itself, but for what cannot be a file's name: other characters than letters, digits
+    and "_.-#()" stand as %XX, and so does a first "_" or ".".
+    """
+    name = quote(path, safe="#()").replace("~", "%7E")
+    if name[:1] in ("_", "."):
+        name = f"%{ord(name[0]):02X}{name[1:]}"
+    return "zarr%2Ejson" if name == "zarr.json" else name
 
 
 def total_units(layers: Sequence[Layer]) -> int:
     """Units of all layers together."""
     return sum(layer.units for layer in layers)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Graph:
+    """Which layer feeds which.
+
+    `nodes` are paths of layers, in an order in which every edge goes forward (the output is the
+    last), and of junctions between them, where branches merge; `junctions` holds what a junction
+    does (`add`, `cat` …), None for a layer; `edges` are pairs of indices (from, to), None where
+    they could not be found: then `nodes` are the layers in the order of their first call.
+    """
+
+    nodes: tuple[str, ...]
+    junctions: tuple[str | None, ...]
+    edges: tuple[tuple[int, int], ...] | None
+
+    def as_json(self) -> dict[str, Any]:
+        edges = None if self.edges is None else [list(edge) for edge in self.edges]
+        return {"nodes": list(self.nodes), "junctions": list(self.junctions), "edges": edges}
+
+    @classmethod
+    def from_json(cls, fields: Mapping[str, Any]) -> "Graph":
+        edges = fields["edges"]
+        return cls(
+            nodes=tuple(fields["nodes"]),
+            junctions=tuple(fields["junctions"]),
+            edges=None if edges is None else tuple((int(a), int(b)) for a, b in edges),
+        )

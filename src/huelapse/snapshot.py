@@ -1,6 +1,6 @@
 """Everything kept at one moment of a split, on its way from capture to store."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,14 +23,36 @@ class Snapshot:
     wall_time: float
     seconds: float
     moments: Mapping[str, Moments]
-    """Grouping → moments over all units of all layers."""
+    """Grouping → moments over all units of all layers, of the first response that is recorded."""
     confusion: Int64[np.ndarray, "class predicted_class"] | None
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
+    peaks: Mapping[str, Moments] = field(default_factory=dict[str, Moments])
+    """The same of the second response, `peak`, where both are recorded."""
+    extras: Mapping[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
+    """Path below the split → value, of optional arrays the split has declared. What is left out
+    was not kept at this snapshot, and reads as the array's fill."""
 
     @property
     def nbytes(self) -> int:
         """Bytes it holds in memory while it waits to be written."""
-        return sum(
+        statistics = sum(
             m.count.nbytes + m.mean.nbytes + m.m2.nbytes + m.active.nbytes + m.nonfinite.nbytes
-            for m in self.moments.values()
+            for m in (*self.moments.values(), *self.peaks.values())
         )
+        return statistics + sum(value.nbytes for value in self.extras.values())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PendingSnapshot:
+    """A snapshot whose numbers are not on the host yet, or not finished.
+
+    `finish` is called once, in the writer's thread: copying from the device, the last float64
+    arithmetic and encoding cost the training thread nothing. What it raises counts as a snapshot
+    that could not be written.
+    """
+
+    split: str
+    step: int
+    nbytes: int
+    """Bytes it holds until it is written, on the device or the host."""
+    finish: Callable[[], Snapshot]

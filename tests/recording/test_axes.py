@@ -86,17 +86,16 @@ def test_an_axis_as_long_as_the_batch_is_not_taken_for_the_samples(run_path: Pat
         def forward(self, x: torch.Tensor) -> torch.Tensor:
             return self.head(self.relu(self.a(x.transpose(0, 1))).mean(0))
 
+    model = SequenceFirst()
     x, y = torch.randn(128, 64, 3), torch.arange(128) % 2
     loader = DataLoader(TensorDataset(x, y), 64)
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        try:
-            record(run_path, SequenceFirst(), probe=loader, classes=2).close()
-        except LayerError as error:
-            assert "first axis" in str(error)
-        else:
-            assert [layer.path for layer in huelapse.open(run_path).layers] == ["output"]
-            assert "first axis is not the batch" in str(said[0].message)
+    record(run_path, model, probe=loader, classes=2).close()
+    run = huelapse.open(run_path)
+    layer = run.layers[0]
+    assert (layer.path, layer.sample_axis, layer.shape, layer.unit_axis) == ("relu", 1, (64, 4), 2)
+    truth = model.relu(model.a(x)).detach().mean(1)
+    for k in range(2):
+        np.testing.assert_allclose(run.tuning(layer="relu")[k], truth[y == k].mean(0), rtol=1e-5)
 
 
 def test_a_layer_that_sees_a_part_of_the_batch_is_refused(run_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_disk_that_fails_stops_the_recording_not_the_training(
         for _ in range(200):
             recorder.step()
             time.sleep(0.01)
-            if recorder._failed:
+            if recorder._faults.failed:
                 break
     monkeypatch.undo()
     recorder.close()
@@ -98,7 +98,7 @@ def test_a_disk_that_is_full_from_the_start_does_not_reach_the_loop(
         for _ in range(200):
             recorder.step()
             time.sleep(0.01)
-            if recorder._failed:
+            if recorder._faults.failed:
                 break
     recorder.close()
 

@@ -1,8 +1,26 @@
 """Taking responses out of a running model. torch is imported here."""
 
-from huelapse.capture.capturing import Capture
-from huelapse.capture.passing import Captured, Pass
-from huelapse.capture.probe import ProbeSet
-from huelapse.capture.scalars import ScalarMeans
+from huelapse.capture.assigning import Samples
+from huelapse.capture.batches import Unpacking
+from huelapse.capture.capturing import Capture, process_rank
+from huelapse.capture.passing import Pass
+from huelapse.capture.probe import ProbeSet, default_samples
+from huelapse.capture.scalars import ScalarMeans, means
+from huelapse.capture.selecting import Selection
+from huelapse.capture.sums import Captured
+from huelapse.capture.window import Window
 
-__all__ = ["Capture", "Captured", "Pass", "ProbeSet", "ScalarMeans"]
+__all__ = [
+    "Capture",
+    "Captured",
+    "Pass",
+    "ProbeSet",
+    "Samples",
+    "ScalarMeans",
+    "Selection",
+    "Unpacking",
+    "Window",
+    "default_samples",
+    "means",
+    "process_rank",
+]

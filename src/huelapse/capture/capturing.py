@@ -1,54 +1,160 @@
 """A model and what is recorded of it: tracing it, and running a probe through it."""
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import sys
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from huelapse.capture.assigning import Assigning, Rows, Rule, Samples
+from huelapse.capture.batches import moved
+from huelapse.capture.forwards import Forward
 from huelapse.capture.guard import same_model, same_randomness
-from huelapse.capture.layers import Found, LayerChoice, Tracer
-from huelapse.capture.passing import Captured, Pass
-from huelapse.capture.probe import SEED, ProbeSet, moved
-from huelapse.capture.responses import OutputKind
+from huelapse.capture.layers import Found, Tracer
+from huelapse.capture.passing import Pass
+from huelapse.capture.probe import SEED, ProbeBatch, ProbeSet
+from huelapse.capture.responses import Response, Tokens, logits_of
+from huelapse.capture.selecting import Selection, select
+from huelapse.capture.sums import Captured
 from huelapse.errors import HuelapseError, LayerError
 from huelapse.schema import Layer, total_units
 
+Groupings = Mapping[str, tuple[Sequence[str] | int, Rule]]
+
+
+class Observer(Protocol):
+    """Something else that is kept of forwards, besides per-class sums."""
+
+    def layer(self, index: int, output: Tensor) -> None:
+        """A layer has run: its output, samples first. Must keep no reference to it."""
+        ...
+
+    def samples(self, forward: Forward, rows: Rows) -> None:
+        """The same forward has ended, and the class of each of its samples is known."""
+        ...
+
 
 class Capture:
-    """A model and which of its layers are recorded."""
+    """A model and what is recorded of it."""
 
     def __init__(
         self,
         model: nn.Module,
         *,
         classes: int,
-        layers: LayerChoice = None,
-        output_kind: OutputKind | None = None,
+        selection: Selection | None = None,
+        response: Response | Sequence[Response] = "mean",
+        tokens: Tokens = "mean",
+        groupings: Groupings | None = None,
+        multilabel: bool = False,
+        ignore_index: int = -100,
     ) -> None:
         """
+        Args:
+            model: any module whose forward gives [sample, class].
+            classes: K.
+            selection: which layers, and how they are read.
+            response: what a unit's response is: the mean over its positions, the peak, or both.
+            tokens: which tokens of [sample, token, unit] it is taken over.
+            groupings: the user's own: name → (class names, rule).
+            multilabel: a sample counts in each of its classes.
+            ignore_index: the label of samples that count as predicted alone.
+
         Raises:
-            LayerError: the model is wrapped in DataParallel, whose replicas hooks cannot follow.
+            LayerError: the model is wrapped in what hooks cannot follow.
+            GroupingError: a grouping that cannot be.
         """
-        if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise LayerError(f"model is {type(model).__name__}, expected a torch.nn.Module")
-        if isinstance(model, torch.jit.ScriptModule):
-            raise LayerError(
-                "the model is a TorchScript module, whose insides take no hooks; "
-                "record the Python module it was made from"
-            )
-        if isinstance(model, nn.DataParallel):
-            raise LayerError(
-                "the model is wrapped in DataParallel, which runs short-lived copies of it that "
-                "hooks cannot follow; record model.module, or use DistributedDataParallel"
-            )
+        _refuse_wrapped(model)
         self.wrapped = model
         self.model = _unwrapped(model)
         self.classes = classes
-        self._choice: LayerChoice = layers
-        self._output_kind: OutputKind | None = output_kind
+        self.responses = _check_responses(response)
+        if tokens not in ("mean", "class", "last"):
+            raise LayerError(f'tokens is {tokens!r}, expected "mean", "class" or "last"')
+        self.tokens: Tokens = tokens
+        self.multilabel = multilabel
+        self.observers: list[Observer] = []
+        self.when_traced: Callable[[], None] | None = None
+        """Called once the layer table is known, before anything is recorded."""
+        self.batch = 0
+        """Samples of the forward that was traced."""
+        self.alone: object = None
+        """The pass that alone may see forwards now: a probe inside of a window's block."""
+        self._selection = selection or Selection()
+        self._groupings = dict(groupings or {})
+        self._ignore_index = ignore_index
         self._found: Found | None = None
+        self._copies: dict[int, Capture] = {}
+        self.groupings = self.assigning().own
+        """The user's own groupings."""
+
+    def assigning(self) -> Assigning:
+        """A new reading of labels, with no doubts yet."""
+        return Assigning(
+            self.classes,
+            self._groupings,
+            multilabel=self.multilabel,
+            ignore_index=self._ignore_index,
+        )
+
+    def of_copy(self, model: nn.Module) -> "Capture":
+        """The same for another copy of the model, such as an average of its weights.
+
+        Raises:
+            LayerError: `model` is not a copy: it has other modules.
+        """
+        known = self._copies.get(id(model))
+        if known is not None and known.wrapped is model:
+            return known
+        copy = Capture(
+            model,
+            classes=self.classes,
+            selection=self._selection,
+            response=self.responses,
+            tokens=self.tokens,
+            groupings=self._groupings,
+            multilabel=self.multilabel,
+            ignore_index=self._ignore_index,
+        )
+        inner = getattr(copy.model, "module", None)  # torch.optim.swa_utils.AveragedModel
+        if isinstance(inner, type(self.model)):
+            copy.model = inner
+        here, there = (
+            [(path, type(module)) for path, module in m.named_modules()]
+            for m in (self.model, copy.model)
+        )
+        if here != there:
+            raise LayerError(
+                f"{type(model).__name__} is no copy of {type(self.model).__name__}: its modules "
+                f"differ; give a deepcopy with averaged weights, or AveragedModel"
+            )
+        copy._found = self.found
+        self._copies[id(model)] = copy
+        return copy
+
+    def leave_out_layer(self, path: str) -> None:
+        """Record this layer no more."""
+        found = self.found
+        kept = [i for i, layer in enumerate(found.layers) if layer.path != path]
+        layers: list[Layer] = []
+        for i in kept:
+            layers.append(replace(found.layers[i], offset=total_units(layers)))
+        self._found = replace(
+            found,
+            layers=tuple(layers),
+            places=tuple(found.places[i] for i in kept),
+            parts=tuple(found.parts[i] for i in kept),
+        )
+
+    def leave_out_groupings(self, names: Sequence[str]) -> None:
+        """Record these of the user's groupings no more."""
+        for name in names:
+            del self._groupings[name]
+        self.groupings = self.assigning().own
 
     @property
     def found(self) -> Found:
@@ -76,9 +182,11 @@ class Capture:
 
     @property
     def compiled(self) -> bool:
-        """Whether torch.compile stands between the user's calls and the module's hooks."""
-        in_place = getattr(self.model, "_compiled_call_impl", None)
-        return hasattr(self.wrapped, "_orig_mod") or in_place is not None
+        """Whether torch.compile stands between the user's calls and a module's hooks."""
+        return any(
+            hasattr(module, "_orig_mod") or getattr(module, "_compiled_call_impl", None) is not None
+            for module in (self.wrapped, *self.model.modules())
+        )
 
     def check_ready(self) -> None:
         """
@@ -111,7 +219,11 @@ class Capture:
         except Exception:  # a forward that runs without gradients alone
             with Tracer(self.model, gently=gently) as tracer, torch.no_grad():
                 output = forward()
-        self._found = tracer.select(self._choice, self.classes, output, self._output_kind)
+        self._found = select(tracer, self._selection, self.classes, output)
+        logits = logits_of(output)
+        self.batch = len(logits) if logits.ndim else 1
+        if self.when_traced is not None:
+            self.when_traced()
 
     def forward(self, inputs: Any) -> Any:
         """One forward of a batch's inputs: a tensor, or a tuple or dict of arguments."""
@@ -126,19 +238,47 @@ class Capture:
         self.check_ready()
         with same_randomness(SEED), same_model(self.model):
             if not self.traced:
-                inputs, _ = next(iter(probe.batches()))
+                inputs = next(iter(probe.batches())).inputs
                 if isinstance(inputs, Tensor):
                     # fewer than a whole batch: an axis that only happens to be as long as a batch
                     # is then not taken for the samples
                     inputs = inputs[: max(1, len(inputs) // 2)]
                 self.trace(lambda: self.forward(moved(inputs, self.device, copy=True)))
             one = Pass(self, own=False)
-            with one.attached():
-                for inputs, labels in probe.batches():
+            with one.attached(), self._seen_by(one):
+                for batch in probe.batches():
                     # a copy, as the forward may change its input in place
-                    self.forward(moved(inputs, self.device, copy=True))
-                    one.labels(labels)
+                    self.forward(moved(batch.inputs, self.device, copy=True))
+                    one.add(self._known_of(batch))
             return one.result()
+
+    @contextmanager
+    def _seen_by(self, one: Pass) -> Generator[None]:
+        """Forwards are for this pass alone, whatever else is attached."""
+        before, self.alone = self.alone, one.forwards
+        try:
+            yield
+        finally:
+            self.alone = before
+
+    def _known_of(self, batch: ProbeBatch) -> Samples:
+        """Labels of a probe's batch, and what it says of groupings without a rule."""
+        given: Any = batch.metadata if isinstance(batch.metadata, Mapping) else {}
+        groups = {name: given[name] for name in self.groupings if name in given}
+        return Samples(labels=batch.labels, metadata=batch.metadata, groups=groups)
+
+    def nothing_ran(self) -> str:
+        """Why there may be nothing to record."""
+        if self.compiled:
+            return (
+                "hooks cannot see inside a compiled model: run the evaluation on the original "
+                "module, or give Recorder a probe, which runs it eagerly by itself"
+            )
+        return (
+            "the model did not run eagerly, so there is nothing to record: run the module that was "
+            "given to Recorder, not a copy; where it was compiled (torch.compile) hooks cannot see "
+            "inside, so give Recorder a probe, which runs it eagerly by itself"
+        )
 
     def facts(self) -> dict[str, Any]:
         """What the model is, for the run's provenance."""
@@ -149,6 +289,48 @@ class Capture:
             "device": self.device.type,
             "versions": {"torch": torch.__version__, "numpy": np.__version__},
         }
+
+
+def process_rank() -> tuple[int, int]:
+    """(rank, ranks) of this process in a distributed training; (0, 1) outside of one."""
+    distributed = torch.distributed
+    if not distributed.is_available() or not distributed.is_initialized():
+        return 0, 1
+    return distributed.get_rank(), distributed.get_world_size()
+
+
+def _check_responses(response: Any) -> tuple[Response, ...]:
+    names: tuple[Any, ...] = (response,) if isinstance(response, str) else tuple(response)
+    if not names or set(names) - {"mean", "peak"} or len(set(names)) < len(names):
+        raise LayerError(f'response is {response!r}, expected "mean", "peak" or ("mean", "peak")')
+    return names
+
+
+def _refuse_wrapped(model: nn.Module) -> None:
+    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise LayerError(f"model is {type(model).__name__}, expected a torch.nn.Module")
+    if isinstance(model, torch.jit.ScriptModule):
+        raise LayerError(
+            "the model is a TorchScript module, whose insides take no hooks; "
+            "record the Python module it was made from"
+        )
+    if isinstance(model, nn.DataParallel):
+        raise LayerError(
+            "the model is wrapped in DataParallel, which runs short-lived copies of it that "
+            "hooks cannot follow; record model.module, or use DistributedDataParallel"
+        )
+    sharded = sys.modules.get("torch.distributed.fsdp")
+    kinds = tuple(
+        kind
+        for name in ("FSDPModule", "FullyShardedDataParallel")
+        if isinstance(kind := getattr(sharded, name, None), type)
+    )
+    if kinds and any(isinstance(module, kinds) for module in model.modules()):
+        raise LayerError(
+            "the model is sharded (FSDP): a probe on one rank would wait for the others for ever, "
+            "and its weights are never whole in one place. Save checkpoints and replay them, or "
+            "record a DistributedDataParallel training"
+        )
 
 
 def _unwrapped(model: nn.Module) -> nn.Module:

@@ -64,10 +64,10 @@ STRUCTURE = {"_parameters", "_modules", "_buffers", "training"}
 
 
 @contextmanager
-def same_model(model: nn.Module) -> Generator[None]:
+def same_model(model: nn.Module, *, training: bool = False) -> Generator[None]:
     """Put back what a forward can change: modes, buffers (bit for bit), gradients, attributes.
 
-    Inside, all modules are in eval mode, no gradient is recorded, autocast and parametrizations'
+    Inside, all modules are in eval mode (with `training` in the modes they have), no gradient is recorded, autocast and parametrizations'
     cache are off (they may hold weights from before the last update) and compiled code runs
     eagerly. Attributes of modules are put back as references, tensors by content: what a forward
     changes *inside* a list or dict of its own stays.
@@ -78,8 +78,9 @@ def same_model(model: nn.Module) -> Generator[None]:
     kept = [_Kept(module) for module in modules]
     devices = {t.device.type for t in (*model.parameters(), *model.buffers())} | {"cpu"}
     try:
-        for module in modules:
-            module.training = False
+        if not training:
+            for module in modules:
+                module.training = False
         for parameter, _ in gradients:
             parameter.grad = None  # a backward inside the forward would add to it
         with ExitStack() as stack:

@@ -1,16 +1,13 @@
-"""Which places of a model are recorded, found by running it once on a real batch."""
+"""Which places of a model a forward reaches, and what they give, found by running it once."""
 
-import warnings
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
-from typing import Any, Literal
+from typing import Any
 from weakref import ReferenceType, ref
 
 from torch import Tensor, nn
 
-from huelapse.capture import responses
 from huelapse.capture.responses import OutputKind
 from huelapse.capture.watch import (
     ACTIVATIONS,
@@ -20,13 +17,19 @@ from huelapse.capture.watch import (
     Watch,
     hookable,
 )
-from huelapse.errors import HuelapseWarning, LayerError
 from huelapse.schema import Layer
 
 OUTPUT = "output"
 """Path of the model's own output in the layer table."""
 
-LayerChoice = None | Literal["all"] | Sequence[str]
+RECURRENT = (nn.RNNBase, nn.RNNCellBase)
+"""Modules whose own output follows a nonlinearity."""
+
+FIRST_PART = (*RECURRENT, nn.MultiheadAttention)
+"""Modules whose first part is the output, and the others states or weights of attention."""
+
+Keys = tuple[str | int, ...]
+"""Where a tensor stands in what a module gives: () for itself, (0,) or ("hidden",) for a part."""
 
 
 @dataclass(slots=True)
@@ -42,10 +45,14 @@ class Seen:
     """Of the output, where that is one floating tensor."""
     given: "ReferenceType[Tensor] | None" = None
     after: nn.Module | None = None
+    part: Keys = ()
+    sample_axis: int = 0
+    join: bool = False
+    """Whether it is where branches are added, rather than what a module gives."""
 
     @property
     def is_activation(self) -> bool:
-        return self.module is None or isinstance(self.module, ACTIVATIONS)
+        return self.module is None or isinstance(self.module, (*ACTIVATIONS, *RECURRENT))
 
     @property
     def signed(self) -> bool:
@@ -67,6 +74,8 @@ class Found:
     calls: Mapping[tuple[str, str | None], int]
     """How often each module (path, None) or function (path, name) was reached."""
     output_kind: OutputKind
+    parts: tuple[Keys, ...]
+    """For each layer, where its tensor stands in what its module gives."""
 
 
 class Tracer:
@@ -118,17 +127,26 @@ class Tracer:
             self._last_weighted[first.ndim] = module
 
     def _reached(self, place: Place, module: nn.Module | None, output: Any) -> None:
-        seen = Seen(place, module)
-        if isinstance(output, Tensor) and output.is_floating_point() and output.ndim:
-            seen.shape, seen.given = tuple(output.shape), ref(output)
-            # a function may work on weights of the module it stands in, which has not ended yet
-            owner = self._owners.get(place.path) if module is None else None
-            seen.after = self._last_weighted.get(output.ndim, owner)
-        self.seen.append(seen)
+        parts = list(tensors_in(output))
+        if isinstance(module, FIRST_PART):
+            parts = parts[:1]
+        for keys, tensor in parts or [((), None)]:
+            seen = Seen(place, module, part=keys)
+            if tensor is not None:
+                seen.shape, seen.given = tuple(tensor.shape), ref(tensor)
+                # a function may work on weights of the module it stands in, which has not ended yet
+                owner = self._owners.get(place.path) if module is None else None
+                seen.after = self._last_weighted.get(tensor.ndim, owner)
+            self.seen.append(seen)
 
-    def _name(self) -> None:
-        """Paths of the layer table: `relu#1` where a module or function runs several times."""
-        calls = Counter((s.place.path, s.place.function) for s in self.seen)
+    def calls(self) -> Counter[tuple[str, str | None]]:
+        """How often each module (path, None) or function (path, name) was reached."""
+        return Counter((place.path, place.function) for place in {s.place for s in self.seen})
+
+    def name(self) -> None:
+        """Paths of the layer table: `relu#1` where a module or function runs several times,
+        `pair[0]` for a part of what one gives."""
+        calls = self.calls()
         modules = {s.place.path for s in self.seen if s.module is not None}
         for seen in self.seen:
             place = seen.place
@@ -140,118 +158,8 @@ class Tracer:
                 path = f"{path}()"
             several = calls[place.path, place.function] > 1
             seen.path = f"{path}#{place.call}" if several else path
-
-    def select(
-        self,
-        choice: LayerChoice,
-        classes: int,
-        output: Any,
-        output_kind: OutputKind | None = None,
-    ) -> Found:
-        """The layer table.
-
-        Args:
-            choice: None for what follows a nonlinearity; "all" for every leaf module that gives a
-                tensor; or patterns of paths as in `fnmatch`, such as "stage*.relu".
-            classes: how many the output must have.
-            output: what the forward returned.
-            output_kind: what it is, where the user said so.
-
-        Raises:
-            LayerError: a pattern matches nothing that ran.
-            OutputError: the output is not [sample, class].
-        """
-        result = responses.check_output(output, classes)
-        samples = result.shape[0]
-        self._name()
-        # a leaf that gives the model's output stands in the table as the output already
-        given = responses.logits_of(output)
-        ran = [s for s in self.seen if s.given is None or s.given() is not given]
-        chosen = self._choose(choice, [s for s in ran if s.shape and s.shape[0] == samples])
-        if choice is None:
-            self._mention_left_out(ran, samples)
-        layers: list[Layer] = []
-        offset = 0
-        for seen in chosen:
-            shape = seen.shape or ()
-            axis = responses.unit_axis(len(shape), seen.after)
-            units = shape[axis] if len(shape) > 1 else 1
-            layers.append(
-                Layer(
-                    path=seen.path,
-                    kind=seen.kind,
-                    shape=shape[1:],
-                    unit_axis=axis,
-                    units=units,
-                    offset=offset,
-                    signed=seen.signed,
-                )
-            )
-            offset += units
-        layers.append(
-            Layer(
-                path=OUTPUT,
-                kind="probability",
-                shape=tuple(result.shape[1:]),
-                unit_axis=1,
-                units=result.shape[1] if result.ndim > 1 else 1,
-                offset=offset,
-                signed=False,
-                output=True,
-            )
-        )
-        return Found(
-            layers=tuple(layers),
-            places=(*(seen.place for seen in chosen), None),
-            calls=Counter((s.place.path, s.place.function) for s in self.seen),
-            output_kind=output_kind or responses.output_kind(result, self._made_by(given)),
-        )
-
-    def _made_by(self, output: Any) -> str | None:
-        """Name of the activation that gave the output itself, if one did."""
-        for seen in reversed(self.seen):
-            if seen.given is not None and seen.given() is output:
-                return seen.place.function or type(seen.module).__name__
-        return None
-
-    def _mention_left_out(self, ran: list[Seen], samples: int) -> None:
-        left_out = [
-            f"{s.path} {list(s.shape)}"
-            for s in ran
-            if s.is_activation and s.shape and s.shape[0] != samples
-        ]
-        if left_out:
-            warnings.warn(
-                f"not recorded, since their first axis is not the batch of {samples} samples: "
-                f"{', '.join(left_out)}; units are read from outputs [sample, …]",
-                HuelapseWarning,
-                stacklevel=2,
-            )
-
-    def _choose(self, choice: LayerChoice, inner: list[Seen]) -> list[Seen]:
-        leaves = [s for s in inner if s.module is not None]
-        if choice == "all":
-            return leaves
-        if choice is not None:
-            patterns = [choice] if isinstance(choice, str) else list(choice)
-            for pattern in patterns:
-                if not any(fnmatchcase(s.path, pattern) for s in inner):
-                    raise LayerError(
-                        f"no layer matches {pattern!r}; layers that ran: "
-                        f"{', '.join(s.path for s in inner) or 'none'}"
-                    )
-            return [s for s in inner if any(fnmatchcase(s.path, p) for p in patterns)]
-        activations = [s for s in inner if s.is_activation]
-        if not activations and leaves:
-            warnings.warn(
-                f"no activation (nn.ReLU, F.gelu …) ran in {type(self.model).__name__}, so the "
-                f"outputs of all {len(leaves)} leaf modules are recorded; "
-                f"choose others with Recorder(layers=[…])",
-                HuelapseWarning,
-                stacklevel=2,
-            )
-            return leaves
-        return activations
+            if seen.part and not isinstance(seen.module, FIRST_PART):
+                seen.path += "".join(f"[{key}]" for key in seen.part)
 
 
 def fused(model: nn.Module) -> list[str]:
@@ -264,3 +172,29 @@ def _has_weights(module: nn.Module) -> bool:
     """Whether a module has weights of its own, parametrized ones included."""
     children = dict(module.named_children())
     return "parametrizations" in children or any(True for _ in module.parameters(recurse=False))
+
+
+def tensors_in(output: Any, keys: Keys = ()) -> Iterator[tuple[Keys, Tensor]]:
+    """Floating tensors with axes in what a module gave, with where they stand in it."""
+    if isinstance(output, Tensor):
+        if output.is_floating_point() and output.ndim:
+            yield keys, output
+    elif isinstance(output, Mapping):
+        named: Any = output.items()
+        for name, member in named:
+            if isinstance(name, str | int):
+                yield from tensors_in(member, (*keys, name))
+    elif isinstance(output, tuple | list):
+        members: Any = output
+        for i, member in enumerate(members):
+            yield from tensors_in(member, (*keys, i))
+
+
+def part_of(output: Any, keys: Keys) -> Any:
+    """The tensor at `keys` in what a module gave; None where there is nothing."""
+    for key in keys:
+        try:
+            output = output[key]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return output

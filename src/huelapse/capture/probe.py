@@ -1,7 +1,8 @@
 """The probe: the same samples at every snapshot, so that color changes only when the model does."""
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from torch.utils.data import (
     TensorDataset,
 )
 
+from huelapse.capture.batches import Unpacking, chosen, members_of, moved, size_of, tensors_of
 from huelapse.capture.guard import same_generators, same_randomness
 from huelapse.errors import LabelError, ProbeError
 from huelapse.grouping import check_labels
@@ -28,38 +30,65 @@ SEED = 0
 LEAST_SAMPLES = 2000
 SAMPLES_PER_CLASS = 20
 BATCH = 128
-LABEL_NAMES = ("labels", "label")
-"""Where labels stand in samples that are dicts; everything else in them goes to the model."""
-
 MEMORY = 512 * 2**20
 """Bytes of samples kept in memory; of more, the data set's items are loaded at each snapshot."""
+
+
+def default_samples(classes: int) -> int:
+    """Samples of a probe, or of a window, where nobody says how many: max(2,000, 20·K)."""
+    return max(LEAST_SAMPLES, SAMPLES_PER_CLASS * classes)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeBatch:
+    """Some of the probe's samples, on the host."""
+
+    inputs: Any
+    labels: Tensor
+    """[sample] int64; with multi-label [sample, class] bool."""
+    metadata: Any = None
 
 
 class ProbeSet:
     """A class-balanced subset of max(2,000, 20·K) samples, or of what there is, drawn once."""
 
-    def __init__(self, source: Any, *, classes: int, samples: int | None = None) -> None:
+    def __init__(
+        self,
+        source: Any,
+        *,
+        classes: int,
+        samples: int | None = None,
+        unpack: Unpacking | None = None,
+        multilabel: bool = False,
+        ignore_index: int = -100,
+    ) -> None:
         """
         Args:
             source: a DataLoader or Dataset of (inputs, label) pairs, a pair of tensors
                 (inputs, labels), or an iterable of such batches.
             classes: K.
             samples: how many at most; None for the default.
+            unpack: how batches are taken apart.
+            multilabel: labels are [class] of 0 and 1.
+            ignore_index: samples with this label have no class, and no place in a probe.
 
         Raises:
             ProbeError: nothing can be drawn from it.
             LabelError: labels that are not class indices.
         """
-        wanted = max(LEAST_SAMPLES, SAMPLES_PER_CLASS * classes) if samples is None else samples
+        wanted = default_samples(classes) if samples is None else samples
         if wanted < 1:
             raise ProbeError(f"probe_samples is {wanted}, expected at least 1")
         self.classes = classes
+        self._unpack = unpack or Unpacking()
+        self._multilabel = multilabel
+        self._ignore = ignore_index
         self._quota = _Quota(classes, wanted)
         self._collate: Any = data.default_collate
         self._batch = BATCH
         self._dataset: Any = None
         self._indices: list[int] = []
-        self._batches: list[tuple[Any, Tensor]] = []
+        self._batches: list[ProbeBatch] = []
         with same_randomness(SEED), torch.no_grad():
             self._draw(source)
         if not self.samples:
@@ -77,10 +106,17 @@ class ProbeSet:
     @property
     def count(self) -> np.ndarray:
         """Samples per class."""
+        if self._multilabel:
+            return self.labels.sum(0)
         return np.bincount(self.labels, minlength=self.classes)
 
-    def batches(self) -> Iterator[tuple[Any, Tensor]]:
-        """(inputs, labels), the same each time; call inside `guard.same_randomness(SEED)`."""
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the samples that are kept in memory."""
+        return sum(size_of(batch.inputs) + batch.labels.nbytes for batch in self._batches)
+
+    def batches(self) -> Iterator[ProbeBatch]:
+        """The same each time; call inside `guard.same_randomness(SEED)`."""
         if self._batches:
             yield from self._batches
             return
@@ -128,14 +164,14 @@ class ProbeSet:
         self._dataset = dataset
         generator = torch.Generator().manual_seed(SEED)
         order: list[int] = torch.randperm(len(among), generator=generator, device="cpu").tolist()
-        kept: list[tuple[int, Any, int]] = []
+        kept: list[tuple[int, Any, Tensor]] = []
         held = 0
         for place in order:
             index = among[place]
             item = dataset[index]
-            label = _label(_pair(item)[1], self.classes)
-            if self._quota.take(label):
-                held += _size(item)
+            label = self._label(item)
+            if label is not None and self._quota.take(label):
+                held += size_of(item)
                 kept.append((index, item if held <= MEMORY else None, label))
             if self._quota.full:
                 break
@@ -143,43 +179,76 @@ class ProbeSet:
         for start in range(0, len(kept), self._batch):
             part = kept[start : start + self._batch]
             if held > MEMORY:
-                own = [label for _, _, label in part]
-                self._labels.append(torch.tensor(own, dtype=torch.int64, device="cpu"))
+                self._labels.append(torch.stack([label for _, _, label in part]))
             else:
                 # tensors of our own: the data set may hand out views of what it changes later
-                batch = self._collate([item for _, item, _ in part])
-                inputs, labels = self._labelled(batch)
-                self._labels.append(labels)
-                self._batches.append((moved(inputs, torch.device("cpu"), copy=True), labels))
+                batch = self._labelled(self._collate([item for _, item, _ in part]))
+                self._labels.append(batch.labels)
+                inputs = moved(batch.inputs, torch.device("cpu"), copy=True)
+                self._batches.append(replace(batch, inputs=inputs))
 
-    def _labelled(self, batch: Any) -> tuple[Any, Tensor]:
-        """Inputs and labels of a collated batch: its own labels, as collating may change the order."""
-        inputs, given = _pair(batch)
-        given = torch.as_tensor(given).detach().cpu()
-        labels = check_labels(given.numpy(), classes=self.classes, samples=len(given))
-        return inputs, torch.from_numpy(labels)
+    def _label(self, item: Any) -> Tensor | None:
+        """One sample's label: a class index, or [class] bool; None where it is to be ignored."""
+        if self._unpack.own:
+            item = self._collate([item])
+        label = torch.as_tensor(np.asarray(self._unpack(item)[1])).detach().cpu()
+        if self._multilabel:
+            return self._many(label.reshape(1, -1), 1)[0]
+        if label.numel() != 1:
+            raise LabelError(
+                f"a sample of the probe has a label of shape {tuple(label.shape)}, expected one "
+                f"class index; for one-hot or soft labels give their argmax, for several classes "
+                f"per sample say Recorder(multilabel=True)"
+            )
+        if not label.is_floating_point() and int(label) == self._ignore:
+            return None
+        checked = check_labels(label.reshape(1).numpy(), classes=self.classes, samples=1)
+        return torch.from_numpy(checked)[0]
+
+    def _many(self, labels: Tensor, samples: int) -> Tensor:
+        if labels.shape != (samples, self.classes) or bool(((labels != 0) & (labels != 1)).any()):
+            raise LabelError(
+                f"labels of the probe have shape {tuple(labels.shape)}, expected "
+                f"({samples}, {self.classes}) of 0 and 1, as multilabel=True says"
+            )
+        return labels != 0
+
+    def _labelled(self, collated: Any) -> ProbeBatch:
+        """A collated batch with its own labels, as collating may change the order."""
+        inputs, given, metadata = self._unpack(collated)
+        labels = self._checked(torch.as_tensor(given).detach().cpu())
+        return ProbeBatch(inputs, labels, metadata)
+
+    def _checked(self, labels: Tensor) -> Tensor:
+        if self._multilabel:
+            return self._many(labels, len(labels))
+        plain = check_labels(labels.numpy(), classes=self.classes, samples=len(labels))
+        return torch.from_numpy(plain)
 
     def _draw_batches(self, source: Iterable[Any]) -> None:
         held = 0
-        for batch in source:
-            inputs, checked = self._labelled(batch)
-            labels = checked.numpy()
-            own = [i for i, label in enumerate(labels.tolist()) if self._quota.take(label)]
+        for collated in source:
+            inputs, given, metadata = self._unpack(collated)
+            labels = torch.as_tensor(given).detach().cpu()
+            n = len(labels)
+            # labels are checked sample by sample, so that those to be ignored may be left out
+            known = range(n) if self._multilabel else torch.nonzero(labels != self._ignore).view(-1)
+            labels = chosen(labels, [int(i) for i in known], n)
+            own = [
+                (int(i), label)
+                for i, label in zip(known, self._checked(labels), strict=True)
+                if self._quota.take(label)
+            ]
             if own:
-                if not isinstance(inputs, Tensor):
-                    raise ProbeError(
-                        f"batches of an iterable probe hold {type(inputs).__name__} inputs, "
-                        f"expected a tensor; pass a Dataset, or use recorder.probing()"
-                    )
-                chosen = inputs[own].detach().cpu().clone()
-                held += chosen.numel() * chosen.element_size()
+                taken = chosen((inputs, metadata), [i for i, _ in own], n)
+                held += size_of(taken[0])
                 if held > MEMORY:
                     raise ProbeError(
                         f"the probe's samples take more than {MEMORY >> 20} MB; pass a Dataset, "
                         f"whose items are loaded again at each snapshot, or fewer probe_samples"
                     )
-                self._labels.append(torch.from_numpy(labels[own]))
-                self._batches.append((chosen, self._labels[-1]))
+                self._labels.append(torch.stack([label for _, label in own]))
+                self._batches.append(ProbeBatch(taken[0], self._labels[-1], taken[1]))
             if self._quota.full:
                 break
 
@@ -187,8 +256,8 @@ class ProbeSet:
         """SHA-256 of the labels, and of the inputs where they are kept: equal only if they are."""
         digest = hashlib.sha256(self.labels.tobytes())
         digest.update(np.asarray(self._indices, np.int64).tobytes())
-        for inputs, _ in self._batches:
-            for tensor in _tensors(inputs):
+        for batch in self._batches:
+            for tensor in tensors_of(batch.inputs):
                 digest.update(
                     tensor.detach().cpu().contiguous().view(torch.uint8).numpy().tobytes()
                 )
@@ -202,42 +271,21 @@ class _Quota:
         self._left = [-(-samples // classes)] * classes
         self._total = samples
 
-    def take(self, label: int) -> bool:
-        if self._left[label] and self._total:
-            self._left[label] -= 1
-            self._total -= 1
-            return True
-        return False
+    def take(self, label: Tensor) -> bool:
+        """Whether a sample is wanted: of a class index, or [class] bool of all its classes."""
+        many = label.ndim > 0
+        own = [k for k, member in enumerate(label.tolist()) if member] if many else [int(label)]
+        wanted = self._total and (not own or any(self._left[k] for k in own))
+        if not wanted:
+            return False
+        for k in own:
+            self._left[k] = max(0, self._left[k] - 1)
+        self._total -= 1
+        return True
 
     @property
     def full(self) -> bool:
         return self._total == 0 or not any(self._left)
-
-
-def _pair(batch: Any) -> tuple[Any, Any]:
-    parts = _parts(batch)
-    if parts is not None and len(parts) == 2:
-        return parts[0], parts[1]
-    if isinstance(batch, Mapping):
-        named: Any = dict(batch)
-        for name in LABEL_NAMES:
-            if name in named:
-                label = named.pop(name)
-                return named, label
-    what = f"{len(parts)} parts" if parts is not None else type(batch).__name__
-    raise ProbeError(
-        f"the probe's samples come as {what}, expected pairs (inputs, label) or dicts with "
-        f"'labels'; "
-        f"use `with recorder.probing():` around your own evaluation instead"
-    )
-
-
-def _parts(value: Any) -> list[Any] | None:
-    """The members of a tuple or list."""
-    if isinstance(value, tuple | list):
-        members: Any = value
-        return list(members)
-    return None
 
 
 def _indices(loader: Any) -> Sequence[int]:
@@ -253,67 +301,5 @@ def _indices(loader: Any) -> Sequence[int]:
 
 
 def _is_tensor_pair(source: Any) -> bool:
-    parts = _parts(source) or []
+    parts = members_of(source) or []
     return len(parts) == 2 and all(isinstance(part, Tensor | np.ndarray) for part in parts)
-
-
-def _label(label: Any, classes: int) -> int:
-    array = label.detach().cpu().numpy() if isinstance(label, Tensor) else np.asarray(label)
-    if array.size != 1:
-        raise LabelError(
-            f"a sample of the probe has a label of shape {array.shape}, expected one class index; "
-            f"for one-hot or soft labels give their argmax"
-        )
-    return int(check_labels(array.reshape(1), classes=classes, samples=1)[0])
-
-
-def _tensors(value: Any) -> list[Tensor]:
-    """All tensors of a nested value, in order."""
-    if isinstance(value, Tensor):
-        return [value]
-    members: Any = value.values() if isinstance(value, Mapping) else _parts(value) or []
-    return [tensor for member in members for tensor in _tensors(member)]
-
-
-def _size(item: Any) -> int:
-    """Bytes an item holds, as far as they can be told."""
-    parts = _parts(item)
-    if parts is not None:
-        return sum(_size(part) for part in parts)
-    if isinstance(item, Mapping):
-        members: Any = item.values()
-        return sum(_size(member) for member in members)
-    if isinstance(item, Tensor):
-        return item.numel() * item.element_size()
-    size = getattr(item, "size", None)  # a picture's width and height, before it is transformed
-    if isinstance(size, tuple) and len(size) == 2:
-        return 3 * int(size[0]) * int(size[1])
-    return int(getattr(item, "nbytes", 8))
-
-
-def moved(value: Any, device: torch.device, *, copy: bool = False) -> Any:
-    """Inputs on a device, whatever they are nested in."""
-    if isinstance(value, Tensor):
-        return value.detach().to(device, non_blocking=True, copy=copy)
-    if isinstance(value, Mapping):
-        items: Any = value.items()
-        return {name: moved(member, device, copy=copy) for name, member in items}
-    parts = _parts(value)
-    if parts is None:
-        return value
-    members = [moved(member, device, copy=copy) for member in parts]
-    return tuple(members) if isinstance(value, tuple) else members
-
-
-def copied(value: Any) -> Any:
-    """The same with its tensors cloned where they are."""
-    if isinstance(value, Tensor):
-        return value.detach().clone()
-    if isinstance(value, Mapping):
-        items: Any = value.items()
-        return {name: copied(member) for name, member in items}
-    parts = _parts(value)
-    if parts is None or type(value) not in (list, tuple):
-        return value
-    members = [copied(member) for member in parts]
-    return tuple(members) if isinstance(value, tuple) else members

@@ -10,6 +10,10 @@ from huelapse.errors import OutputError, UnitCountError
 
 OutputKind = Literal["logits", "log-probability", "probability"]
 
+Response = Literal["mean", "peak"]
+
+Tokens = Literal["mean", "class", "last"]
+
 LAST_AXIS = (
     nn.Linear,
     nn.LayerNorm,
@@ -44,15 +48,29 @@ def unit_axis(ndim: int, after: nn.Module | None) -> int:
     return 1
 
 
-def reduce(tensor: Tensor, axis: int, out: Tensor, mask: Tensor | None = None) -> None:
-    """Mean over positions into `out` [sample, unit] float32: one read of `tensor`, nothing kept.
+def reduce(
+    tensor: Tensor,
+    axis: int,
+    out: Tensor,
+    mask: Tensor | None = None,
+    *,
+    response: Response = "mean",
+    tokens: Tokens = "mean",
+) -> None:
+    """One number per sample and unit into `out`: one read of `tensor`, nothing kept.
 
     Args:
         tensor: a layer's output.
         axis: which holds the units.
-        out: where the responses go.
+        out: [sample, unit] float32, where the responses go.
         mask: [sample, token], 1 where a token counts and 0 for padding; used where `tensor` is
             [sample, token, unit] over the same tokens. A sample without tokens is NaN.
+        response: "mean" over positions, or "peak", the greatest of them.
+        tokens: which of [sample, token, unit] count: all ("mean"), the first, which is the class
+            token where there is one ("class"), or the last that is not padding ("last").
+
+    Raises:
+        UnitCountError: the layer has another width than when recording began.
     """
     if tensor.ndim == 1:
         tensor = tensor[:, None]
@@ -61,15 +79,45 @@ def reduce(tensor: Tensor, axis: int, out: Tensor, mask: Tensor | None = None) -
             f"found {tensor.shape[axis]} units, but {out.shape[1]} when recording began; "
             f"a layer's width must stay the same through a run"
         )
+    if tensor.ndim == 3 and axis == 2:
+        masked = mask if mask is not None and mask.shape == tensor.shape[:2] else None
+        if tokens != "mean":
+            out.copy_(_one_token(tensor, tokens, masked))
+            return
+        if masked is not None:
+            _over_tokens(tensor, masked.to(tensor.device), out, response)
+            return
     positions = [d for d in range(1, tensor.ndim) if d != axis]
-    if mask is not None and tensor.ndim == 3 and axis == 2 and mask.shape == tensor.shape[:2]:
-        weights = mask.to(device=tensor.device, dtype=torch.float32)
-        weights = weights / weights.sum(1, keepdim=True)
-        torch.bmm(weights[:, None, :], tensor.float(), out=out[:, None, :])
-    elif positions:
-        torch.mean(tensor, positions, dtype=torch.float32, out=out)
-    else:
+    if not positions:
         out.copy_(tensor)
+    elif response == "peak":
+        if tensor.dtype == torch.float32:
+            torch.amax(tensor, positions, out=out)
+        else:
+            out.copy_(torch.amax(tensor, positions))
+    else:
+        torch.mean(tensor, positions, dtype=torch.float32, out=out)
+
+
+def _over_tokens(tensor: Tensor, mask: Tensor, out: Tensor, response: Response) -> None:
+    if response == "peak":
+        hidden = mask[:, :, None] == 0
+        out.copy_(tensor.float().masked_fill(hidden, -torch.inf).amax(1))
+        out.masked_fill_((mask == 0).all(1)[:, None], torch.nan)
+        return
+    weights = mask.to(torch.float32)
+    weights = weights / weights.sum(1, keepdim=True)
+    torch.bmm(weights[:, None, :], tensor.float(), out=out[:, None, :])
+
+
+def _one_token(tensor: Tensor, tokens: Tokens, mask: Tensor | None) -> Tensor:
+    if tokens == "class" or tensor.shape[1] == 1:
+        return tensor[:, 0]
+    if mask is None:
+        return tensor[:, -1]
+    # the last position whose mask is not 0, whichever side the padding is on
+    last = mask.shape[1] - 1 - (mask != 0).flip(1).int().argmax(1)
+    return tensor.gather(1, last[:, None, None].expand(-1, 1, tensor.shape[2]))[:, 0]
 
 
 def output_kind(output: Tensor, module: str | None = None) -> OutputKind:
@@ -126,29 +174,41 @@ def _sums_to_one(values: Tensor, slack: float) -> bool:
     return bool(((values.sum(1) - 1).abs() < slack).all())
 
 
-def probability(output: Tensor, kind: OutputKind) -> Tensor:
-    """The output's responses: [sample, class] probabilities, or [sample, 1] of the second class."""
-    values = output.float()
+def probability(output: Tensor, kind: OutputKind, *, multilabel: bool = False) -> Tensor:
+    """The output's responses: [sample, class] probabilities, or [sample, 1] of the second class.
+
+    With `multilabel` each class stands for itself: a logit becomes a sigmoid, not a softmax.
+    """
+    values = output.detach().float()
+    if values.ndim == 0:
+        values = values.reshape(1)
     if values.ndim == 1:
         values = values[:, None]
     if kind == "probability":
         return values
     if kind == "log-probability":
         return values.exp()
-    return values.sigmoid() if values.shape[1] == 1 else values.softmax(1)
+    single = values.shape[1] == 1
+    return values.sigmoid() if single or multilabel else values.softmax(1)
 
 
-def predict(output: Tensor, probabilities: Tensor, kind: OutputKind) -> Tensor:
-    """Predicted class of each sample, int64; -1 where its probabilities are not finite.
+def predict(
+    output: Tensor, probabilities: Tensor, kind: OutputKind, *, multilabel: bool = False
+) -> Tensor:
+    """Predicted class of each sample, int64 [sample]; -1 where its probabilities are not finite.
 
-    Taken from the output itself: rounding in the softmax can tie what the logits tell apart.
+    Taken from the output itself: rounding in the softmax can tie what the logits tell apart. With
+    `multilabel`: [sample, class] bool, whether each class is given more than one half.
     """
+    finite = probabilities.isfinite().all(1)
+    if multilabel:
+        return (probabilities > 0.5) & finite[:, None]
     if probabilities.shape[1] == 1:
         column = output.reshape(-1)
         predicted = (column > (0.0 if kind == "logits" else 0.5)).long()
     else:
         predicted = output.argmax(1)
-    return torch.where(probabilities.isfinite().all(1), predicted, -1)
+    return torch.where(finite, predicted, -1)
 
 
 def logits_of(output: Any) -> Any:

@@ -38,23 +38,24 @@ class ScalarMeans:
                 with torch.inference_mode(False), torch.no_grad():
                     sums[name] = (total + value, n + 1)
 
-    def take(self, split: str) -> dict[str, float]:
-        """Means since the last call for this split (at first: since the start)."""
+    def take(self, split: str) -> Sums:
+        """Sums and numbers since the last call for this split (at first: since the start)."""
         sums = self._since_taken.get(split, self._since_start)
         self._since_taken[split] = {}
-        return {name: float(total) / n for name, (total, n) in sums.items()}
+        return dict(sums)
 
-    def give_back(self, split: str, means: dict[str, float], counts: dict[str, int]) -> None:
+    def give_back(self, split: str, taken: Sums) -> None:
         """Undo a `take`: the snapshot it was for has been dropped."""
         sums = self._since_taken.setdefault(split, {})
-        for name, mean in means.items():
-            total, n = sums.get(name, (0.0, 0))
-            sums[name] = (total + mean * counts[name], n + counts[name])
+        for name, (total, n) in taken.items():
+            before, m = sums.get(name, (0.0, 0))
+            with torch.inference_mode(False), torch.no_grad():
+                sums[name] = (before + total, m + n)
 
-    def counts(self, split: str) -> dict[str, int]:
-        """How many values of each scalar the next `take` will average."""
-        sums = self._since_taken.get(split, self._since_start)
-        return {name: n for name, (_, n) in sums.items()}
+
+def means(taken: Sums) -> dict[str, float]:
+    """What `ScalarMeans.take` took, as means. Waits for the device."""
+    return {name: float(total) / n for name, (total, n) in taken.items()}
 
 
 def _name(name: str) -> str:

@@ -1,12 +1,47 @@
 """When to take a snapshot. Not torch's business."""
 
 import math
+import time
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from numbers import Integral
+from typing import Any, Literal
 
 from huelapse.errors import ScheduleError
 
-ScheduleLike = None | int | Iterable[int] | Callable[[int], bool]
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Every:
+    """A snapshot every so many steps, epochs or seconds; made by `every`."""
+
+    steps: int | None = None
+    epochs: float | None = None
+    seconds: float | None = None
+
+
+def every(
+    *, steps: int | None = None, epochs: float | None = None, seconds: float | None = None
+) -> Every:
+    """A schedule: every so many optimizer steps, passes over the data, or seconds.
+
+    Epochs are those told to `Recorder.step(epoch=…)`.
+
+    Raises:
+        ScheduleError: not exactly one of them, or not above 0.
+    """
+    given = [value for value in (steps, epochs, seconds) if value is not None]
+    if len(given) != 1 or not given[0] > 0:
+        raise ScheduleError(
+            f"every(steps={steps}, epochs={epochs}, seconds={seconds}): expected exactly one of "
+            f"them, above 0"
+        )
+    return Every(steps=steps, epochs=epochs, seconds=seconds)
+
+
+ScheduleLike = None | int | Iterable[int] | Callable[[int], bool] | Every | Literal["manual"]
+
+Due = Callable[[int, float], bool]
+"""Whether a snapshot is due at a step, and the epoch told with it (NaN where none was)."""
 
 SNAPSHOTS = 50
 """Snapshots the default schedule aims at where the length is known."""
@@ -15,29 +50,98 @@ GROWTH = 1.22
 """Ratio of successive steps where it is not: 50 snapshots by step 20,000, 70 by a million."""
 
 
-def due(schedule: ScheduleLike = None, total_steps: int | None = None) -> Callable[[int], bool]:
+def due(schedule: ScheduleLike = None, total_steps: int | None = None) -> Due:
     """A function that says whether a snapshot is due at a step (≥ 1; step 0 always is).
 
     Args:
         schedule: None for the default, dense at first and then sparser; n for every n steps;
-            steps; or a function of the step.
+            steps; `every(…)`; "manual" for never; or a function of the step.
         total_steps: how long the training will be, if known: the default then spreads about 50
             snapshots over it, quadratically, and ends on the last step.
 
     Raises:
         ScheduleError: n or a step is not positive, or there are none.
     """
+    if isinstance(schedule, Every):
+        return _every(schedule)
+    plain = _of_steps(schedule, total_steps)
+    return lambda step, _epoch: bool(plain(step))
+
+
+def expected(schedule: ScheduleLike, total_steps: int | None) -> int | None:
+    """How many snapshots a schedule will ask for, step 0 apart; None where nobody can tell."""
+    if schedule == "manual" or callable(schedule):
+        return None
+    if isinstance(schedule, Every):
+        if schedule.steps is None or total_steps is None:
+            return None
+        return total_steps // schedule.steps
+    if schedule is None:
+        return len(spread(total_steps)) - 1 if total_steps else SNAPSHOTS
+    if isinstance(schedule, int | Integral):
+        return total_steps // int(schedule) if total_steps else None
+    return len(frozenset(schedule) - {0})
+
+
+def _every(schedule: Every) -> Due:
+    if schedule.steps is not None:
+        steps = schedule.steps
+        return lambda step, _epoch: step % steps == 0
+    if schedule.epochs is not None:
+        return _by_epochs(schedule.epochs)
+    return _by_seconds(schedule.seconds or 0.0)
+
+
+def _by_epochs(epochs: float) -> Due:
+    done = 0
+
+    def is_due(_step: int, epoch: float) -> bool:
+        nonlocal done
+        if math.isnan(epoch):
+            return False
+        # a hair of slack: epochs are often sums of fractions
+        whole = math.floor(epoch / epochs + 1e-9)
+        if whole <= done:
+            return False
+        done = whole
+        return True
+
+    return is_due
+
+
+def _by_seconds(seconds: float) -> Due:
+    last = time.monotonic()
+
+    def is_due(_step: int, _epoch: float) -> bool:
+        nonlocal last
+        now = time.monotonic()
+        if now - last < seconds:
+            return False
+        last = now
+        return True
+
+    return is_due
+
+
+def _of_steps(schedule: Any, total_steps: int | None) -> Callable[[int], Any]:
     if callable(schedule):
         return schedule
     if schedule is None:
         return _quadratic(total_steps) if total_steps is not None else _geometric()
+    if schedule == "manual":
+        return lambda _step: False
     if isinstance(schedule, int | Integral):
-        every = 0 if schedule is True else int(schedule)
-        if every < 1:
+        every_n = 0 if schedule is True else int(schedule)
+        if every_n < 1:
             raise ScheduleError(
                 f"schedule is {schedule!r}; a number means every so many steps, from 1"
             )
-        return lambda step: step % every == 0
+        return lambda step: step % every_n == 0
+    if isinstance(schedule, str):
+        raise ScheduleError(
+            f'schedule is {schedule!r}, expected None, a number, steps, "manual", '
+            f"huelapse.every(…) or a function of the step"
+        )
     steps = frozenset(int(step) for step in schedule)
     if not steps or min(steps) < 0:
         raise ScheduleError(

@@ -1,5 +1,8 @@
 """Seeing what a forward gives: outputs of modules, and of activation functions called inside them."""
 
+# pyright: reportPrivateUsage=false
+# what tells a backward's recomputation from a forward has no public name
+
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -77,6 +80,14 @@ def hookable(model: nn.Module) -> list[tuple[str, nn.Module]]:
     return [(path, m) for path, m in named if not isinstance(m, torch.jit.ScriptModule)]
 
 
+def forward_proper() -> bool:
+    """Whether what runs is a forward: not recomputed in a backward, and not being compiled.
+
+    What torch.compile would take into its code would go on running there after the hooks are gone.
+    """
+    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() == -1
+
+
 class Watch:
     """While entered, calls `on_output(place, module, output)` for what forwards of a model give.
 
@@ -126,13 +137,15 @@ class Watch:
                 keep(module.register_forward_pre_hook(self._step_in(path)))
                 keep(module.register_forward_hook(self._step_out, always_call=True))
         for path, module in self._modules:
-            keep(module.register_forward_hook(self._module_hook(path)))
+            keep(module.register_forward_hook(self._module_hook(path, module)))
         keep(self._model.register_forward_hook(self._end, always_call=True))
 
     def __exit__(self, *_: Any) -> None:
         self._leave_mode()
+        self._depth = 0
         for handle in self._handles:
             handle.remove()
+        self._handles.clear()
 
     def begin(self) -> None:
         """A forward starts: calls are counted anew. For those who do not call the model itself.
@@ -148,10 +161,13 @@ class Watch:
             self._mode.__enter__()
             self._mode_on = True
 
-    def _begin(self, *_: Any) -> None:
-        self.begin()
+    def _begin(self, module: nn.Module, *_: Any) -> None:
+        if forward_proper() and module is self._model:
+            self.begin()
 
-    def _end(self, *_: Any) -> None:
+    def _end(self, module: nn.Module, *_: Any) -> None:
+        if not forward_proper() or module is not self._model:
+            return
         self._depth = max(0, self._depth - 1)
         if self._depth == 0:
             self._leave_mode()
@@ -173,8 +189,10 @@ class Watch:
             while self._inside.pop()[1] is not module:
                 pass
 
-    def _module_hook(self, path: str) -> Callable[[nn.Module, Any, Any], None]:
+    def _module_hook(self, path: str, own: nn.Module) -> Callable[[nn.Module, Any, Any], None]:
         def hook(module: nn.Module, _inputs: Any, output: Any) -> None:
+            if not forward_proper() or module is not own:
+                return
             if self._depth:  # a part of the model that is called on its own is not a forward of it
                 self._on_output(Place(path, self._count(path, None)), module, output)
 
@@ -183,6 +201,8 @@ class Watch:
     def function(self, name: str, output: Any) -> None:
         """An activation function has run."""
         if not self._inside or isinstance(self._inside[-1][1], ACTIVATIONS):
+            return
+        if not forward_proper():
             return
         path = self._inside[-1][0]
         self._on_output(Place(path, self._count(path, name), name), None, output)

@@ -3,12 +3,14 @@
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from huelapse.schema import RunState, Split
-from huelapse.snapshot import Snapshot
+from huelapse.snapshot import PendingSnapshot, Snapshot
 from huelapse.store.writer import StoreWriter
 
 logger = logging.getLogger(__name__)
@@ -27,11 +29,23 @@ class _Note:
 
 
 @dataclass(frozen=True, slots=True)
+class _Declared:
+    """A split that is to have snapshots from now on."""
+
+    split: Split
+    static: Mapping[str, np.ndarray]
+
+
+@dataclass(frozen=True, slots=True)
 class _End:
     """The last word on the run."""
 
     state: RunState
     attributes: dict[str, Any]
+
+
+_Taken = tuple[Snapshot | PendingSnapshot, dict[str, Any]]
+"""A snapshot, and the root's attributes as of then."""
 
 
 class WriterThread:
@@ -46,28 +60,29 @@ class WriterThread:
         self.dropped = 0
         self._store = store
         self._on_commit = on_commit
-        self._waiting_bytes = 0
+        self.waiting_bytes = 0
+        self.bytes_written = 0
         self._ended = False
         self._failed_at: int | None = None
         self._lock = threading.Lock()
-        self._queue: queue.Queue[tuple[Snapshot, dict[str, Any]] | Split | _Note | _End]
+        self._queue: queue.Queue[_Taken | _Declared | _Note | _End]
         self._queue = queue.Queue()
         self._thread = threading.Thread(target=self._work, name="huelapse-writer", daemon=True)
         self._thread.start()
 
-    def add_split(self, split: Split) -> None:
-        """Declare a split before its first snapshot."""
-        self._queue.put(split)
+    def add_split(self, split: Split, static: Mapping[str, np.ndarray] | None = None) -> None:
+        """Declare a split before its first snapshot, with the values of its static arrays."""
+        self._queue.put(_Declared(split, static or {}))
 
-    def put(self, snapshot: Snapshot, attributes: dict[str, Any]) -> bool:
+    def put(self, snapshot: Snapshot | PendingSnapshot, attributes: dict[str, Any]) -> bool:
         """Hand over a snapshot and the root's attributes as of now; False if it was dropped."""
         with self._lock:
             # one at least may always wait, however large
-            full = self._waiting_bytes + snapshot.nbytes > WAITING_BYTES and self._waiting_bytes
+            full = self.waiting_bytes + snapshot.nbytes > WAITING_BYTES and self.waiting_bytes
             if self.error is not None or full or self._queue.qsize() >= WAITING:
                 self.dropped += 1
                 return False
-            self._waiting_bytes += snapshot.nbytes
+            self.waiting_bytes += snapshot.nbytes
         self._queue.put((snapshot, attributes))
         return True
 
@@ -94,7 +109,7 @@ class WriterThread:
                 return
             if isinstance(item, tuple):
                 with self._lock:
-                    self._waiting_bytes -= item[0].nbytes
+                    self.waiting_bytes -= item[0].nbytes
             if self.error is not None:  # what comes after a failure would not be whole
                 self.dropped += isinstance(item, tuple)
                 continue
@@ -104,17 +119,20 @@ class WriterThread:
                 logger.debug("writing failed", exc_info=True)
                 self._failed_at = item[0].step if isinstance(item, tuple) else None
                 self.error = error
+            del item  # what it holds may be large, and the next may be long in coming
 
-    def _write(self, item: "tuple[Snapshot, dict[str, Any]] | Split | _Note") -> None:
-        if isinstance(item, Split):
-            self._store.add_split(item)
+    def _write(self, item: _Taken | _Declared | _Note) -> None:
+        if isinstance(item, _Declared):
+            self._store.add_split(item.split, item.static)
         elif isinstance(item, _Note):
             self._store.note(**item.attributes)
             self._store.write_attributes()
         else:
-            snapshot, attributes = item
+            taken, attributes = item
+            snapshot = taken.finish() if isinstance(taken, PendingSnapshot) else taken
             self._store.note(**attributes, dropped=self.dropped)
             self._store.commit(snapshot)
+            self.bytes_written += snapshot.nbytes
             if self._on_commit is not None:
                 try:
                     self._on_commit(snapshot.split, snapshot.step)

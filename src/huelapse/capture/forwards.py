@@ -1,0 +1,345 @@
+"""Forwards of a model, seen: hooks on, one response per sample and unit, hooks off."""
+
+import time
+import warnings
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor, nn
+
+from huelapse.capture import responses
+from huelapse.capture.batches import copied
+from huelapse.capture.guard import same_model, same_randomness
+from huelapse.capture.layers import fused, part_of
+from huelapse.capture.responses import Response
+from huelapse.capture.watch import Place, Watch, forward_proper
+from huelapse.errors import HuelapseWarning, LayerError, OutputError
+
+if TYPE_CHECKING:
+    from huelapse.capture.capturing import Capture
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """Something on a device that would be wrong if it were not 0, and that nobody waited for."""
+
+    count: Tensor
+    error: Callable[[int], Exception]
+
+    def resolve(self) -> None:
+        """Waits for the device, and raises the error if it must."""
+        count = int(self.count)
+        if count:
+            raise self.error(count)
+
+
+@dataclass(frozen=True, slots=True)
+class Forward:
+    """What one forward of a batch gave. Nothing here is part of a graph."""
+
+    responses: Mapping[Response, Tensor]
+    """[sample, unit] float32, of each response that is recorded."""
+    probabilities: Tensor
+    """[sample, output] float32."""
+    predicted: Tensor
+    """[sample] int64, -1 for none; with multi-label [sample, class] bool."""
+    output: Tensor
+    """[sample, class] as the model gave it."""
+    training: bool
+    """Whether the model was in train mode."""
+
+    @property
+    def samples(self) -> int:
+        return len(self.probabilities)
+
+    def part(self, start: int, stop: int) -> "Forward":
+        """Some of its samples."""
+        return Forward(
+            responses={name: r[start:stop] for name, r in self.responses.items()},
+            probabilities=self.probabilities[start:stop],
+            predicted=self.predicted[start:stop],
+            output=self.output[start:stop],
+            training=self.training,
+        )
+
+
+class Forwards:
+    """While attached, hands each forward of the model to `on_forward`.
+
+    Hooks never raise into a forward: what goes wrong is kept in `error`, and nothing more is seen.
+    Recomputation in a backward (activation checkpointing), copies of the model (an EMA) and parts
+    of it that are called on their own are not forwards of it.
+    """
+
+    def __init__(
+        self, capture: "Capture", on_forward: Callable[[Forward], None], *, own: bool = True
+    ) -> None:
+        """
+        Args:
+            capture: what is recorded of which model.
+            on_forward: called inside the forward's root hook, without gradients.
+            own: whether the forwards are the user's, whose results must not change.
+        """
+        self.error: Exception | None = None
+        self.seen = 0
+        """Forwards that ended."""
+        self.seconds = 0.0
+        """Time spent in hooks, without `on_forward`."""
+        self._capture = capture
+        self._on_forward = on_forward
+        self._own = own
+        self._depth = 0
+        self._blocks: dict[Response, list[Tensor]] = {}
+        self._rows: list[int] = []
+        self._improbable: Tensor | None = None
+        self._mask: Tensor | None = None
+        self._training = False
+        self._tracing = False
+        self._watch: Watch | None = None
+        self._layers: dict[Place, list[int]] = {}
+        self._known: set[tuple[str, str | None]] = set()
+
+    @contextmanager
+    def attached(self) -> Generator[None]:
+        """Hooks are on the model only in here, so that saving or copying it never meets them."""
+        model = self._capture.model
+        handles: list[Any] = []
+        self._depth = 0
+        try:
+            handles.append(model.register_forward_pre_hook(self._begin, with_kwargs=True))
+            handles.append(model.register_forward_hook(self._root_hook, always_call=True))
+            if self._capture.traced:
+                self._attach_layers()
+            yield
+        finally:
+            if self._watch is not None:
+                self._watch.__exit__(None, None, None)
+            for handle in handles:
+                handle.remove()
+
+    def doubts(self) -> list[Doubt]:
+        """What was seen since the last time and nobody has waited to look at."""
+        if self._improbable is None:
+            return []
+        outside, self._improbable = self._improbable, None
+        kind = self._capture.found.output_kind
+        return [
+            Doubt(
+                outside,
+                lambda _: OutputError(
+                    f"the model's output was taken for a {kind}, but values outside 0 … 1 came; "
+                    f'say what it is: Recorder(output="logits")'
+                ),
+            )
+        ]
+
+    def keep(self, error: Exception) -> None:
+        """The first error is the one that counts."""
+        if self.error is None:
+            self.error = error
+
+    def _mine(self, module: nn.Module) -> bool:
+        alone = self._capture.alone
+        return (
+            not self._tracing and module is self._capture.model and (alone is None or alone is self)
+        )
+
+    # --- hooks -----------------------------------------------------------------------------------
+
+    def _begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if not forward_proper() or not self._mine(module):
+            return
+        self._depth += 1
+        if self._depth > 1:  # the model calls itself: one forward
+            return
+        if not self._capture.traced:
+            self._trace(args, kwargs)
+        mask = kwargs.get("attention_mask")
+        self._mask = mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
+        self._rows = [-1] * len(self._capture.found.layers)
+        self._training = module.training
+
+    def _trace(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        """One extra, unseen forward of the first batch: without it its responses would be lost."""
+        capture = self._capture
+        capture.check_ready()
+        without = fused(capture.model) if not capture.model.training else []
+        if without:
+            warnings.warn(
+                f"inside {', '.join(without[:3])} nothing is recorded: hooks would turn off the "
+                f"fused path of nn.TransformerEncoderLayer and change your evaluation's results. "
+                f"Give Recorder a probe to record it",
+                HuelapseWarning,
+                stacklevel=2,
+            )
+        self._tracing = True
+        try:
+            with (
+                torch.inference_mode(False),
+                same_randomness(),
+                same_model(capture.model, training=capture.model.training),
+            ):
+                # `forward`, as the model's pre-hooks have seen these arguments already; copies,
+                # as it may change them in place
+                capture.trace(
+                    lambda: capture.model.forward(*copied(args), **copied(kwargs)),
+                    gently=bool(without),
+                )
+        finally:
+            self._tracing = False
+        self._attach_layers()
+        assert self._watch is not None
+        self._watch.begin()  # this forward is under way
+
+    def _attach_layers(self) -> None:
+        found = self._capture.found
+        if self._watch is None:
+            self._layers = {}
+            for i, place in enumerate(found.places):
+                if place is not None:
+                    self._layers.setdefault(place, []).append(i)
+            self._known = {(place.path, place.function) for place in self._layers}
+            named = dict(self._capture.model.named_modules())
+            modules = {p.path: named[p.path] for p in self._layers if p.function is None}
+            functions = any(place.function is not None for place in self._layers)
+            if not self._own:  # under the conditions of the trace: the unfused path
+                functions = functions or bool(fused(self._capture.model))
+            self._watch = Watch(
+                self._capture.model, self._reached, modules=modules.items(), functions=functions
+            )
+        self._watch.__enter__()
+
+    def _reached(self, place: Place, _module: nn.Module | None, output: Any) -> None:
+        if self.error is not None or self._tracing or not self._depth:
+            return
+        started = time.perf_counter()
+        try:
+            self._layer(place, output)
+        except Exception as error:
+            self.keep(error)
+        self.seconds += time.perf_counter() - started
+
+    def _layer(self, place: Place, output: Any) -> None:
+        indices = self._layers.get(place)
+        if indices is not None:
+            with torch.inference_mode(False), torch.no_grad():
+                for index in indices:
+                    self._respond(index, output)
+            return
+        key = place.path, place.function
+        if key in self._known and place.call >= self._capture.found.calls[key]:
+            raise LayerError(
+                f"{place.function or 'module'} at {place.path or 'the model'!r} ran more often "
+                f"in one forward than when recording began; leave it out: "
+                f"Recorder(layers=[…patterns of paths…])"
+            )
+
+    def _respond(self, index: int, output: Any) -> None:
+        """Responses of one layer, out of what its module gave."""
+        capture = self._capture
+        layer, keys = capture.found.layers[index], capture.found.parts[index]
+        part = part_of(output, keys)
+        if not isinstance(part, Tensor):
+            raise LayerError(
+                f"layer {layer.path!r} gave {type(part).__name__}, expected a tensor as before"
+            )
+        if layer.sample_axis:
+            part = part.transpose(0, layer.sample_axis)
+        self._rows[index] = len(part) if part.ndim else 0
+        for response in capture.responses:
+            responses.reduce(
+                part,
+                layer.unit_axis,
+                self._block(response, index, self._rows[index], part.device),
+                self._mask,
+                response=response,
+                tokens=capture.tokens,
+            )
+        for observer in capture.observers:
+            observer.layer(index, part)
+
+    def _root_hook(self, module: nn.Module, _inputs: Any, output: Any) -> None:
+        """Never raises into the forward; `output` is None where the forward has raised."""
+        if not forward_proper() or not self._mine(module):
+            return
+        self._depth = max(0, self._depth - 1)
+        if self._depth or self.error is not None or output is None:
+            return
+        started = time.perf_counter()
+        try:
+            with torch.inference_mode(False), torch.no_grad(), _no_autocast(self._capture.device):
+                forward = self._end(output)
+                self.seconds += time.perf_counter() - started
+                self.seen += 1
+                self._on_forward(forward)
+        except Exception as error:
+            self.keep(error)
+
+    def _end(self, output: Any) -> Forward:
+        capture = self._capture
+        found = capture.found
+        tensor = responses.check_output(output, capture.classes)
+        n = len(tensor) if tensor.ndim else 1
+        self._check_rows(n)
+        probabilities = responses.probability(
+            tensor, found.output_kind, multilabel=capture.multilabel
+        )
+        if found.output_kind != "logits":  # those are inside by construction
+            outside = ((probabilities < 0) | (probabilities > 1 + 1e-2)).any()
+            seen = self._improbable
+            self._improbable = outside if seen is None else seen | outside
+        together: dict[Response, Tensor] = {}
+        for response in capture.responses:
+            last = len(found.layers) - 1
+            self._block(response, last, n, tensor.device).copy_(probabilities)
+            together[response] = torch.cat([block[:n] for block in self._blocks[response]], 1)
+        return Forward(
+            responses=together,
+            probabilities=probabilities,
+            predicted=responses.predict(
+                tensor, probabilities, found.output_kind, multilabel=capture.multilabel
+            ),
+            output=tensor.detach(),
+            training=self._training,
+        )
+
+    def _check_rows(self, n: int) -> None:
+        for layer, rows in zip(self._capture.found.layers[:-1], self._rows, strict=False):
+            if rows == -1:
+                raise LayerError(
+                    f"layer {layer.path!r} ran when recording began, but not now; leave it out: "
+                    f"Recorder(layers=[…patterns of paths…])"
+                )
+            if rows != n:
+                raise LayerError(
+                    f"layer {layer.path!r} gave {rows} rows for {n} samples: its first axis is not "
+                    f"the batch, or it saw a part of it; leave it out: Recorder(layers=[…])"
+                )
+
+    def _block(self, response: Response, index: int, samples: int, device: torch.device) -> Tensor:
+        """This layer's own contiguous place for the responses of one batch."""
+        blocks = self._blocks.get(response)
+        if blocks is None:
+            blocks = self._blocks[response] = [
+                torch.empty((0, layer.units), dtype=torch.float32, device=device)
+                for layer in self._capture.found.layers
+            ]
+        block = blocks[index]
+        if len(block) < samples or block.device != device:
+            block = torch.empty((samples, block.shape[1]), dtype=torch.float32, device=device)
+            blocks[index] = block
+        return block[:samples]
+
+
+@contextmanager
+def _no_autocast(device: torch.device) -> Generator[None]:
+    """Sums in the precision they are written in."""
+    kind = device.type
+    if kind == "meta" or not torch.is_autocast_enabled(kind):
+        yield
+        return
+    with torch.autocast(kind, enabled=False):
+        yield

@@ -1,0 +1,108 @@
+"""What is to be recorded is fitted into what it may take, before the first step."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from huelapse.capture import Capture, ProbeSet
+from huelapse.recording.faults import Faults
+from huelapse.recording.forecast import Forecast, Plan, size
+from huelapse.schema import PREDICTED, TRUE, Layer
+from huelapse.store import WAITING_BYTES
+
+logger = logging.getLogger(__name__)
+
+LARGE = 2 * 10**9
+"""Bytes of memory from which the user is warned, and not only told."""
+
+
+class Planning:
+    """Knows, once the model has been traced, what recording will take; leaves out what has no room."""
+
+    def __init__(
+        self,
+        capture: Capture,
+        *,
+        probe: ProbeSet | None,
+        snapshots: Mapping[str, int | None],
+        time_share: float | None,
+        max_bytes: int | None,
+        faults: Faults,
+    ) -> None:
+        """
+        Args:
+            capture: what is recorded; must be traced before `plan`.
+            probe: the samples held in memory.
+            snapshots: split → how many are expected, None where nobody can tell.
+            time_share: of the training that probes may take.
+            max_bytes: the most that the run on disk, and memory, may take.
+            faults: where warnings go.
+        """
+        self.forecast: Forecast | None = None
+        self._capture = capture
+        self._probe = probe
+        self._snapshots = dict(snapshots)
+        self._time_share = time_share
+        self._max_bytes = max_bytes
+        self._faults = faults
+
+    def plan(self) -> None:
+        """Makes the forecast. Where `max_bytes` is less: first the user's groupings go, the widest
+        first, then layers, the widest first; the output stays."""
+        left_out: list[str] = []
+        forecast = self._plan().forecast()
+        while self._max_bytes is not None and _most(forecast) > self._max_bytes:
+            dropped = self._drop_grouping() or self._drop_layer()
+            if dropped is None:
+                break
+            left_out.append(dropped)
+            forecast = self._plan().forecast()
+        self.forecast = replace(forecast, left_out=tuple(left_out))
+        if left_out:
+            self._faults.warn(
+                f"max_bytes={size(self._max_bytes)} leaves no room for {', '.join(left_out)}; "
+                f"what is recorded: {self.forecast}"
+            )
+        elif forecast.memory_bytes > LARGE:
+            self._faults.warn(
+                f"recording will hold {size(forecast.memory_bytes)} of memory: {forecast}. "
+                f"Record fewer layers (layers=[…]), or set a limit (max_bytes=…)"
+            )
+
+    def _plan(self) -> Plan:
+        capture = self._capture
+        counts = list(self._snapshots.values())
+        groupings = {TRUE: capture.classes, PREDICTED: capture.classes} | {
+            name: len(grouping.classes) for name, grouping in capture.groupings.items()
+        }
+        return Plan(
+            layers=capture.layers,
+            groupings=groupings,
+            responses=len(capture.responses),
+            snapshots=None if None in counts else sum(n or 0 for n in counts),
+            batch=capture.batch,
+            sums=2 * len(counts),
+            probe_bytes=self._probe.nbytes if self._probe is not None else 0,
+            waiting_bytes=WAITING_BYTES,
+            time_share=self._time_share,
+        )
+
+    def _drop_grouping(self) -> str | None:
+        own = self._capture.groupings
+        if not own:
+            return None
+        widest = max(own, key=lambda name: len(own[name].classes))
+        self._capture.leave_out_groupings([widest])
+        return f"grouping {widest!r}"
+
+    def _drop_layer(self) -> str | None:
+        layers: Sequence[Layer] = [layer for layer in self._capture.layers if not layer.output]
+        if not layers:
+            return None
+        widest = max(layers, key=lambda layer: layer.units)
+        self._capture.leave_out_layer(widest.path)
+        return f"layer {widest.path!r}"
+
+
+def _most(forecast: Forecast) -> int:
+    return max(forecast.memory_bytes, forecast.disk_bytes or forecast.snapshot_bytes)

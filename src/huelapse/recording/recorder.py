@@ -1,0 +1,575 @@
+"""Two lines in a training loop."""
+
+import logging
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+from huelapse.capture import (
+    Capture,
+    Captured,
+    Pass,
+    ProbeSet,
+    Samples,
+    Selection,
+    Unpacking,
+    Window,
+    default_samples,
+    process_rank,
+)
+from huelapse.capture.budget import ProbeBudget
+from huelapse.capture.schedule import ScheduleLike, due, expected
+from huelapse.config import plain
+from huelapse.errors import (
+    HuelapseError,
+    ProbeError,
+    RecorderClosedError,
+    ScalarError,
+    ScheduleError,
+)
+from huelapse.grouping import check_classes
+from huelapse.recording.blocks import NOTHING, Probing, WindowBlock
+from huelapse.recording.ending import SECONDS, end_with_program, ended
+from huelapse.recording.faults import Faults
+from huelapse.recording.filing import Filing, take_directory
+from huelapse.recording.forecast import Forecast
+from huelapse.recording.planning import Planning
+from huelapse.schema import Layer, RunState, SplitKind
+from huelapse.store import check_split_name
+
+logger = logging.getLogger(__name__)
+
+
+class Recorder:
+    """Records how strongly every unit responds to each class while a model trains.
+
+        recorder = huelapse.Recorder(model, "runs/fashion", probe=val_loader, classes=names)
+        for images, labels in loader:
+            …forward, backward, optimizer.step()…
+            recorder.step(loss=loss)
+        recorder.close()
+
+    At each snapshot the probe (the same samples every time) runs through the model in eval mode
+    without gradients, and per class and unit count, mean, m2 and active are kept, by the samples'
+    true and predicted classes. Weights, gradients, buffers, modes and random states are afterwards
+    what they were. Hooks are on the model only while a probe runs, or inside a `window`.
+
+    Construction and the first pass raise on bad input. Afterwards a fault of huelapse is one
+    `HuelapseWarning` and a marked gap in the run, and the recorder does nothing more
+    (`strict=True` raises instead).
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        run: str | os.PathLike[str],
+        *,
+        classes: Sequence[str] | int,
+        probe: Any = None,
+        window: bool | int | None = None,
+        schedule: ScheduleLike = None,
+        window_schedule: ScheduleLike = None,
+        window_every: int = 1,
+        total_steps: int | None = None,
+        probe_budget: float | None = 0.05,
+        probe_samples: int | None = None,
+        label_fn: Callable[[Any], Any] | None = None,
+        layers: Literal["all"] | Sequence[str] | Callable[[Layer], bool] | None = None,
+        unit_axis: Mapping[str, int] | None = None,
+        response: Literal["mean", "peak"] | Sequence[Literal["mean", "peak"]] = "mean",
+        tokens: Literal["mean", "class", "last"] = "mean",
+        output: Literal["logits", "log-probability", "probability"] | None = None,
+        groupings: Mapping[str, tuple[Sequence[str] | int, Any]] | None = None,
+        multilabel: bool = False,
+        ignore_index: int = -100,
+        split: str = "val",
+        window_split: str = "train",
+        name: str | None = None,
+        exist: Literal["error", "new"] = "error",
+        config: dict[str, Any] | None = None,
+        max_bytes: int | None = None,
+        on_commit: Callable[[str, int], None] | None = None,
+        strict: bool = False,
+    ) -> None:
+        """Takes the snapshot of step 0 at once, so construct it with the weights training starts from.
+
+        Args:
+            model: any `torch.nn.Module` whose forward gives [sample, class] logits or probabilities.
+            run: directory of the run; must not hold one yet.
+            classes: their names in order of index, or how many there are.
+            probe: DataLoader, Dataset or (inputs, labels) tensors of held-out samples; a balanced
+                subset of them is drawn once. None: use `probing()` around your own evaluation.
+            window: samples of a window of training samples (True: as many as a probe has by
+                default); then put `with recorder.window(labels):` around the training forward.
+            schedule: when to probe: None (dense at first, then sparser), every n steps, steps,
+                `huelapse.every(…)`, "manual" (call `snapshot()`), or a function of the step.
+            window_schedule: when a window opens; by default as often as `schedule` would by
+                default; 1 for one window after another.
+            window_every: record every n-th batch only, at a fraction of the price.
+            total_steps: how many steps the training will take, if known.
+            probe_budget: share of training time that probes may take (step 0's apart); snapshots
+                wait when it is used up. None for no limit.
+            probe_samples: at most so many; default max(2,000, 20 per class).
+            label_fn: how the probe's batches are read, as (inputs, labels) or
+                (inputs, labels, metadata), where they are neither pairs nor dicts with "labels".
+            layers: None for what follows a nonlinearity and for residual joins; "all" for every
+                leaf module; patterns of layer paths; or a function that is asked of each `Layer`.
+            unit_axis: pattern of layer paths → axis of their output that holds the units, where it
+                is not the one inferred (`recorder.layers` shows it).
+            response: "mean" over a unit's positions, "peak", or both.
+            tokens: which tokens of [sample, token, unit] count: all, the first ("class"), or the
+                last that is not padding.
+            output: what the model returns; by default told from a first forward.
+            groupings: the user's own: name → (class names, rule), where rule is one class index
+                for each label, a function of (labels, output, metadata) that gives one for each
+                sample, or None where they are given with each batch.
+            multilabel: labels are [sample, class] of 0 and 1, and a sample counts in each of its
+                classes; the output is then a sigmoid of each logit.
+            ignore_index: label of samples without a class; they count as predicted alone.
+            split: what the probe's snapshots are filed under.
+            window_split: what windows are filed under.
+            name: shown by the viewer; default the directory's name.
+            exist: "error", or "new" to record into a numbered sibling where there is a run.
+            config: values to keep with the run; what JSON does not know is kept as its text.
+            max_bytes: the most the run on disk, and what is held in memory, may take; see
+                `forecast` for what is then left out.
+            on_commit: called with (split, step) in the writer's thread once a snapshot is safe.
+            strict: raise faults instead of warning.
+
+        In a distributed training each rank records its own windows (ranks above 0 beside the run,
+        as `run.rank1` …), and rank 0 alone runs the probe.
+
+        Raises:
+            RunExistsError, ClassCountError, GroupingError, LabelError, LayerError, OutputError,
+            ProbeError, ScheduleError: what was found, expected, and to do.
+        """
+        names = check_classes(classes)
+        self._split, self._window_split = (check_split_name(s) for s in (split, window_split))
+        self._is_due = due(schedule, total_steps)
+        self._window_due = due(window_schedule, total_steps)
+        if window_every < 1:
+            raise ScheduleError(f"window_every is {window_every}, expected 1 or more")
+        self.budget = ProbeBudget(probe_budget)
+        self._capture = Capture(
+            model,
+            classes=len(names),
+            selection=Selection(layers=layers, unit_axis=dict(unit_axis or {}), output=output),
+            response=response,
+            tokens=tokens,
+            groupings=groupings,
+            multilabel=multilabel,
+            ignore_index=ignore_index,
+        )
+        rank, ranks = process_rank()
+        place = Path(run)
+        self.run = take_directory(
+            place.with_name(f"{place.name}.rank{rank}") if rank else place, exist
+        )
+        self._filing = Filing(
+            self.run,
+            name=name or self.run.name,
+            classes=names,
+            config=plain(config or {}),
+            facts={"rank": rank, "ranks": ranks} if ranks > 1 else {},
+            on_commit=on_commit,
+        )
+        self._faults = Faults(self.run, strict=strict)
+        self._step = 0
+        self._epoch = math.nan
+        self._owed = False
+        self._window_owed = True
+        self._window_contiguous = window_schedule == 1
+        self._ended = False
+        self._batches = 0
+        self._window_every = window_every
+        self._last_probed = 0
+        self._waiting_seconds = 0.0
+        self._alone = threading.Lock()
+        self._warned_of_scalars = False
+        self._closed = False
+        self._pid = os.getpid()
+        n = default_samples(len(names)) if window is True else window
+        self._window = Window(self._capture, n, opens=self._opens, closed=self._full) if n else None
+        self._probe: ProbeSet | None = None
+        if probe is not None and rank == 0:
+            self._probe = ProbeSet(
+                probe,
+                classes=len(names),
+                samples=probe_samples,
+                unpack=Unpacking(label_fn, list(self._capture.groupings)),
+                multilabel=multilabel,
+                ignore_index=ignore_index,
+            )
+        self._planning = Planning(
+            self._capture,
+            probe=self._probe,
+            snapshots=self._expected(schedule, window_schedule, total_steps),
+            time_share=probe_budget if self._probe is not None else None,
+            max_bytes=max_bytes,
+            faults=self._faults,
+        )
+        self._capture.when_traced = self._planning.plan
+        if self._probe is not None:
+            try:
+                self._probe_now(self._capture, self._split, {})
+            except BaseException:
+                self._filing.finish(SECONDS, "interrupted", {})
+                raise
+        end_with_program(self)
+        self.budget.start()
+        logger.info("%s", self)
+
+    def _expected(
+        self, schedule: ScheduleLike, window_schedule: ScheduleLike, total_steps: int | None
+    ) -> dict[str, int | None]:
+        """Split → how many snapshots it will have."""
+        found: dict[str, int | None] = {}
+        if self._probe is not None:
+            n = expected(schedule, total_steps)
+            found[self._split] = None if n is None else n + 1  # step 0
+        if self._window is not None:
+            # one after another: how many there are follows from the batch, which nobody knows yet
+            contiguous = self._window_contiguous
+            found[self._window_split] = (
+                None if contiguous else expected(window_schedule, total_steps)
+            )
+        return found
+
+    # --- the loop --------------------------------------------------------------------------------
+
+    def step(self, *, epoch: float | None = None, **scalars: Any) -> None:
+        """Say that the optimizer has made a step; takes a snapshot when the schedule says so.
+
+        Args:
+            epoch: passes over the training data so far, may be fractional.
+            scalars: numbers or one-element tensors (detached here); each snapshot keeps their mean
+                since the one before.
+        """
+        self._refuse_closed("step()")
+        self._step += 1
+        if self._faults.failed:
+            return
+        self._add_scalars(scalars)
+        try:
+            if epoch is not None:
+                self._epoch = float(epoch)
+            if self._filing.error is not None:
+                raise self._filing.error
+            self._window_owed = self._window_due(self._step, self._epoch) or self._window_owed
+            if self._probe is None:
+                return
+            self._owed = self._is_due(self._step, self._epoch) or self._owed
+            # two threads may share a recorder, but one probe at a time shares the model
+            if self._owed and self.budget.affordable() and self._alone.acquire(blocking=False):
+                try:
+                    self._owed = False
+                    self._probe_now(self._capture, self._split, {})
+                finally:
+                    self._alone.release()
+        except Exception as error:
+            self._fail(error)
+
+    def _add_scalars(self, scalars: dict[str, Any]) -> None:
+        """Bad ones raise at the first step; later they are left out, with one warning."""
+        try:
+            self._filing.scalars.add(scalars)
+        except ScalarError as error:
+            if self._step == 1 or self._faults.strict:
+                raise
+            if not self._warned_of_scalars:
+                self._warned_of_scalars = True
+                self._faults.warn(
+                    f"scalars of step {self._step} and the like are not kept: {error}"
+                )
+
+    def window(
+        self, labels: Any, *, ids: Any = None, metadata: Any = None, **groups: Any
+    ) -> "WindowBlock":
+        """Record the training forward of one batch: put it around the forward alone.
+
+            with recorder.window(labels):
+                logits = model(images)
+            loss = …
+
+        Windows say what the training saw: weights move, the model is in train mode, and the inputs
+        are augmented. Each is closed when it holds exactly `window` samples.
+
+        Args:
+            labels: [sample] class indices, on any device; None for samples without labels.
+            ids: [sample] integers or strings on the host: a sample counts once in a window.
+            metadata: for the rules of groupings.
+            groups: [sample] class indices of groupings without a rule.
+
+        Raises:
+            LabelError, LayerError, GroupingError …: at the first batch; later ones end recording.
+        """
+        self._refuse_closed("window()")
+        if self._window is None:
+            raise ScheduleError(
+                "this recorder has no windows; say how many samples each shall hold: "
+                "Recorder(window=2000), or window=True"
+            )
+        self._batches += 1
+        if (
+            self._faults.failed
+            or (self._batches - 1) % self._window_every
+            or not self._window.wanted()
+        ):
+            return NOTHING
+        samples = Samples(labels=labels, ids=ids, metadata=metadata, groups=groups)
+        return WindowBlock(self._window, samples, self._failed_inside)
+
+    @contextmanager
+    def probing(self, split: str | None = None) -> Generator[Probing]:
+        """Record an evaluation of your own: a snapshot of `split` at the current step.
+
+            with recorder.probing("val") as probing:
+                for images, labels in val_loader:
+                    logits = model(images)
+                    probing.labels(labels)
+
+        Call `labels` once after each forward. Use `model.eval()` and `torch.no_grad()` as you
+        would anyway; huelapse changes neither.
+        """
+        self._refuse_closed("probing()")
+        name = check_split_name(split) if split else self._split
+        if self._faults.failed:
+            yield Probing(None, self._failed_inside)
+            return
+        if self._probe is not None and name == self._split:
+            raise ProbeError(
+                f"split {name!r} is filled by the built-in probe; give your own evaluation another "
+                f'name: recorder.probing("…")'
+            )
+        if not self._alone.acquire(blocking=False):
+            raise ProbeError("another evaluation is being recorded; end its `with` block first")
+        started = time.monotonic()
+        one = Pass(self._capture)
+        try:
+            with one.attached():
+                yield Probing(one, self._failed_inside)
+        finally:
+            self._alone.release()
+        if self._faults.failed:
+            return
+        try:
+            captured = one.result()
+            self._hand_over(captured, name, "evaluation", time.monotonic() - started)
+        except Exception as error:
+            if isinstance(error, HuelapseError) and not self._filing.taken.get(name):
+                raise
+            self._fail(error)
+
+    def snapshot(self, model: Any = None, *, split: str | None = None) -> None:
+        """Probe now, whatever the schedule says.
+
+        Args:
+            model: another copy of the model, such as an average of its weights (EMA, SWA), whose
+                snapshots are marked as of averaged weights.
+            split: what it is filed under; another than the probe's own for another model.
+
+        Raises:
+            ProbeError: there is no probe, or the copy has no split of its own.
+            LayerError: the copy has other layers than the model.
+        """
+        self._refuse_closed("snapshot()")
+        if self._faults.failed or process_rank()[0]:
+            return
+        if self._probe is None:
+            raise ProbeError("snapshot() needs a probe: Recorder(probe=…), or use probing()")
+        capture = self._capture if model is None else self._capture.of_copy(model)
+        name = check_split_name(split) if split else self._split
+        if (model is None) != (name == self._split):
+            raise ProbeError(
+                f"snapshot(split={name!r}) {'without' if model is None else 'with'} a model of its "
+                f"own: {self._split!r} is for the trained weights alone, other splits for copies"
+            )
+        facts = {} if model is None else {"weights": "averaged"}
+        try:
+            with self._alone:
+                self._probe_now(capture, name, facts)
+        except Exception as error:
+            if isinstance(error, HuelapseError) and not self._filing.taken.get(name):
+                raise
+            self._fail(error)
+
+    # --- taking ----------------------------------------------------------------------------------
+
+    def _probe_now(self, capture: Capture, split: str, facts: Mapping[str, Any]) -> None:
+        """Run the built-in probe and hand the result to the writer."""
+        assert self._probe is not None
+        started = time.monotonic()
+        captured = capture.run(self._probe)
+        seconds = time.monotonic() - started
+        facts = {"hash": self._probe.hash, **facts}
+        self._hand_over(captured, split, "probe", seconds, capture=capture, facts=facts)
+        self._last_probed = self._step
+        self.budget.add(time.monotonic() - started, first=self._step == 0)
+
+    def _opens(self) -> bool:
+        """Whether a window may begin now."""
+        owed, self._window_owed = self._window_owed, self._window_contiguous
+        return owed
+
+    def _full(self, captured: Captured) -> None:
+        """A window is closed."""
+        self._hand_over(captured, self._window_split, "window", 0.0)
+
+    def _hand_over(
+        self,
+        captured: Captured,
+        split: str,
+        kind: SplitKind,
+        seconds: float,
+        *,
+        capture: Capture | None = None,
+        facts: Mapping[str, Any] | None = None,
+    ) -> None:
+        started = time.perf_counter()
+        self._filing.hand_over(
+            captured,
+            capture=capture or self._capture,
+            split=split,
+            kind=kind,
+            step=self._step,
+            epoch=self._epoch,
+            seconds=seconds,
+            facts=facts or {},
+            attributes=self._attributes(),
+        )
+        self._waiting_seconds += time.perf_counter() - started
+
+    def _attributes(self) -> dict[str, Any]:
+        return {"gaps": list(self._faults.gaps), "cost": self.cost()}
+
+    # --- what the user may ask -------------------------------------------------------------------
+
+    def __repr__(self) -> str:
+        if not self.layers:
+            return f"<Recorder of {self.run}: nothing recorded yet>"
+        text = f"<Recorder of {self.run}: {self.forecast}"
+        if self._probe is not None:
+            text += (
+                f"; a probe of {self._probe.samples:,} samples takes {self.budget.expected:.2g} s"
+            )
+        return text + ">"
+
+    @property
+    def layers(self) -> tuple[Layer, ...]:
+        """The layer table; empty until the model has run."""
+        return self._capture.layers if self._capture.traced else ()
+
+    @property
+    def forecast(self) -> Forecast | None:
+        """What recording will take; None until the model has run: before the first step all the same."""
+        return self._planning.forecast
+
+    def cost(self) -> dict[str, float]:
+        """What recording has cost so far, in seconds of the training's thread, shares, and bytes.
+
+        Shares are of the training's time. The probe of step 0 comes before the training, and is in
+        `probe_seconds` but in no share.
+        """
+        elapsed = self.budget.elapsed
+        hooks = self._window.hook_seconds if self._window is not None else 0.0
+        folds = self._window.fold_seconds if self._window is not None else 0.0
+        inside = hooks + folds
+        return {
+            "probe_seconds": self.budget.first + self.budget.spent,
+            "hook_seconds": hooks,
+            "fold_seconds": folds,
+            "waiting_seconds": self._waiting_seconds,
+            "training_seconds": elapsed,
+            "probe_share": self.budget.share,
+            "window_share": inside / elapsed if elapsed > 0 else 0.0,
+            "bytes_held": float(self._held()),
+            "bytes_written": float(self._filing.bytes_written),
+            "snapshots": float(sum(self._filing.taken.values())),
+            "dropped": float(self._filing.dropped),
+        }
+
+    def _held(self) -> int:
+        """Bytes of sums, of the probe's samples, and of what waits to be written."""
+        window = self._window.nbytes if self._window is not None else 0
+        probe = self._probe.nbytes if self._probe is not None else 0
+        return window + probe + self._filing.waiting_bytes
+
+    # --- ends and faults -------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Take a last snapshot if the model has moved on since the one before, and finish the run.
+
+        The last probe is left out if it would take longer than 5 s; what waits to be written gets
+        at most as long. A window that is not full is left out, unless it would be the only one.
+        """
+        if self._closed or os.getpid() != self._pid:
+            return
+        try:
+            if (
+                self._probe is not None
+                and not self._faults.failed
+                and self._step > self._last_probed
+                and self.budget.expected <= SECONDS
+            ):
+                self._probe_now(self._capture, self._split, {})
+            self._last_window()
+        except Exception as error:
+            self._fail(error)
+        self.end("complete")
+
+    def _last_window(self) -> None:
+        if self._window is None or self._faults.failed:
+            return
+        rest = self._window.rest()
+        if rest is not None and not self._filing.taken.get(self._window_split):
+            self._full(rest)
+
+    def __enter__(self) -> "Recorder":
+        return self
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is None:
+            self.close()
+        else:
+            self.end("interrupted")
+
+    def end(self, state: RunState) -> None:
+        """Finish the run as it is, without a last probe: what waits is written, within 5 s."""
+        if self._closed and self._ended:
+            return
+        self._closed = True
+        state = "interrupted" if self._faults.failed else state
+        # a Ctrl-C before the next line ends leaves the rest to the program's end
+        self._ended = self._filing.finish(SECONDS, state, self._attributes())
+        if self._ended:
+            ended(self)
+        if self._filing.error is not None and not self._faults.failed:
+            self._fail(self._filing.error)
+        elif not self._ended:
+            self._faults.warn(
+                f"{self.run}: the last snapshots were not written within {SECONDS:.0f} s and "
+                f"are being written still; everything committed before is safe"
+            )
+
+    def _refuse_closed(self, call: str) -> None:
+        if self._closed:
+            raise RecorderClosedError(f"the recorder is closed; {call} has nothing to write to")
+
+    def _failed_inside(self, error: Exception) -> None:
+        """Inside the user's own code: bad input raises before anything is recorded, else it ends
+        recording."""
+        if isinstance(error, HuelapseError) and not self._filing.taken:
+            raise error
+        self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        try:
+            self._faults.fail(error, self._step)
+        finally:
+            if not self._closed:
+                self._filing.note({"gaps": list(self._faults.gaps)})
