@@ -202,7 +202,9 @@ def _summary(run: Any) -> dict[str, Any]:
             for split in run.splits
         },
         "steps": steps,
-        "accuracy_last": round(float(run.accuracy()[-1]), 4) if steps else None,
+        "accuracy_last": None
+        if not steps or run.split().multilabel
+        else round(float(run.accuracy()[-1]), 4),
         "layers": layers,
         "bytes": _size(run.path),
         **run.facts,

@@ -123,6 +123,8 @@ class Split:
     groupings: tuple[Grouping, ...]
     facts: Mapping[str, Any]
     extras: tuple[ExtraArray, ...] = ()
+    multilabel: bool = False
+    """Whether a sample may belong to several classes; there is no confusion then."""
 
     def grouping(self, name: str) -> Grouping:
         for grouping in self.groupings:
@@ -137,6 +139,7 @@ class Split:
             "groupings": [grouping.as_json() for grouping in self.groupings],
             "facts": dict(self.facts),
             "extras": [extra.as_json() for extra in self.extras],
+            "multilabel": self.multilabel,
         }
 
     @classmethod
@@ -147,6 +150,7 @@ class Split:
             groupings=tuple(Grouping.from_json(g) for g in fields["groupings"]),
             facts=fields["facts"],
             extras=tuple(ExtraArray.from_json(e) for e in fields.get("extras", ())),
+            multilabel=bool(fields.get("multilabel", False)),
         )
 
 

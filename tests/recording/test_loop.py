@@ -111,3 +111,45 @@ def test_the_budget_keeps_probes_to_their_share(monkeypatch: pytest.MonkeyPatch)
             assert budget.share <= 0.05
     assert taken[0] == 189  # (1 + 0) / 0.05 - 1 seconds of training pay for the first
     assert len(taken) == pytest.approx(10_000 * 0.1 / 0.95 * 0.05 / 0.8, abs=2)
+
+
+def test_every_so_many_epochs_or_seconds(run_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    recorder = record(run_path, schedule=huelapse.every(epochs=0.5))
+    for step in range(1, 21):
+        recorder.step(epoch=step / 8)
+    recorder.close()
+    assert huelapse.open(run_path).steps.tolist() == [0, 4, 8, 12, 16, 20]
+    now = 0.0
+    monkeypatch.setattr("huelapse.capture.schedule.time.monotonic", lambda: now)
+    recorder = record(run_path, schedule=huelapse.every(seconds=10), exist="new")
+    for _ in range(35):
+        now += 1.0
+        recorder.step()
+    recorder.close()
+    assert huelapse.open(recorder.run).steps.tolist() == [0, 10, 20, 30, 35]
+    recorder = record(run_path, schedule=huelapse.every(steps=3), exist="new")
+    for _ in range(6):
+        recorder.step()
+    recorder.close()
+    assert huelapse.open(recorder.run).steps.tolist() == [0, 3, 6]
+
+
+def test_by_hand_alone(run_path: Path) -> None:
+    recorder = record(run_path, schedule="manual")
+    for step in range(1, 9):
+        recorder.step()
+        if step in (2, 5):
+            recorder.snapshot()
+    recorder.close()
+    assert huelapse.open(run_path).steps.tolist() == [0, 2, 5, 8]
+
+
+@pytest.mark.parametrize("options", [{}, {"steps": 0}, {"steps": 1, "epochs": 1}, {"seconds": -1}])
+def test_an_impossible_every_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ScheduleError, match="exactly one"):
+        huelapse.every(**options)
+
+
+def test_a_word_nobody_knows_is_no_schedule(run_path: Path) -> None:
+    with pytest.raises(ScheduleError, match="manual"):
+        record(run_path, schedule="sometimes")

@@ -104,8 +104,12 @@ class Tracer:
             inside = tuple(f"{path}." for path in fused(model))
             named = [(path, m) for path, m in named if not f"{path}.".startswith(inside)]
         self._owners = {path: m for path, m in named if _has_weights(m)}
+        whole = tuple(f"{path}." for path, m in named if isinstance(m, FIRST_PART))
         leaves = [
-            (path, module) for path, module in named[1:] if not any(True for _ in module.children())
+            (path, module)
+            for path, module in named[1:]
+            if isinstance(module, FIRST_PART)
+            or not (path.startswith(whole) or any(True for _ in module.children()))
         ]
         self._weighted = [m for _, m in named if _has_weights(m) and not isinstance(m, ACTIVATIONS)]
         self._watch = Watch(model, self._reached, modules=leaves, functions=not gently)

@@ -169,6 +169,7 @@ class Filing:
                 *(Grouping(name=g, classes=self._classes) for g in (TRUE, PREDICTED)),
                 *own,
             ),
+            multilabel=capture.multilabel,
             facts={
                 "samples": captured.samples,
                 "mode": modes[captured.training],

@@ -5,8 +5,11 @@ from dataclasses import dataclass
 
 from huelapse.schema import Layer, total_units
 
-SUM_BYTES = 8 + 8 + 4 + 4
-"""Of each class and unit while it is added up: two float64 sums, two counts."""
+SUM_BYTES = 8 + 8 + 4
+"""Of each class and unit while it is added up: two float64 sums, a count of active samples."""
+
+FINISH_BYTES = 4 * 8
+"""The same in the writer's thread, as moments: mean, m2, active, nonfinite."""
 
 STORED_BYTES = 4 + 4 + 4 + 4
 """Of each class and unit on disk before compression: mean, m2, active, nonfinite."""
@@ -89,8 +92,6 @@ class Plan:
     kept_samples: int = 0
     """Samples whose responses are kept at each snapshot."""
     probe_bytes: int = 0
-    waiting_bytes: int = 0
-    """Largest size that snapshots waiting to be written may have."""
     time_share: float | None = None
 
     def forecast(self, left_out: Sequence[str] = ()) -> Forecast:
@@ -105,7 +106,7 @@ class Plan:
             groupings=dict(self.groupings),
             snapshots=self.snapshots,
             device_bytes=self.sums * sums + 2 * self.batch * units * 4 + 2 * kept,
-            host_bytes=self.probe_bytes + min(self.waiting_bytes, sums + kept),
+            host_bytes=self.probe_bytes + cells * FINISH_BYTES + stored + 2 * kept,
             snapshot_bytes=round(COMPRESSED * stored) + kept,
             time_share=self.time_share,
             left_out=tuple(left_out),

@@ -8,7 +8,6 @@ from huelapse.capture import Capture, ProbeSet
 from huelapse.recording.faults import Faults
 from huelapse.recording.forecast import Forecast, Plan, size
 from huelapse.schema import PREDICTED, TRUE, Layer
-from huelapse.store import WAITING_BYTES
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +42,7 @@ class Planning:
         self._probe = probe
         self._snapshots = dict(snapshots)
         self._time_share = time_share
+        self._windows = len(self._snapshots) - (probe is not None)
         self._max_bytes = max_bytes
         self._faults = faults
 
@@ -81,9 +81,9 @@ class Planning:
             responses=len(capture.responses),
             snapshots=None if None in counts else sum(n or 0 for n in counts),
             batch=capture.batch,
-            sums=2 * len(counts),
+            # a probe's sums are handed over whole; the next window is summed up meanwhile
+            sums=len(counts) + self._windows,
             probe_bytes=self._probe.nbytes if self._probe is not None else 0,
-            waiting_bytes=WAITING_BYTES,
             time_share=self._time_share,
         )
 

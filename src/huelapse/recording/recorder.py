@@ -154,6 +154,8 @@ class Recorder:
         self._window_due = due(window_schedule, total_steps)
         if window_every < 1:
             raise ScheduleError(f"window_every is {window_every}, expected 1 or more")
+        if window not in (None, False) and int(window) < 1:
+            raise ScheduleError(f"window is {window} samples, expected 1 or more")
         self.budget = ProbeBudget(probe_budget)
         self._capture = Capture(
             model,
@@ -322,7 +324,7 @@ class Recorder:
         ):
             return NOTHING
         samples = Samples(labels=labels, ids=ids, metadata=metadata, groups=groups)
-        return WindowBlock(self._window, samples, self._failed_inside)
+        return WindowBlock(self._window, samples, self._fail)
 
     @contextmanager
     def probing(self, split: str | None = None) -> Generator[Probing]:

@@ -1,11 +1,10 @@
 """The run on disk: `run.zarr`, its commit, and reading it back. See docs/format.md."""
 
 from huelapse.store.reader import StoreReader
-from huelapse.store.thread import WAITING_BYTES, WriterThread
+from huelapse.store.thread import WriterThread
 from huelapse.store.writer import StoreWriter, check_free, check_split_name, free_directory
 
 __all__ = [
-    "WAITING_BYTES",
     "StoreReader",
     "StoreWriter",
     "WriterThread",

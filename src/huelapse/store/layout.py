@@ -2,21 +2,27 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from huelapse.schema import TRUE, Split
+from huelapse.schema import TRUE, ExtraArray, Split
 
 ROOT = "run.zarr"
 GROUP_FILE = "zarr.json"
 
 TILE_CLASSES = 128
 TILE_UNITS = 512
+TILE_BYTES = 2**20
+"""The most that one inner tile of an optional array may hold."""
 COORDINATE_CHUNK = 1024
 """Snapshots in one chunk of a one-dimensional array; such a chunk is replaced copy-on-write."""
+
+CUBES = (("mean", "float32"), ("m2", "float32"), ("active", "uint32"), ("nonfinite", "uint32"))
+"""Statistics per class and unit, and how they are stored."""
 
 JSON = dict[str, Any]
 
@@ -31,24 +37,39 @@ class ArraySpec:
     dtype: str
     fill: int = 0
     """What an integer array holds where nothing was written."""
+    static: bool = False
+    """Whether it stands once for the split, and not along `snapshot`."""
+    attributes: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    tile_bytes: int | None = None
+    """The most an inner tile may hold; None for the fixed tiles of statistics."""
 
     @property
     def tile(self) -> tuple[int, ...]:
-        """Inner tile of one snapshot: at most 128 classes × 512 units, ignoring layers."""
+        """Inner tile: at most 128 classes × 512 units, ignoring layers, and `tile_bytes`."""
         most = {"class": TILE_CLASSES, "predicted_class": TILE_CLASSES, "unit": TILE_UNITS}
-        return tuple(
-            min(n, most.get(dim, n)) for n, dim in zip(self.shape, self.dims[1:], strict=True)
-        )
+        dims = self.dims if self.static else self.dims[1:]
+        tile = [min(n, most.get(dim, n)) for n, dim in zip(self.shape, dims, strict=True)]
+        if self.tile_bytes is not None:
+            size = np.dtype(self.dtype).itemsize
+            while math.prod(tile) * size > self.tile_bytes:
+                longest = tile.index(max(tile))
+                tile[longest] = -(-tile[longest] // 2)
+        return tuple(tile)
 
     @property
     def shard(self) -> tuple[int, ...]:
-        """One file of one snapshot: the shape, rounded up to whole tiles."""
+        """One file, of one snapshot: the shape, rounded up to whole tiles."""
         return tuple(-(-n // t) * t for n, t in zip(self.shape, self.tile, strict=True))
+
+    @property
+    def fill_value(self) -> float | int:
+        return float("nan") if np.dtype(self.dtype).kind == "f" else self.fill
 
     def metadata(self, snapshots: int) -> JSON:
         """The array's Zarr v3 metadata when it holds `snapshots` snapshots."""
         size = np.dtype(self.dtype).itemsize
         floating = np.dtype(self.dtype).kind == "f"
+        along = [] if self.static else [1]
         inner: list[JSON] = [
             {"name": "bytes", "configuration": {"endian": "little"}},
             {
@@ -64,12 +85,12 @@ class ArraySpec:
             {"name": "crc32c"},
         ]
         if self.shape:
-            chunk = [1, *self.shard]
+            chunk = [*along, *self.shard]
             codecs: list[JSON] = [
                 {
                     "name": "sharding_indexed",
                     "configuration": {
-                        "chunk_shape": [1, *self.tile],
+                        "chunk_shape": [*along, *self.tile],
                         "codecs": inner,
                         "index_codecs": [
                             {"name": "bytes", "configuration": {"endian": "little"}},
@@ -85,14 +106,14 @@ class ArraySpec:
         return {
             "zarr_format": 3,
             "node_type": "array",
-            "shape": [snapshots, *self.shape],
+            "shape": [*(snapshots for _ in along), *self.shape],
             "data_type": self.dtype,
             "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk}},
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
             "fill_value": "NaN" if floating else self.fill,
             "codecs": codecs,
             "dimension_names": list(self.dims),
-            "attributes": {},
+            "attributes": dict(self.attributes),
         }
 
 
@@ -119,8 +140,11 @@ def coordinates(split: str, metrics: Sequence[str]) -> list[ArraySpec]:
     ]
 
 
-def statistics(split: Split, units: int) -> list[ArraySpec]:
-    """The statistics of every grouping of a split, and the confusion counts."""
+def statistics(split: Split, units: int, responses: Sequence[str] = ("mean",)) -> list[ArraySpec]:
+    """The statistics of every grouping of a split, and the confusion counts.
+
+    Those of the first response stand in the grouping itself, those of others in `{response}` in it.
+    """
     specs: list[ArraySpec] = []
     for grouping in split.groupings:
         base, classes = f"{split.name}/{grouping.name}", len(grouping.classes)
@@ -130,16 +154,13 @@ def statistics(split: Split, units: int) -> list[ArraySpec]:
                 path=f"{base}/count", dims=("snapshot", "class"), shape=(classes,), dtype="int64"
             )
         )
-        specs.extend(
-            ArraySpec(path=f"{base}/{name}", dims=cube, shape=(classes, units), dtype=dtype)
-            for name, dtype in (
-                ("mean", "float32"),
-                ("m2", "float32"),
-                ("active", "uint32"),
-                ("nonfinite", "uint32"),
+        for response in responses:
+            home = home_of(base, response, responses)
+            specs.extend(
+                ArraySpec(path=f"{home}/{name}", dims=cube, shape=(classes, units), dtype=dtype)
+                for name, dtype in CUBES
             )
-        )
-        if grouping.name == TRUE:
+        if grouping.name == TRUE and not split.multilabel:
             specs.append(
                 ArraySpec(
                     path=f"{base}/confusion",
@@ -149,6 +170,39 @@ def statistics(split: Split, units: int) -> list[ArraySpec]:
                 )
             )
     return specs
+
+
+def home_of(grouping: str, response: str, responses: Sequence[str]) -> str:
+    """The group that holds the statistics of a response, of those a run has."""
+    return grouping if response == responses[0] else f"{grouping}/{response}"
+
+
+def optional(split: str, extra: ExtraArray) -> ArraySpec:
+    """An optional array of a split."""
+    return ArraySpec(
+        path=f"{split}/{extra.path}",
+        dims=extra.dims if extra.static else ("snapshot", *extra.dims),
+        shape=extra.shape,
+        dtype=extra.dtype,
+        fill=extra.fill,
+        static=extra.static,
+        attributes=extra.attributes,
+        tile_bytes=TILE_BYTES,
+    )
+
+
+def groups_of(split: Split, responses: Sequence[str]) -> dict[str, JSON]:
+    """Path below the split → attributes, of every group in it."""
+    groups: dict[str, JSON] = {}
+    for grouping in split.groupings:
+        groups[grouping.name] = grouping.as_json()
+        for response in responses[1:]:
+            groups[f"{grouping.name}/{response}"] = {"response": response}
+    for extra in split.extras:
+        above = extra.path.split("/")[:-1]
+        for depth in range(1, len(above) + 1):
+            groups.setdefault("/".join(above[:depth]), {})
+    return dict(sorted(groups.items()))  # a group before those in it
 
 
 def group(attributes: JSON, members: dict[str, JSON] | None = None) -> JSON:

@@ -109,7 +109,7 @@ class Resources:
         }
 
     def _split(self, split: Split) -> dict[str, Any]:
-        confusion = any(g.name == TRUE for g in split.groupings)
+        confusion = not split.multilabel and any(g.name == TRUE for g in split.groupings)
         return {
             "name": split.name,
             "kind": split.kind,
@@ -135,7 +135,8 @@ class Resources:
             coordinate: run.coordinate(coordinate, name).astype(np.float64)
             for coordinate in ("step", "epoch", "wall_time")
         }
-        arrays["accuracy"] = run.accuracy(name)
+        if not split.multilabel:
+            arrays["accuracy"] = run.accuracy(name)
         for metric in run.metrics(name):
             arrays[f"metric.{metric}"] = run.coordinate(f"metric.{metric}", name)
         return arrays
