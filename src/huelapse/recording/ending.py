@@ -15,8 +15,8 @@ SECONDS = 5.0
 class Open(Protocol):
     """Something to be ended with the program."""
 
-    def end(self, state: Any) -> None:
-        """Write what waits, in at most a few seconds, and stop."""
+    def end(self, state: Any, *, leaving: bool = False) -> None:
+        """Write what waits, in at most a few seconds, and stop; the program ends where `leaving`."""
         ...
 
 
@@ -54,7 +54,7 @@ def _at_exit() -> None:
         return
     crashed = getattr(sys, "last_value", None) is not None
     for one in list(_open):
-        one.end("interrupted" if crashed else "complete")
+        one.end("interrupted" if crashed else "complete", leaving=True)
 
 
 def _take_signal() -> None:
@@ -77,7 +77,7 @@ def _give_signal_back() -> None:
 
 def _end_all() -> None:
     for one in list(_open):
-        one.end("interrupted")
+        one.end("interrupted", leaving=True)
 
 
 def _on_sigterm(number: int, _frame: Any) -> None:

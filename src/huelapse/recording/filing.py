@@ -129,11 +129,21 @@ class Filing:
         if self._writer is not None:
             self._writer.note(dict(attributes))
 
-    def finish(self, seconds: float, state: RunState, attributes: Mapping[str, Any]) -> bool:
-        """Write what waits and end the run; False if that takes longer than `seconds`."""
+    def finish(
+        self,
+        seconds: float,
+        state: RunState,
+        attributes: Mapping[str, Any],
+        *,
+        leaving: bool = False,
+    ) -> bool:
+        """Write what waits and end the run; False if that takes longer than `seconds`.
+
+        With `leaving`, as the program is about to end, what cannot be written by then is dropped.
+        """
         if self._writer is None:
             return True
-        return self._writer.finish(seconds, state, dict(attributes))
+        return self._writer.finish(seconds, state, dict(attributes), leaving=leaving)
 
     def _begin(self, capture: Capture) -> WriterThread:
         store = StoreWriter(

@@ -540,22 +540,32 @@ class Recorder:
         else:
             self.end("interrupted")
 
-    def end(self, state: RunState) -> None:
-        """Finish the run as it is, without a last probe: what waits is written, within 5 s."""
+    def end(self, state: RunState, *, leaving: bool = False) -> None:
+        """Finish the run as it is, without a last probe: what waits is written, within 5 s.
+
+        Args:
+            state: of the run.
+            leaving: the program is about to end: what cannot be written by then is dropped.
+        """
         if self._closed and self._ended:
             return
         self._closed = True
         state = "interrupted" if self._faults.failed else state
         # a Ctrl-C before the next line ends leaves the rest to the program's end
-        self._ended = self._filing.finish(SECONDS, state, self._attributes())
+        dropped = self._filing.dropped
+        self._ended = self._filing.finish(SECONDS, state, self._attributes(), leaving=leaving)
         if self._ended:
             ended(self)
+        dropped = self._filing.dropped - dropped
         if self._filing.error is not None and not self._faults.failed:
             self._fail(self._filing.error)
-        elif not self._ended:
+        elif not self._ended or dropped:
             self._faults.warn(
-                f"{self.run}: the last snapshots were not written within {SECONDS:.0f} s and "
-                f"are being written still; everything committed before is safe"
+                f"{self.run}: "
+                + (f"{dropped} snapshots" if dropped else "the last snapshots")
+                + f" could not be written within {SECONDS:.0f} s"
+                + ("" if leaving else " and are being written still")
+                + "; everything committed before is safe"
             )
 
     def _refuse_closed(self, call: str) -> None:

@@ -21,6 +21,10 @@ WAITING_BYTES = 256 * 2**20
 take. Beyond that further ones are dropped, counted and shown."""
 
 
+WRITING = 0.7
+"""Share of the time left to a program that is ending in which waiting snapshots are still written."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Note:
     """Attributes of the root to be written now."""
@@ -63,6 +67,7 @@ class WriterThread:
         self.waiting_bytes = 0
         self.bytes_written = 0
         self._ended = False
+        self._leaving = False
         self._failed_at: int | None = None
         self._lock = threading.Lock()
         self._queue: queue.Queue[_Taken | _Declared | _Note | _End]
@@ -90,15 +95,22 @@ class WriterThread:
         """Write attributes of the root without a snapshot: a gap, for one."""
         self._queue.put(_Note(attributes))
 
-    def finish(self, seconds: float, state: RunState, attributes: dict[str, Any]) -> bool:
+    def finish(
+        self, seconds: float, state: RunState, attributes: dict[str, Any], *, leaving: bool = False
+    ) -> bool:
         """Write what waits and end the run; False if that takes longer than `seconds`.
 
-        It goes on in the background then, for as long as the process lives.
+        It goes on in the background then, for as long as the process lives. Where that is about to
+        end (`leaving`), what still waits near the end of the time is dropped instead, counted: a
+        thread at work while the interpreter goes down would take the process down hard.
         """
         self._queue.put(_End(state, attributes))
         if threading.current_thread() is self._thread:  # closed from on_commit
             return True
-        self._thread.join(seconds)
+        self._thread.join(seconds * WRITING if leaving else seconds)
+        if leaving and not self._ended:
+            self._leaving = True
+            self._thread.join(seconds * (1 - WRITING))
         return self._ended
 
     def _work(self) -> None:
@@ -110,7 +122,8 @@ class WriterThread:
             if isinstance(item, tuple):
                 with self._lock:
                     self.waiting_bytes -= item[0].nbytes
-            if self.error is not None:  # what comes after a failure would not be whole
+            # what comes after a failure would not be whole
+            if self.error is not None or (self._leaving and not isinstance(item, _Declared)):
                 self.dropped += isinstance(item, tuple)
                 continue
             try:
