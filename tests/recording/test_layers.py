@@ -105,7 +105,9 @@ class Functional(nn.Module):
         b = torch.tanh(self.b(a))
         c = self.relu(self.c(b.flatten(1)))
         d = self.c(b.flatten(1)).relu_()
-        return [a.mean((2, 3)), b.mean((2, 3)), c, d, nn.functional.silu(self.block(c + d))]
+        total = c + d
+        last = nn.functional.silu(self.block(total))
+        return [a.mean((2, 3)), b.mean((2, 3)), c, d, total, last]
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return self.head(self.steps(x)[-1])
@@ -122,14 +124,16 @@ def test_activation_functions_are_recorded_like_modules(run_path: Path) -> None:
         ("tanh", "F.tanh", 5, True),
         ("relu", "ReLU", 6, False),
         ("relu()#1", "F.relu", 6, False),
+        ("add", "add", 6, True),
         ("block.1", "GELU", 7, True),
         ("silu", "F.silu", 7, True),
         ("output", "probability", 3, False),
     ]
     model.eval()
     with torch.no_grad():
-        a, b, c, d, e = model.steps(x)
-    for path, expected in (("relu()#0", a), ("tanh", b), ("relu", c), ("relu()#1", d), ("silu", e)):
+        steps = model.steps(x)
+    paths = ["relu()#0", "tanh", "relu", "relu()#1", "add", "silu"]
+    for path, expected in zip(paths, steps, strict=True):
         found = run.tuning(layer=path)[1]
         np.testing.assert_allclose(found, expected[y == 1].mean(0), rtol=1e-4, atol=1e-6)
 

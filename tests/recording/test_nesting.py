@@ -44,6 +44,7 @@ def test_parts_called_on_their_own_and_models_that_call_themselves(run_path: Pat
     assert [layer.path for layer in huelapse.open(run_path).layers] == [
         "relu#0",
         "relu#1",
+        "add",
         "output",
     ]
     net = SmallNet()

@@ -10,8 +10,11 @@ from torch import Tensor
 
 from huelapse.moments import Moments
 
-ROWS = 16
-"""Samples folded at a time on a CPU, so that the float64 scratch stays in the processor's cache."""
+SCRATCH = 2**18
+"""Responses folded at a time on a CPU, so that the float64 scratch stays in the processor's cache."""
+
+LEAST_ROWS, MOST_ROWS = 16, 1024
+"""Samples folded at a time, however many units there are."""
 
 WHOLE = 2**24
 """Up to here float32 counts every whole number. Its `index_add_` is 25 times as fast as int32's."""
@@ -69,7 +72,8 @@ class Accumulator:
             )
             for grouping, k in self._classes.items()
         }
-        rows = ROWS if self._on_host else 0
+        self._rows = min(MOST_ROWS, max(LEAST_ROWS, SCRATCH // max(1, units)))
+        rows = self._rows if self._on_host else 0
         self._scratch = (
             torch.empty((2, rows, units), dtype=torch.float64),
             torch.empty((rows, units), dtype=torch.float32),
@@ -105,7 +109,7 @@ class Accumulator:
             self._ref = (_reference_of_finite if finite else _reference)(responses).double()
         if not finite:
             self._make_nonfinite()
-        step = ROWS if self._on_host else max(1, len(responses))
+        step = self._rows if self._on_host else max(1, len(responses))
         for start in range(0, len(responses), step):
             part = responses[start : start + step]
             own = {grouping: place[..., start : start + step] for grouping, place in places.items()}

@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from typing import Any, Protocol
 
 import numpy as np
@@ -14,12 +15,14 @@ from huelapse.capture.assigning import Assigning, Rows, Rule, Samples
 from huelapse.capture.batches import moved
 from huelapse.capture.forwards import Forward
 from huelapse.capture.guard import same_model, same_randomness
+from huelapse.capture.graph import trace_graph
 from huelapse.capture.layers import Found, Tracer
 from huelapse.capture.passing import Pass
 from huelapse.capture.probe import SEED, ProbeBatch, ProbeSet
 from huelapse.capture.responses import Response, Tokens, logits_of
 from huelapse.capture.selecting import Selection, select
 from huelapse.capture.sums import Captured
+from huelapse.capture.watch import seen_only_by
 from huelapse.errors import HuelapseError, LayerError
 from huelapse.schema import Layer, total_units
 
@@ -176,7 +179,7 @@ class Capture:
 
     @property
     def device(self) -> torch.device:
-        for tensor in (*self.model.parameters(), *self.model.buffers()):
+        for tensor in chain(self.model.parameters(), self.model.buffers()):  # lists would cost
             return tensor.device
         return torch.device("cpu")
 
@@ -212,14 +215,19 @@ class Capture:
             nothing = torch.autograd.graph.saved_tensors_hooks(
                 lambda _: None, lambda _: torch.empty(0)
             )
-            with Tracer(self.model, gently=gently) as tracer, torch.enable_grad(), nothing:
-                output = forward()
+            with Tracer(self.model, gently=gently) as tracer, seen_only_by(tracer):
+                with torch.enable_grad(), nothing:
+                    output = forward()
         except HuelapseError:
             raise
         except Exception:  # a forward that runs without gradients alone
-            with Tracer(self.model, gently=gently) as tracer, torch.no_grad():
-                output = forward()
-        self._found = select(tracer, self._selection, self.classes, output)
+            with Tracer(self.model, gently=gently) as tracer, seen_only_by(tracer):
+                with torch.no_grad():
+                    output = forward()
+        # the same forward again, for where its tensors go; what this cannot follow, it says
+        with seen_only_by(self):
+            trace = trace_graph(self.model, forward)
+        self._found = select(tracer, trace, self._selection, self.classes, output)
         logits = logits_of(output)
         self.batch = len(logits) if logits.ndim else 1
         if self.when_traced is not None:
@@ -257,7 +265,8 @@ class Capture:
         """Forwards are for this pass alone, whatever else is attached."""
         before, self.alone = self.alone, one.forwards
         try:
-            yield
+            with seen_only_by(one.forwards):
+                yield
         finally:
             self.alone = before
 

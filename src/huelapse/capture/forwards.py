@@ -1,5 +1,6 @@
 """Forwards of a model, seen: hooks on, one response per sample and unit, hooks off."""
 
+import sys
 import time
 import warnings
 from collections.abc import Callable, Generator, Mapping
@@ -13,9 +14,19 @@ from torch import Tensor, nn
 from huelapse.capture import responses
 from huelapse.capture.batches import copied
 from huelapse.capture.guard import same_model, same_randomness
-from huelapse.capture.layers import fused, part_of
+from huelapse.capture.layers import fused, fused_now, part_of
 from huelapse.capture.responses import Response
-from huelapse.capture.watch import Place, Watch, forward_proper
+from huelapse.capture.nodes import is_addition
+from huelapse.capture.watch import (
+    JOIN,
+    Hook,
+    Place,
+    PlaceKey,
+    Watch,
+    clear_copies,
+    redirected,
+    seen_by,
+)
 from huelapse.errors import HuelapseWarning, LayerError, OutputError
 
 if TYPE_CHECKING:
@@ -86,21 +97,27 @@ class Forwards:
         self.error: Exception | None = None
         self.seen = 0
         """Forwards that ended."""
+        self.raised = 0
+        """Forwards that ended by an exception of the user's."""
         self.seconds = 0.0
         """Time spent in hooks, without `on_forward`."""
         self._capture = capture
         self._on_forward = on_forward
         self._own = own
         self._depth = 0
-        self._blocks: dict[Response, list[Tensor]] = {}
+        self._blocks: dict[tuple[Response, int], Tensor] = {}
+        self._views: dict[tuple[Response, int, int], Tensor] = {}
         self._rows: list[int] = []
         self._improbable: Tensor | None = None
         self._mask: Tensor | None = None
         self._training = False
-        self._tracing = False
+        self._encoders: list[str] = []
+        """Of modules with a fused path, which the user's own forwards may take."""
+        self._handled: BaseException | None = None
+        self._untraced: Exception | None = None
         self._watch: Watch | None = None
         self._layers: dict[Place, list[int]] = {}
-        self._known: set[tuple[str, str | None]] = set()
+        self._known: set[PlaceKey] = set()
 
     @contextmanager
     def attached(self) -> Generator[None]:
@@ -109,16 +126,18 @@ class Forwards:
         handles: list[Any] = []
         self._depth = 0
         try:
-            handles.append(model.register_forward_pre_hook(self._begin, with_kwargs=True))
-            handles.append(model.register_forward_hook(self._root_hook, always_call=True))
+            begin, end = (Hook(call, failed=self.keep) for call in (self._begin, self._root_hook))
+            handles.append(model.register_forward_pre_hook(begin, with_kwargs=True))
+            handles.append(model.register_forward_hook(end, always_call=True))
             if self._capture.traced:
                 self._attach_layers()
             yield
         finally:
-            if self._watch is not None:
-                self._watch.__exit__(None, None, None)
             for handle in handles:
                 handle.remove()
+            if self._watch is not None:
+                self._watch.__exit__(None, None, None)
+            clear_copies()
 
     def doubts(self) -> list[Doubt]:
         """What was seen since the last time and nobody has waited to look at."""
@@ -142,21 +161,25 @@ class Forwards:
             self.error = error
 
     def _mine(self, module: nn.Module) -> bool:
-        alone = self._capture.alone
-        return (
-            not self._tracing and module is self._capture.model and (alone is None or alone is self)
-        )
+        return module is self._capture.model and seen_by(self)
 
     # --- hooks -----------------------------------------------------------------------------------
 
     def _begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if not forward_proper() or not self._mine(module):
+        if not self._mine(module) or redirected(module):
             return
         self._depth += 1
         if self._depth > 1:  # the model calls itself: one forward
             return
+        self._handled = sys.exc_info()[1]
         if not self._capture.traced:
-            self._trace(args, kwargs)
+            try:
+                self._trace(args, kwargs)
+            except Exception as error:  # if the forward itself raises as well, it is the user's
+                self._untraced = error
+                return
+        elif self._encoders and self._must_run_fused():
+            return
         mask = kwargs.get("attention_mask")
         self._mask = mask if isinstance(mask, Tensor) and mask.ndim == 2 else None
         self._rows = [-1] * len(self._capture.found.layers)
@@ -166,7 +189,7 @@ class Forwards:
         """One extra, unseen forward of the first batch: without it its responses would be lost."""
         capture = self._capture
         capture.check_ready()
-        without = fused(capture.model) if not capture.model.training else []
+        without = fused_now(capture.model) if self._own else []
         if without:
             warnings.warn(
                 f"inside {', '.join(without[:3])} nothing is recorded: hooks would turn off the "
@@ -175,24 +198,38 @@ class Forwards:
                 HuelapseWarning,
                 stacklevel=2,
             )
-        self._tracing = True
-        try:
-            with (
-                torch.inference_mode(False),
-                same_randomness(),
-                same_model(capture.model, training=capture.model.training),
-            ):
-                # `forward`, as the model's pre-hooks have seen these arguments already; copies,
-                # as it may change them in place
-                capture.trace(
-                    lambda: capture.model.forward(*copied(args), **copied(kwargs)),
-                    gently=bool(without),
-                )
-        finally:
-            self._tracing = False
+        with (
+            torch.inference_mode(False),
+            same_randomness(),
+            same_model(capture.model, as_it_is=True),
+        ):
+            # `forward`, as the model's pre-hooks have seen these arguments already; copies,
+            # as it may change them in place
+            capture.trace(
+                lambda: capture.model.forward(*copied(args), **copied(kwargs)),
+                gently=bool(without),
+            )
         self._attach_layers()
         assert self._watch is not None
         self._watch.begin()  # this forward is under way
+
+    def _must_run_fused(self) -> bool:
+        """Whether the user's forward would run another path with hooks on; they are then taken off,
+        and the forward is not recorded."""
+        assert self._watch is not None
+        fused = self._watch.changes_fused(fused_now(self._capture.model))
+        if not fused:
+            return False
+        self._watch.__exit__(None, None, None)
+        self.keep(
+            LayerError(
+                f"layers inside {', '.join(fused[:3])} are recorded, and hooks would turn off the "
+                f"fused path of nn.TransformerEncoderLayer and change your evaluation's results. "
+                f"Give Recorder a probe instead, leave them out (layers=[…]), or turn the fused "
+                f"path off yourself: torch.backends.mha.set_fastpath_enabled(False)"
+            )
+        )
+        return True
 
     def _attach_layers(self) -> None:
         found = self._capture.found
@@ -201,19 +238,32 @@ class Forwards:
             for i, place in enumerate(found.places):
                 if place is not None:
                     self._layers.setdefault(place, []).append(i)
-            self._known = {(place.path, place.function) for place in self._layers}
+            self._known = {place.key for place in self._layers}
             named = dict(self._capture.model.named_modules())
-            modules = {p.path: named[p.path] for p in self._layers if p.function is None}
             functions = any(place.function is not None for place in self._layers)
-            if not self._own:  # under the conditions of the trace: the unfused path
-                functions = functions or bool(fused(self._capture.model))
+            joins = any(place.function == JOIN for place in self._layers)
+            encoders = fused(self._capture.model)
+            if self._own:
+                self._encoders = encoders
+            else:  # under the conditions of the trace: the unfused path
+                functions = functions or bool(encoders)
+            keys = sorted(self._known, key=str)
             self._watch = Watch(
-                self._capture.model, self._reached, modules=modules.items(), functions=functions
+                self._capture.model,
+                self._reached,
+                modules=[
+                    (p, named[p]) for p, function, at in keys if function is None and at is None
+                ],
+                functions=functions,
+                given=[(p, named[p], at) for p, _, at in keys if at is not None],
+                is_join=is_addition if joins else None,
+                owner=self,
+                failed=self.keep,
             )
         self._watch.__enter__()
 
     def _reached(self, place: Place, _module: nn.Module | None, output: Any) -> None:
-        if self.error is not None or self._tracing or not self._depth:
+        if self.error is not None or not self._depth:
             return
         started = time.perf_counter()
         try:
@@ -225,12 +275,11 @@ class Forwards:
     def _layer(self, place: Place, output: Any) -> None:
         indices = self._layers.get(place)
         if indices is not None:
-            with torch.inference_mode(False), torch.no_grad():
-                for index in indices:
-                    self._respond(index, output)
+            for index in indices:
+                self._respond(index, output)
             return
-        key = place.path, place.function
-        if key in self._known and place.call >= self._capture.found.calls[key]:
+        key = place.key
+        if key in self._known and place.call >= self._capture.found.calls.get(key, 0):
             raise LayerError(
                 f"{place.function or 'module'} at {place.path or 'the model'!r} ran more often "
                 f"in one forward than when recording began; leave it out: "
@@ -238,35 +287,49 @@ class Forwards:
             )
 
     def _respond(self, index: int, output: Any) -> None:
-        """Responses of one layer, out of what its module gave."""
+        """Responses of one layer, out of what its module gave.
+
+        Detached, as entering `no_grad` here would cost as much as all else that is Python.
+        """
         capture = self._capture
         layer, keys = capture.found.layers[index], capture.found.parts[index]
-        part = part_of(output, keys)
+        part = part_of(output, keys) if keys else output
         if not isinstance(part, Tensor):
             raise LayerError(
                 f"layer {layer.path!r} gave {type(part).__name__}, expected a tensor as before"
             )
+        part = part.detach()
         if layer.sample_axis:
             part = part.transpose(0, layer.sample_axis)
-        self._rows[index] = len(part) if part.ndim else 0
+        rows = self._rows[index] = part.shape[0] if part.ndim else 0
         for response in capture.responses:
             responses.reduce(
                 part,
                 layer.unit_axis,
-                self._block(response, index, self._rows[index], part.device),
+                self._block(response, index, rows, part),
                 self._mask,
                 response=response,
                 tokens=capture.tokens,
             )
-        for observer in capture.observers:
-            observer.layer(index, part)
+        if capture.observers:
+            with torch.inference_mode(False), torch.no_grad():
+                for observer in capture.observers:
+                    observer.layer(index, part)
 
     def _root_hook(self, module: nn.Module, _inputs: Any, output: Any) -> None:
-        """Never raises into the forward; `output` is None where the forward has raised."""
-        if not forward_proper() or not self._mine(module):
+        """Never raises into the forward."""
+        if not self._mine(module) or not self._depth:
             return
-        self._depth = max(0, self._depth - 1)
-        if self._depth or self.error is not None or output is None:
+        self._depth -= 1
+        if self._depth:
+            return
+        untraced, self._untraced = self._untraced, None
+        if output is None and sys.exc_info()[1] is not self._handled:
+            self.raised += 1
+            return
+        if untraced is not None:
+            self.keep(untraced)
+        if self.error is not None:
             return
         started = time.perf_counter()
         try:
@@ -294,8 +357,10 @@ class Forwards:
         together: dict[Response, Tensor] = {}
         for response in capture.responses:
             last = len(found.layers) - 1
-            self._block(response, last, n, tensor.device).copy_(probabilities)
-            together[response] = torch.cat([block[:n] for block in self._blocks[response]], 1)
+            self._block(response, last, n, tensor).copy_(probabilities)
+            together[response] = torch.cat(
+                [self._block(response, i, n, tensor) for i in range(last + 1)], 1
+            )
         return Forward(
             responses=together,
             probabilities=probabilities,
@@ -319,19 +384,21 @@ class Forwards:
                     f"the batch, or it saw a part of it; leave it out: Recorder(layers=[…])"
                 )
 
-    def _block(self, response: Response, index: int, samples: int, device: torch.device) -> Tensor:
-        """This layer's own contiguous place for the responses of one batch."""
-        blocks = self._blocks.get(response)
-        if blocks is None:
-            blocks = self._blocks[response] = [
-                torch.empty((0, layer.units), dtype=torch.float32, device=device)
-                for layer in self._capture.found.layers
-            ]
-        block = blocks[index]
-        if len(block) < samples or block.device != device:
-            block = torch.empty((samples, block.shape[1]), dtype=torch.float32, device=device)
-            blocks[index] = block
-        return block[:samples]
+    def _block(self, response: Response, index: int, samples: int, like: Tensor) -> Tensor:
+        """This layer's own contiguous place for the responses of one batch, [sample, unit]."""
+        view = self._views.get((response, index, samples))
+        if view is not None:
+            return view
+        units = self._capture.found.layers[index].units
+        block = self._blocks.get((response, index))
+        if block is None or len(block) < samples:
+            with torch.inference_mode(False):  # buffers made inside could not be written outside
+                block = torch.empty((samples, units), dtype=torch.float32, device=like.device)
+            self._blocks[response, index] = block
+            for key in [key for key in self._views if key[:2] == (response, index)]:
+                del self._views[key]
+        view = self._views[response, index, samples] = block[:samples]
+        return view
 
 
 @contextmanager

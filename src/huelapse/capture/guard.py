@@ -64,12 +64,12 @@ STRUCTURE = {"_parameters", "_modules", "_buffers", "training"}
 
 
 @contextmanager
-def same_model(model: nn.Module, *, training: bool = False) -> Generator[None]:
+def same_model(model: nn.Module, *, as_it_is: bool = False) -> Generator[None]:
     """Put back what a forward can change: modes, buffers (bit for bit), gradients, attributes.
 
-    Inside, all modules are in eval mode (with `training` in the modes they have), no gradient is recorded, autocast and parametrizations'
+    Inside, all modules are in eval mode, no gradient is recorded, autocast and parametrizations'
     cache are off (they may hold weights from before the last update) and compiled code runs
-    eagerly. Attributes of modules are put back as references, tensors by content: what a forward
+    eagerly; with `as_it_is` modes and autocast stay, without its cache. Attributes of modules are put back as references, tensors by content: what a forward
     changes *inside* a list or dict of its own stays.
     """
     modules = list(model.modules())
@@ -78,7 +78,7 @@ def same_model(model: nn.Module, *, training: bool = False) -> Generator[None]:
     kept = [_Kept(module) for module in modules]
     devices = {t.device.type for t in (*model.parameters(), *model.buffers())} | {"cpu"}
     try:
-        if not training:
+        if not as_it_is:
             for module in modules:
                 module.training = False
         for parameter, _ in gradients:
@@ -86,8 +86,12 @@ def same_model(model: nn.Module, *, training: bool = False) -> Generator[None]:
         with ExitStack() as stack:
             stack.enter_context(torch.no_grad())
             stack.enter_context(_no_parametrization_cache())
-            for device in devices & {"cpu", "cuda", "mps", "xpu"}:
-                stack.enter_context(torch.autocast(device, enabled=False))
+            if as_it_is:
+                stack.callback(torch.set_autocast_cache_enabled, torch.is_autocast_cache_enabled())
+                torch.set_autocast_cache_enabled(False)
+            else:
+                for device in devices & {"cpu", "cuda", "mps", "xpu"}:
+                    stack.enter_context(torch.autocast(device, enabled=False))
             if "torch._dynamo" in sys.modules:  # else nothing can be compiled
                 stack.enter_context(torch.compiler.set_stance("force_eager"))
             yield

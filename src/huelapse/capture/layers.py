@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from weakref import ReferenceType, ref
 
+import torch
 from torch import Tensor, nn
 
 from huelapse.capture.responses import OutputKind
@@ -14,10 +15,11 @@ from huelapse.capture.watch import (
     NON_NEGATIVE,
     NON_NEGATIVE_FUNCTIONS,
     Place,
+    PlaceKey,
     Watch,
     hookable,
 )
-from huelapse.schema import Layer
+from huelapse.schema import Graph, Layer
 
 OUTPUT = "output"
 """Path of the model's own output in the layer table."""
@@ -47,11 +49,13 @@ class Seen:
     after: nn.Module | None = None
     part: Keys = ()
     sample_axis: int = 0
-    join: bool = False
-    """Whether it is where branches are added, rather than what a module gives."""
+    joins: str = ""
+    """What joins branches here (`add`), where it is not what a module or function gives."""
 
     @property
     def is_activation(self) -> bool:
+        if self.joins:
+            return False
         return self.module is None or isinstance(self.module, (*ACTIVATIONS, *RECURRENT))
 
     @property
@@ -62,6 +66,8 @@ class Seen:
 
     @property
     def kind(self) -> str:
+        if self.joins:
+            return self.joins
         return f"F.{self.place.function}" if self.module is None else type(self.module).__name__
 
 
@@ -71,11 +77,13 @@ class Found:
 
     layers: tuple[Layer, ...]
     places: tuple[Place | None, ...]
-    calls: Mapping[tuple[str, str | None], int]
-    """How often each module (path, None) or function (path, name) was reached."""
+    calls: Mapping[PlaceKey, int]
+    """How often each place was reached."""
     output_kind: OutputKind
     parts: tuple[Keys, ...]
     """For each layer, where its tensor stands in what its module gives."""
+    graph: Graph | None = None
+    """Which layer feeds which."""
 
 
 class Tracer:
@@ -100,9 +108,10 @@ class Tracer:
             for path, module in hookable(model)
             if "parametrizations" not in path.split(".")  # those give weights, not responses
         ]
+        self.left_alone = tuple(f"{path}." for path in fused(model)) if gently else ()
+        """Beginnings of the paths of what is not looked into."""
         if gently:
-            inside = tuple(f"{path}." for path in fused(model))
-            named = [(path, m) for path, m in named if not f"{path}.".startswith(inside)]
+            named = [(path, m) for path, m in named if not f"{path}.".startswith(self.left_alone)]
         self._owners = {path: m for path, m in named if _has_weights(m)}
         whole = tuple(f"{path}." for path, m in named if isinstance(m, FIRST_PART))
         leaves = [
@@ -112,7 +121,9 @@ class Tracer:
             or not (path.startswith(whole) or any(True for _ in module.children()))
         ]
         self._weighted = [m for _, m in named if _has_weights(m) and not isinstance(m, ACTIVATIONS)]
-        self._watch = Watch(model, self._reached, modules=leaves, functions=not gently)
+        self._watch = Watch(
+            model, self._reached, modules=leaves, functions=not gently, owner=self
+        )
 
     def __enter__(self) -> "Tracer":
         self._handles = [m.register_forward_hook(self._has_run) for m in self._weighted]
@@ -143,9 +154,9 @@ class Tracer:
                 seen.after = self._last_weighted.get(tensor.ndim, owner)
             self.seen.append(seen)
 
-    def calls(self) -> Counter[tuple[str, str | None]]:
-        """How often each module (path, None) or function (path, name) was reached."""
-        return Counter((place.path, place.function) for place in {s.place for s in self.seen})
+    def calls(self) -> Counter[PlaceKey]:
+        """How often each place was reached."""
+        return Counter(place.key for place in {s.place for s in self.seen})
 
     def name(self) -> None:
         """Paths of the layer table: `relu#1` where a module or function runs several times,
@@ -160,7 +171,7 @@ class Tracer:
                 path = f"{path}()" if path in modules else path  # a module has that name already
             elif path == OUTPUT:
                 path = f"{path}()"
-            several = calls[place.path, place.function] > 1
+            several = calls[place.key] > 1
             seen.path = f"{path}#{place.call}" if several else path
             if seen.part and not isinstance(seen.module, FIRST_PART):
                 seen.path += "".join(f"[{key}]" for key in seen.part)
@@ -170,6 +181,19 @@ def fused(model: nn.Module) -> list[str]:
     """Paths of modules with a fused path that hooks turn off, and which then give other results."""
     named: list[tuple[str, nn.Module]] = list(model.named_modules())
     return [path for path, module in named if isinstance(module, nn.TransformerEncoderLayer)]
+
+
+def fused_now(model: nn.Module) -> list[str]:
+    """Those of them that would take that path if they were called now."""
+    if not torch.backends.mha.get_fastpath_enabled() or torch.is_autocast_enabled():
+        return []
+    modules = [(path, model.get_submodule(path)) for path in fused(model)]
+    return [
+        path
+        for path, module in modules
+        if not module.training
+        and not (torch.is_grad_enabled() and any(p.requires_grad for p in module.parameters()))
+    ]
 
 
 def _has_weights(module: nn.Module) -> bool:

@@ -7,10 +7,15 @@ from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from huelapse.capture import responses
+from huelapse.capture.graph import Trace, contract
 from huelapse.capture.layers import OUTPUT, Found, Seen, Tracer
 from huelapse.capture.responses import OutputKind
+from huelapse.capture.watch import JOIN
 from huelapse.errors import HuelapseWarning, LayerError
 from huelapse.schema import Layer
+
+MANY = 2**31
+"""Calls of a module that is watched for a join alone: however many there are."""
 
 LayerChoice = None | Literal["all"] | Sequence[str] | Callable[[Layer], bool]
 
@@ -30,11 +35,12 @@ class Selection:
     output: OutputKind | None = None
 
 
-def select(tracer: Tracer, selection: Selection, classes: int, output: Any) -> Found:
+def select(tracer: Tracer, trace: Trace, selection: Selection, classes: int, output: Any) -> Found:
     """The layer table.
 
     Args:
         tracer: what one forward reached.
+        trace: how one forward's tensors went from place to place.
         selection: what is wanted of it.
         classes: how many the output must have.
         output: what the forward returned.
@@ -49,6 +55,8 @@ def select(tracer: Tracer, selection: Selection, classes: int, output: Any) -> F
     # a leaf that gives the model's output stands in the table as the output already
     given = responses.logits_of(output)
     ran = [s for s in tracer.seen if s.given is None or s.given() is not given]
+    joins = _joins(trace, ran, tracer.left_alone)
+    ran = _in_order([*ran, *joins], trace)
     fits = [s for s in ran if s.shape and _place_samples(s, samples)]
     layers = [_layer(s, selection.unit_axis) for s in fits]
     chosen = _choose(tracer, selection.layers, fits, layers)
@@ -76,9 +84,42 @@ def select(tracer: Tracer, selection: Selection, classes: int, output: Any) -> F
         layers=tuple(table),
         places=(*(seen.place for seen, _ in chosen), None),
         parts=(*(seen.part for seen, _ in chosen), ()),
-        calls=tracer.calls(),
+        calls={**tracer.calls(), **{seen.place.key: MANY for seen in joins}},
+        graph=contract(trace, [layer.path for layer in table]),
         output_kind=selection.output or responses.output_kind(result, _made_by(tracer, given)),
     )
+
+
+def _joins(trace: Trace, ran: Sequence[Seen], left_alone: tuple[str, ...]) -> list[Seen]:
+    """Residual joins as places to record: those whose sum is not an activation's only input."""
+    order = {node.path: i for i, node in enumerate(trace.nodes)}
+    joins: list[Seen] = []
+    for join in trace.joins:
+        if join.activated or f"{join.place.path}.".startswith(left_alone):
+            continue
+        if join.giver is not None:
+            place = join.giver
+        elif join.consumer is not None:
+            place = replace(join.consumer, given=join.position)
+        else:
+            place = join.place
+        alike = [s for s in ran if s.shape and len(s.shape) == len(join.shape)]
+        before = [s for s in alike if order.get(s.path, -1) < join.node]
+        near = (before[-1:] or alike[:1] or [None])[0]
+        after = near.after if near is not None else None
+        joins.append(Seen(place, None, path=join.path, shape=join.shape, after=after, joins=JOIN))
+    return joins
+
+
+def _in_order(seen: Sequence[Seen], trace: Trace) -> list[Seen]:
+    """In the order in which the forward reached them."""
+    order = {node.path: i for i, node in enumerate(trace.nodes)}
+    placed: list[tuple[int, Seen]] = []
+    at = -1
+    for one in seen:
+        at = order.get(one.path, at)
+        placed.append((at, one))
+    return [one for _, one in sorted(placed, key=lambda pair: pair[0])]
 
 
 def _place_samples(seen: Seen, samples: int) -> bool:
@@ -150,7 +191,7 @@ Chosen = list[tuple[Seen, Layer]]
 
 def _choose(tracer: Tracer, choice: LayerChoice, fits: list[Seen], layers: list[Layer]) -> Chosen:
     both = list(zip(fits, layers, strict=True))
-    leaves = [(s, layer) for s, layer in both if s.module is not None and not s.join]
+    leaves = [(s, layer) for s, layer in both if s.module is not None]
     ran = ", ".join(s.path for s in fits) or "none"
     if choice == "all":
         return leaves
@@ -165,7 +206,7 @@ def _choose(tracer: Tracer, choice: LayerChoice, fits: list[Seen], layers: list[
             if not any(fnmatchcase(s.path, pattern) for s in fits):
                 raise LayerError(f"no layer matches {pattern!r}; layers that ran: {ran}")
         return [(s, layer) for s, layer in both if any(fnmatchcase(s.path, p) for p in patterns)]
-    activations = [(s, layer) for s, layer in both if s.is_activation or s.join]
+    activations = [(s, layer) for s, layer in both if s.is_activation or s.joins]
     if not any(s.is_activation for s, _ in activations) and leaves:
         warnings.warn(
             f"no activation (nn.ReLU, F.gelu …) ran in {type(tracer.model).__name__}, so the "

@@ -46,6 +46,8 @@ class Window:
         self._assigning = capture.assigning()
         self._sums: Sums | None = None
         self._now: Samples | None = None
+        self._open = False
+        """Whether the next batch belongs to a window, begun or to be begun."""
 
     @property
     def hook_seconds(self) -> float:
@@ -58,7 +60,8 @@ class Window:
 
     def wanted(self) -> bool:
         """Whether the next batch belongs to a window."""
-        return self._sums is not None or self._opens()
+        self._open = self._open or self._opens()
+        return self._open
 
     @contextmanager
     def block(self, samples: Samples) -> Generator[None]:
@@ -67,7 +70,7 @@ class Window:
         Raises:
             LabelError, ProbeError …: what does not fit; nothing is raised into the forward.
         """
-        before = self._forwards.seen
+        before, raised = self._forwards.seen, self._forwards.raised
         self._now = samples
         try:
             with self._forwards.attached():
@@ -76,9 +79,10 @@ class Window:
             self._now = None
         if self._forwards.error is not None:
             raise self._forwards.error
-        if self._forwards.seen == before:
+        if self._forwards.seen > before:
+            self.batches += 1
+        elif self._forwards.raised == raised:  # else the user has caught what the forward raised
             raise ProbeError(self._capture.nothing_ran())
-        self.batches += 1
 
     def _ran(self, forward: Forward) -> None:
         assert self._now is not None
@@ -96,7 +100,7 @@ class Window:
         start = 0
         while start < n:
             if self._sums is None:
-                if start and not self._opens():
+                if not self.wanted():
                     break  # what is left of this batch belongs to no window
                 self._sums = Sums(self._capture)
             stop = min(n, start + self.samples - self._sums.samples)
@@ -107,7 +111,7 @@ class Window:
                 ids if whole or ids is None else ids[start:stop],
             )
             if self._sums.samples >= self.samples:
-                full, self._sums = self._sums, None
+                full, self._sums, self._open = self._sums, None, False
                 self._closed(self._result(full))
             start = stop
         self.fold_seconds += time.perf_counter() - started
