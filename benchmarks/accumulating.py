@@ -56,7 +56,9 @@ def fold_times(k: int, repeats: int) -> harness.Numbers:
     ours = Accumulator(dict.fromkeys(rows, k), units, torch.device("cpu"))
     wide = {name: [torch.zeros(k + 1, units, dtype=torch.float64) for _ in "ab"] for name in rows}
     counts = {name: [torch.zeros(k + 1, units, dtype=torch.int32) for _ in "ab"] for name in rows}
-    others = torch.rand(12_000_000, generator=generator)  # 48 MB: what a forward leaves in the cache
+    others = torch.rand(
+        12_000_000, generator=generator
+    )  # 48 MB: what a forward leaves in the cache
 
     def plainly() -> None:
         finite = x.isfinite()

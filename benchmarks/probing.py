@@ -115,7 +115,7 @@ def hand_over(folder: Path, model, data, repeats: int) -> harness.Numbers:
     for _ in range(steps):
         recorder.step(loss=loss)
     idle = (time.perf_counter() - started) / steps
-    captured = recorder._capture.run(recorder._probe)
+    captured = recorder._capture.run(recorder._taking.probe)
     taken = []
     for _ in range(repeats):
         started = time.perf_counter()

@@ -31,7 +31,11 @@ def test_integer_labels_of_any_width_are_taken(dtype: str) -> None:
     assert checked.tolist() == [0, 2, 1]
 
 
-@pytest.mark.parametrize("classes", [1, ["only"], ["a", "a"], "ab", True])
+NONE = [1, ["only"], ["a", "a"], "ab", True, None, 2.0, ["a", ""], ["a", " "], ["a", None]]
+NO_ORDER = [{"a", "b"}, frozenset("ab"), {"a": 1, "b": 2}, {"a": 0, "b": 0}, {0: "a", 1: "b"}]
+
+
+@pytest.mark.parametrize("classes", NONE + NO_ORDER)
 def test_impossible_classes_are_refused(classes: object) -> None:
     with pytest.raises(ClassCountError):
         check_classes(classes)  # pyright: ignore[reportArgumentType]
@@ -39,6 +43,10 @@ def test_impossible_classes_are_refused(classes: object) -> None:
 
 def test_a_number_of_classes_names_them() -> None:
     assert check_classes(3) == ("0", "1", "2")
+
+
+def test_names_with_their_indices_come_in_the_order_of_those() -> None:
+    assert check_classes({"b": 1, "a": 2, "c": 0}) == ("c", "b", "a")
 
 
 def test_confusion_counts_pairs_and_leaves_out_the_unassigned() -> None:

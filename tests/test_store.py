@@ -207,9 +207,22 @@ def test_a_newer_format_and_a_damaged_root_are_refused(run_path: Path) -> None:
     file.write_text(file.read_text().replace('"test"', '"best"'))
     with pytest.raises(FormatError, match="its own hash"):
         huelapse.open(run_path)
-    file.write_text("{}")
-    with pytest.raises(FormatError, match="not the root"):
+    for content in (b"{}", b"[]", b"[" * 100_000, b'{"attributes": {"huelapse_format": NaN}}'):
+        file.write_bytes(content)
+        with pytest.raises(FormatError, match="not the root"):
+            huelapse.open(run_path)
+
+
+@pytest.mark.parametrize("start", [b"\xff\xfe", b'{"', b"\x1b[31m"])
+def test_what_a_damaged_root_holds_does_not_reach_the_message(
+    run_path: Path, start: bytes
+) -> None:
+    make_writer(run_path).close()
+    (run_path / "run.zarr/zarr.json").write_bytes(start + b"\x1b[31mSECRET" * 1000)
+    with pytest.raises(FormatError, match="not the root") as raised:
         huelapse.open(run_path)
+    assert "SECRET" not in str(raised.value)
+    assert len(str(raised.value)) < 400 + len(str(run_path))
 
 
 def test_a_damaged_shard_is_noticed_and_the_rest_stays_readable(run_path: Path) -> None:
@@ -229,7 +242,14 @@ def test_a_damaged_shard_is_noticed_and_the_rest_stays_readable(run_path: Path) 
 
 @pytest.mark.parametrize(
     "lost",
-    ["true/mean/c.1.0.0", "true/m2/c.1.0.0", "true/count/c.1.0", "step/c.0"],
+    [
+        "true/mean/c.1.0.0",
+        "true/m2/c.1.0.0",
+        "true/active/c.1.0.0",
+        "true/nonfinite/c.1.0.0",
+        "true/count/c.1.0",
+        "step/c.0",
+    ],
 )
 def test_files_that_are_gone_are_not_read_as_zeros(run_path: Path, lost: str) -> None:
     store = make_writer(run_path)
@@ -240,6 +260,47 @@ def test_files_that_are_gone_are_not_read_as_zeros(run_path: Path, lost: str) ->
     run = huelapse.open(run_path)
     with pytest.raises(FormatError, match="missing or damaged"):
         run.strength(step=1)
+
+
+@pytest.mark.parametrize("lost", ["confusion/c.1.0.0", "count/c.1.0"])
+def test_an_accuracy_that_is_gone_is_not_read_as_zero(run_path: Path, lost: str) -> None:
+    store = make_writer(run_path)
+    for step in range(3):
+        store.commit(make_snapshot(step))
+    store.close()
+    assert huelapse.open(run_path).accuracy().tolist() == [1, 1, 1]
+    (run_path / "run.zarr/val/true" / lost).unlink()
+    with pytest.raises(FormatError, match="missing or damaged"):
+        huelapse.open(run_path).accuracy()
+
+
+def test_counts_of_nothing_are_written_and_read_as_zeros(run_path: Path) -> None:
+    """They are told from a chunk that is gone, by us and by any other reader."""
+    zarr = pytest.importorskip("zarr")
+    xr = pytest.importorskip("xarray")
+    nothing = Moments.empty(3, UNITS)
+    store = make_writer(run_path)
+    store.commit(
+        replace(
+            make_snapshot(0),
+            moments={"true": nothing, "predicted": nothing},
+            confusion=np.zeros((3, 3), np.int64),
+        )
+    )
+    store.close()
+    run = huelapse.open(run_path)
+    assert run.moments(0).count.tolist() == [0, 0, 0]
+    assert not run.moments(0).active.any()
+    assert not run.confusion().any()
+    assert np.isnan(run.accuracy()).all()
+    assert np.isnan(run.strength()).all()
+    group = zarr.open_group(run_path / "run.zarr", mode="r")
+    tree = xr.open_datatree(run_path / "run.zarr", engine="zarr")
+    for name in ("count", "active", "nonfinite", "confusion"):
+        kind = "int64" if name == "count" else "uint32"
+        for found in (group[f"val/true/{name}"], tree[f"val/true/{name}"]):
+            assert found.dtype == kind
+            assert not np.asarray(found[...]).any()
 
 
 def test_what_float32_cannot_tell_apart_is_not_a_difference(run_path: Path) -> None:
@@ -271,3 +332,14 @@ def test_selections_that_are_not_there_name_what_is(run_path: Path) -> None:
         run.strength(grouping="x")
     with pytest.raises(SelectionError, match="no split 'test'; it has val"):
         run.strength(split="test")
+    with pytest.raises(SelectionError, match="step is 'a', expected a number"):
+        run.strength(step="a")  # pyright: ignore[reportArgumentType]
+    for index in (99, 1, -1, "a"):
+        with pytest.raises(SelectionError, match="no snapshot .* counted from 0 to 0"):
+            run.moments(index)  # pyright: ignore[reportArgumentType]
+    for unit in (999, 700, -1, "a"):
+        with pytest.raises(SelectionError, match="no unit .* counted from 0 to 699"):
+            run.history(unit)  # pyright: ignore[reportArgumentType]
+    with pytest.raises(SelectionError, match="no end of a range of units 999"):
+        run.moments(0, unit=slice(0, 999))
+    assert run.moments(0, unit=slice(690, 700)).mean.shape == (3, 10)

@@ -5,12 +5,13 @@ import { effect } from "@preact/signals";
 import {
   applyAddress,
   axis,
+  chooseSplit,
   currentAddress,
   defaultAddress,
-  grouping,
   highlighted,
   playing,
   session,
+  shownGrouping,
   snapshot,
   theme,
   threshold,
@@ -25,10 +26,11 @@ export function followAddress(): () => void {
   let choice = "";
   let settings = "";
   const stop = effect(() => {
-    if (!session.value) return;
+    const open = session.value;
+    if (!open) return;
     void snapshot.value;
     // Walking from unit to unit is not a choice to go back through one by one.
-    const chosen = [unit.value >= 0, highlighted.value, grouping.value].join();
+    const chosen = [unit.value >= 0, highlighted.value, shownGrouping.value?.name, open.split.name].join();
     const set = [unit.value, threshold.value, theme.value, axis.value, playing.value].join();
     clearTimeout(timer);
     if (choice !== "" && chosen !== choice) write("pushState");
@@ -41,8 +43,10 @@ export function followAddress(): () => void {
     const open = session.peek();
     const address = readAddress(location.hash);
     if (!open) return;
+    const { split: splitName } = { ...defaultAddress(open), ...address };
     if (address.run !== undefined && address.run !== open.run) location.reload();
-    else applyAddress(open, address);
+    else if (splitName === open.split.name) applyAddress(open, address);
+    else void chooseSplit(splitName, { ...defaultAddress(open), ...address });
   };
   addEventListener("popstate", back);
   return () => {

@@ -11,9 +11,10 @@ import {
 } from "./run/counts";
 import type { Track } from "./run/session";
 import type { LayerNumbers } from "./network/draw";
-import { networkSubtitle, networkTitle, type NetworkFacts } from "./sentences";
+import { isolated } from "./inline";
+import { networkSubtitle, networkTitle, type Counted, type NetworkFacts } from "./sentences";
 import { classes, highlighted, painted, session, snapshot, threshold, track } from "./state";
-import { HELD, NOT_RECORDED, SILENT, TIED } from "./wire/manifest";
+import { FEWEST_SAMPLES, HELD, NO_DATA, NOT_RECORDED, SILENT, STATES, TIED } from "./wire/manifest";
 
 let counts = new Uint32Array(0);
 
@@ -61,14 +62,36 @@ export const states = computed(() => {
     : [0, 0, 0, 0, 0, 0];
 });
 
-/** Which states occur at any snapshot: their row in the key stays, so that nothing jumps. */
+const everSeen = new WeakMap<object, boolean[]>();
+
+/** Which states have occurred in a run, in any grouping seen: their row in the key stays, so that
+ * nothing jumps. Sooner or later a prediction leaves classes without samples. */
 export const statesEver = computed(() => {
   const open = session.value;
   const current = track.value;
   if (!open || !current) return [];
-  const ever = new Array<boolean>(6).fill(false);
-  current.summary.states.forEach((n, i) => (ever[i % 6] ||= n > 0));
-  return ever;
+  const ever = everSeen.get(open) ?? new Array<boolean>(STATES).fill(false);
+  everSeen.set(open, ever);
+  ever[NO_DATA] ||= open.split.groupings.length > 1;
+  current.summary.states.forEach((n, i) => (ever[i % STATES] ||= n > 0));
+  return [...ever];
+});
+
+/** Whether the snapshot at the playhead has anything to compare: no data never reads as 0. */
+export const hasData = computed(
+  () => states.value[HELD] + states.value[TIED] + states.value[SILENT] > 0,
+);
+
+/** Whether a class takes part in comparisons at a snapshot. */
+export function takesPart(current: Track, cls: number, t: number): boolean {
+  return current.summary.n[t * current.grouping.classes.length + cls] >= FEWEST_SAMPLES;
+}
+
+/** What `n` counts in the grouping being shown. */
+export const counted = computed((): Counted => {
+  const several = session.value?.split.multilabel ?? false;
+  const own = !["true", "predicted"].includes(track.value?.grouping.name ?? "");
+  return several && !own ? "label" : "sample";
 });
 
 export const facts = computed((): NetworkFacts | null => {
@@ -89,8 +112,8 @@ export const facts = computed((): NetworkFacts | null => {
     })),
     responding: states.value[HELD] + states.value[TIED],
     silent: states.value[SILENT],
-    groupingTitle: current.grouping.title,
-    predicted: current.grouping.name === "predicted",
+    grouping: current.grouping,
+    multilabel: counted.value === "label",
     measure: open.measure,
     present: present.map((c) => current.grouping.classes[c]),
     classes: K,
@@ -99,12 +122,18 @@ export const facts = computed((): NetworkFacts | null => {
         ? {
             name: current.grouping.classes[k],
             tuned: tunedToClass(current.classBins, K, t, k, threshold.value),
+            samples: current.summary.n[t * K + k],
           }
         : null,
   };
 });
 
 export const title = computed(() => (facts.value ? networkTitle(facts.value) : ""));
+/** The title with its names in full, where it had to shorten them. */
+export const wholeTitle = computed(() => {
+  const whole = facts.value ? networkTitle(facts.value, isolated) : "";
+  return whole === title.value ? undefined : whole;
+});
 export const subtitle = computed(() => (facts.value ? networkSubtitle(facts.value) : ""));
 
 export const samples = computed(() => {

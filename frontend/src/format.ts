@@ -19,6 +19,13 @@ export function fixed(value: number, digits = 2): string {
   return value < 0 && Number(text) !== 0 ? `−${text}` : text;
 }
 
+/** Decimals with which values over such a span can be told apart. */
+export function digitsFor(span: number): number {
+  if (span >= 100) return 0;
+  if (span >= 10) return 1;
+  return span >= 0.1 ? 2 : 3;
+}
+
 /** A level as the strength it stands for: rounded down, as levels are. */
 export const strengthOfLevel = (level: number): string => (level / 100).toFixed(2);
 

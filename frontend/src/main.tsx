@@ -1,6 +1,7 @@
 import { effect } from "@preact/signals";
 import { render } from "preact";
 import { followAddress } from "./address";
+import { explain } from "./explain";
 import { App } from "./frame/App";
 import { followKeys } from "./keys";
 import { drawn } from "./network/drawn";
@@ -10,27 +11,19 @@ import { Session } from "./run/session";
 import {
   applyAddress,
   approximate,
+  grouping,
   order,
   problem,
   runs,
   session,
   show,
+  shownGrouping,
   snapshot,
   theme,
 } from "./state";
 import { readAddress } from "./url";
 import "./main.css";
-import { HttpSource, RefusedError, UnreachableError, type Source } from "./wire/source";
-
-function explain(error: unknown): string {
-  if (error instanceof UnreachableError)
-    return "The server does not answer. Start it with huelapse view, then reload.";
-  if (error instanceof RefusedError && error.status === 403)
-    return "This page needs its key: open the address that huelapse view printed.";
-  if (error instanceof RefusedError)
-    return `The server has no ${error.key} (${error.status}). Check that the run is still where it was, then reload.`;
-  return error instanceof Error ? error.message : String(error);
-}
+import { HttpSource, type Source } from "./wire/source";
 
 async function open(source: Source, root: HTMLElement): Promise<void> {
   const address = readAddress(location.hash);
@@ -44,8 +37,7 @@ async function open(source: Source, root: HTMLElement): Promise<void> {
     followAddress();
     followKeys();
     followPlay();
-    const opened = session.peek();
-    if (opened) followGrowth(source, opened);
+    followGrowth(source, session);
   } catch (error) {
     console.error(error);
     problem.value = explain(error);
@@ -66,10 +58,12 @@ if (root) void open(new HttpSource(), root);
 /** For tests in a real browser, which compare the page's pixels with the server's colors. */
 (globalThis as { huelapse?: unknown }).huelapse = {
   get ready(): boolean {
-    return drawn.complete && order.peek() !== null && !approximate.peek();
+    const shown = shownGrouping.peek()?.name === grouping.peek();
+    return shown && drawn.complete && order.peek() !== null && !approximate.peek();
   },
   snapshot: (): number => snapshot.peek(),
   show,
+  shownGrouping,
   cellPixel: (unit: number) => drawn.pixelOf(unit),
   get timings(): { network: number } {
     return { network: drawn.milliseconds };

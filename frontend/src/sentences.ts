@@ -11,7 +11,9 @@ import {
   stepText,
   strengthOfLevel,
 } from "./format";
+import { isolated, said, type Say } from "./inline";
 import {
+  FEWEST_SAMPLES,
   HELD,
   NOT_FINITE,
   NOT_RECORDED,
@@ -20,6 +22,7 @@ import {
   SUPPRESSED,
   TIED,
   type Measure,
+  type Split,
 } from "./wire/manifest";
 
 export interface LayerShare {
@@ -35,69 +38,108 @@ export interface NetworkFacts {
   /** Units that are not silent and have data. */
   responding: number;
   silent: number;
-  groupingTitle: string;
-  predicted: boolean;
+  grouping: { name: string; title: string };
+  multilabel: boolean;
   measure: Measure;
   /** Classes with samples at this snapshot, and all classes. */
   present: readonly string[];
   classes: number;
-  highlighted: { name: string; tuned: number } | null;
+  highlighted: { name: string; tuned: number; samples: number } | null;
 }
+
+const isPredicted = (facts: NetworkFacts): boolean => facts.grouping.name === "predicted";
 
 const total = (facts: NetworkFacts): number =>
   facts.layers.reduce((sum, layer) => sum + layer.units, 0);
 
-export function networkTitle(facts: NetworkFacts): string {
+export function networkTitle(facts: NetworkFacts, say: Say = said): string {
   const units = total(facts);
   const tuned = facts.layers.reduce((sum, layer) => sum + layer.tuned, 0);
   const at = `Step ${stepText(facts.step)}`;
-  if (facts.responding === 0) {
-    if (facts.silent === units) return `${at}: every unit is silent.`;
-    if (facts.present.length === 1)
-      return `${at}: nothing to compare, every sample is ${facts.predicted ? "predicted as" : "of class"} ${facts.present[0]}.`;
-    return `${at}: no unit has enough data to compare classes.`;
-  }
-  if (facts.highlighted) {
-    const { name, tuned: n } = facts.highlighted;
-    return `${at}: ${count(n)} of ${count(units)} units ${plural(n, "is", "are")} tuned to ${name}.`;
-  }
-  if (facts.step === 0) {
-    if (tuned === 0) return `${at}, before training: no unit favors one class.`;
-    const favor =
-      tuned === 1
-        ? "one unit already favors one class"
-        : `${percent(tuned / units)} of units already favor one class`;
-    return `${at}, before training: ${favor}.`;
-  }
+  if (facts.responding === 0) return `${at}: ${whyNothing(facts, units, say)}.`;
+  if (facts.highlighted) return `${at}: ${ofClass(facts, facts.highlighted, units, say)}.`;
+  if (facts.step === 0) return `${at}, before training: ${already(tuned, units)}.`;
   if (tuned === 0) return `${at}: no unit is tuned to a class.`;
-  return `${at}: ${percent(tuned / units)} of units are tuned${extremes(facts.layers)}.`;
+  return `${at}: ${percent(tuned / units)} of units are tuned${extremes(facts.layers, say)}.`;
 }
 
+function whyNothing(facts: NetworkFacts, units: number, say: Say): string {
+  if (facts.silent === units) return "every unit is silent";
+  if (facts.present.length !== 1) return "no unit has enough data to compare classes";
+  const only = say(facts.present[0]);
+  const all = facts.multilabel ? "label" : "sample";
+  return `nothing to compare, every ${all} is ${isPredicted(facts) ? "predicted as" : "of class"} ${only}`;
+}
+
+function ofClass(
+  facts: NetworkFacts,
+  cls: NonNullable<NetworkFacts["highlighted"]>,
+  units: number,
+  say: Say,
+): string {
+  const name = say(cls.name);
+  if (cls.samples < FEWEST_SAMPLES) {
+    const few = ["no sample is", "only one sample is", "only two samples are"][cls.samples];
+    return `${few} ${isPredicted(facts) ? "predicted as" : "of class"} ${name}`;
+  }
+  return `${count(cls.tuned)} of ${count(units)} units ${plural(cls.tuned, "is", "are")} tuned to ${name}`;
+}
+
+function already(tuned: number, units: number): string {
+  if (tuned === 0) return "no unit is tuned yet";
+  if (tuned === 1) return "one unit is already tuned to one class";
+  return `${percent(tuned / units)} of units are already tuned to one class`;
+}
+
+/** More layers than this that stand at the same end are not worth their names. */
+const NAMED_TOGETHER = 2;
+
 /** Which layers lead and trail; the output is left out, since it is trained to be tuned. */
-function extremes(layers: readonly LayerShare[]): string {
-  const inner = layers.filter((layer) => !layer.output);
-  if (inner.length < 2) return "";
+function extremes(layers: readonly LayerShare[], say: Say): string {
+  const hidden = layers.filter((layer) => !layer.output);
+  if (hidden.length < 2) return "";
   const share = (layer: LayerShare): number => layer.tuned / layer.units;
-  const lead = inner.reduce((a, b) => (share(b) > share(a) ? b : a));
-  const trail = inner.reduce((a, b) => (share(b) < share(a) ? b : a));
-  const [most, least] = [percent(share(lead)), percent(share(trail))];
+  const shares = hidden.map(share);
+  const [most, least] = [percent(Math.max(...shares)), percent(Math.min(...shares))];
   if (most === least) return "";
-  return `; ${spoken(lead.name)} leads at ${most}, ${spoken(trail.name)} trails at ${least}`;
+  // Layers that read the same lead or trail together, whatever their decimals.
+  const end = (at: string, verb: string): string => {
+    const there = hidden.filter((layer) => percent(share(layer)) === at);
+    if (there.length > NAMED_TOGETHER) return "";
+    const names = list(there.map((layer) => say(spoken(layer.name))));
+    return `${names} ${plural(there.length, `${verb}s`, verb)} at ${at}`;
+  };
+  const ends = [end(most, "lead"), end(least, "trail")].filter(Boolean).join(", ");
+  return ends && `; of the hidden layers, ${ends}`;
 }
 
 /** In a sentence a bare number (an nn.Sequential's part) would be taken for a quantity. */
 const spoken = (name: string): string => (/^\d/.test(name) ? `layer ${name}` : name);
 
 export function networkSubtitle(facts: NetworkFacts): string {
+  const predicted = isPredicted(facts);
   if (facts.present.length < facts.classes) {
-    const some = `${facts.present.length} of ${facts.classes} classes ${facts.predicted ? "predicted" : "have samples"}`;
+    const some = `${facts.present.length} of ${facts.classes} classes ${predicted ? "predicted" : "have samples"}`;
     return facts.responding === 0
       ? `${some}.`
       : `${some}: units are compared over those alone, so strength reads higher than with all.`;
   }
-  const label = facts.groupingTitle.toLowerCase();
-  const which = label.includes("label") ? label : `${label} label`;
+  const own = `class of ${said(facts.grouping.title)}`;
+  const which = { true: "true label", predicted: "predicted label" }[facts.grouping.name] ?? own;
   return `Hue: the ${which} that drives the unit most. Strength: ${facts.measure.title.toLowerCase()}, less one standard error; grey where no class is surely first.`;
+}
+
+const KINDS: Record<Split["kind"], string> = {
+  probe: "the same samples each time",
+  window: "the training samples, weights moving",
+  evaluation: "the samples of the training’s own evaluation",
+};
+
+/** What a snapshot of a split sums up. */
+export function splitSentence(split: Split): string {
+  const weights = split.weights === "averaged" ? ", averaged weights" : "";
+  const mode = split.kind === "window" && split.mode ? `, ${split.mode} mode` : "";
+  return `${split.kind}: ${KINDS[split.kind] ?? ""}${weights}${mode}`;
 }
 
 /** What the threshold means, in pairs of samples where the measure is a margin. */
@@ -108,6 +150,9 @@ export function thresholdSentence(level: number, measure: Measure): string {
   return `At ${strength}, a sample of the class drives the unit more than one of the runner-up class in about ${pairs} of 100 pairs, or more.`;
 }
 
+/** What `n` counts: with several classes to a sample, the sample counts in each. */
+export type Counted = "sample" | "label";
+
 export interface UnitFacts {
   state: number;
   level: number;
@@ -116,29 +161,30 @@ export interface UnitFacts {
   sure: number;
   preferred: string;
   runnerUp: string;
-  /** Samples of the preferred class, and of all. */
+  /** Samples of the preferred class, and of all (labels, where a sample may have several). */
   nPreferred: number;
   n: number;
+  counted: Counted;
   activeSamples: number;
   threshold: number;
   measure: Measure;
 }
 
-const FEWEST_SAMPLES = 10;
+const FEWEST_TO_HOLD = 10;
 const FEW_ACTIVE = 30;
 
 /** Why the cell has the color it has. */
-export function unitSentence(unit: UnitFacts): string {
-  const { preferred, runnerUp } = unit;
+export function unitSentence(unit: UnitFacts, say: Say = said): string {
+  const [preferred, runnerUp] = [say(unit.preferred), say(unit.runnerUp)];
   switch (unit.state) {
     case HELD:
-      return heldSentence(unit);
+      return heldSentence({ ...unit, preferred, runnerUp });
     case TIED:
-      if (unit.nPreferred < FEWEST_SAMPLES)
-        return `Responds most to ${preferred}, but over only ${count(unit.nPreferred)} ${plural(unit.nPreferred, "sample")}; ${FEWEST_SAMPLES} are needed, so it is drawn neutral.`;
+      if (unit.nPreferred < FEWEST_TO_HOLD)
+        return `Responds most to ${preferred}, but over only ${count(unit.nPreferred)} ${plural(unit.nPreferred, "sample")}; ${FEWEST_TO_HOLD} are needed, so it is drawn neutral.`;
       return `No class is surely first: ${probability(unit.sure)} sure that it is ${preferred} rather than ${runnerUp} or another, so it is drawn neutral.`;
     case SILENT:
-      return `Silent: it gives the same response to all ${count(unit.n)} samples.`;
+      return `Silent: it gives the same response to all ${count(unit.n)} ${unit.counted}s.`;
     case NO_DATA:
       return "No data: fewer than two classes have three samples here.";
     case NOT_FINITE:
@@ -177,7 +223,7 @@ function heldSentence(unit: UnitFacts): string {
 export function unitWarning(unit: UnitFacts): string {
   if (unit.state > TIED) return "";
   if (unit.activeSamples < FEW_ACTIVE)
-    return `Active for only ${count(unit.activeSamples)} of ${count(unit.n)} samples.`;
+    return `Active for only ${count(unit.activeSamples)} of ${count(unit.n)} ${unit.counted}s.`;
   return "";
 }
 
@@ -196,10 +242,11 @@ export function cellSentence(
   level: number,
   preferred: string,
   threshold: number,
+  say: Say = isolated,
 ): string {
   if (state !== HELD) return STATE_WORDS[state] ?? "";
   const words = flags & SUPPRESSED ? "suppressed by" : level >= threshold ? "tuned to" : "prefers";
-  return `${words} ${preferred}, strength ${strengthOfLevel(level)}`;
+  return `${words} ${say(preferred)}, strength ${strengthOfLevel(level)}`;
 }
 
 /** How the samples of a class were read, from one row or column of the confusion. */
@@ -209,14 +256,17 @@ export function classSentence(
   n: number,
   others: readonly { name: string; samples: number }[],
   predicted: boolean,
+  say: Say = said,
 ): string {
   if (n === 0)
-    return predicted ? `No sample is predicted as ${name} here.` : `No sample of ${name}.`;
+    return predicted
+      ? `No sample is predicted as ${say(name)} here.`
+      : `No sample is of class ${say(name)}.`;
   const top = others
     .filter((o) => o.samples > 0)
     .sort((a, b) => b.samples - a.samples)
     .slice(0, 3);
-  const rest = list(top.map((o) => `${o.name} (${count(o.samples)})`));
+  const rest = list(top.map((o) => `${say(o.name)} (${count(o.samples)})`));
   if (predicted)
     return `${count(n)} ${plural(n, "sample")} predicted as it, ${percent(right / n)} rightly${rest ? `; the others are ${rest}` : ""}.`;
   return `${percent(right / n)} of ${count(n)} ${plural(n, "sample")} right${rest ? `; missed as ${rest}` : ""}.`;

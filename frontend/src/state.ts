@@ -1,13 +1,15 @@
 // What the page shows: one signal per choice, and what follows from the choices.
 
 import { batch, computed, effect, signal } from "@preact/signals";
+import { explain } from "./explain";
+import { newSnapshots } from "./run/growth";
 import { indexOrder, unitOrder } from "./run/order";
-import { reachable, type Session, type Theme, type Track } from "./run/session";
+import { server, type Session, type Theme, type Track } from "./run/session";
 import { axisPositions, defaultAxis, snapshotAtStep, type Axis } from "./timeline/scale";
 import type { Address } from "./url";
-import type { RunEntry } from "./wire/manifest";
+import type { Grouping, RunEntry } from "./wire/manifest";
 
-export { reachable };
+export { server };
 
 /** All runs the server offers; the first is shown unless the address names another. */
 export const runs = signal<readonly RunEntry[]>([]);
@@ -30,11 +32,25 @@ const prefersLight = matchMedia("(prefers-color-scheme: light)");
 export const systemTheme = (): Theme => (prefersLight.matches ? "light" : "dark");
 export const theme = signal<Theme>(systemTheme());
 
-/** The grouping being shown; null while it loads. */
+/** What is shown: the grouping chosen, or the one before while that loads. Null at first. */
 export const track = signal<Track | null>(null);
 
-export const classes = computed(() => track.value?.grouping.classes ?? []);
-export const palette = computed(() => session.value?.palettes[theme.value] ?? new Uint8Array(0));
+const NO_CLASSES: readonly string[] = [];
+const NO_COLORS = new Uint8Array(0);
+
+/** The grouping on the screen, or the one that will be the first. */
+export const shownGrouping = computed(
+  () =>
+    track.value?.grouping ??
+    session.value?.split.groupings.find((g) => g.name === grouping.value) ??
+    null,
+);
+export const classes = computed(() => shownGrouping.value?.classes ?? NO_CLASSES);
+export const palette = computed(() =>
+  session.value && classes.value.length > 0
+    ? session.value.palette(theme.value, classes.value.length)
+    : NO_COLORS,
+);
 export const positions = computed(() =>
   axisPositions(session.value?.scalars.step ?? [], axis.value),
 );
@@ -71,19 +87,31 @@ export const order = computed(() => {
 
 export const placedOrder = computed(() => order.value ?? indexOrder(session.value?.units ?? 0));
 
+/** A grouping's numbers and its cells at the playhead, so that nothing is shown by halves. */
+async function loadWhole(open: Session, name: string, t: number): Promise<Track> {
+  const loaded = await open.track(name);
+  await loaded.paint.settled(t);
+  return loaded;
+}
+
 effect(() => {
   const open = session.value;
   const name = grouping.value;
   if (!open) return;
-  open.track(name).then(
+  const before = track.peek();
+  const wanted = (): boolean => session.peek() === open && grouping.peek() === name;
+  const loading = before ? loadWhole(open, name, snapshot.peek()) : open.track(name);
+  loading.then(
     (loaded) => {
-      if (session.peek() !== open || grouping.peek() !== name) return;
-      batch(() => {
-        track.value = loaded;
-        if (highlighted.peek() >= loaded.grouping.classes.length) highlighted.value = -1;
-      });
+      if (wanted()) track.value = loaded;
     },
-    (error: Error) => (problem.value = error.message),
+    (error: unknown) => {
+      if (!wanted()) return;
+      if (before) {
+        grouping.value = before.grouping.name;
+        announcement.value = explain(error);
+      } else problem.value = explain(error);
+    },
   );
 });
 
@@ -103,8 +131,39 @@ export function highlight(k: number): void {
 }
 
 export function chooseGrouping(name: string): void {
-  grouping.value = name;
+  const open = session.peek();
+  const next = open?.split.groupings.find((g) => g.name === name);
+  batch(() => {
+    // The third class of one grouping is not the third of another.
+    if (next?.classes.join("\n") !== classes.peek().join("\n")) highlighted.value = -1;
+    grouping.value = name;
+  });
 }
+
+let choices = 0;
+
+/** The other split at the same step, with the same unit, grouping and class where it has them. */
+export async function chooseSplit(name: string, address: Partial<Address> = {}): Promise<void> {
+  const open = session.peek();
+  if (!open) return;
+  const choice = ++choices;
+  const wanted = (): boolean => choice === choices && session.peek() === open;
+  playing.value = false;
+  try {
+    const next = await open.other(name);
+    const there = { ...currentAddress(open), ...address, split: next.split.name };
+    const shown = groupingOf(next, there.grouping);
+    const t = snapshotAtStep(next.scalars.step, there.step);
+    const loaded = await loadWhole(next, shown.name, t);
+    if (wanted()) applyAddress(next, there, loaded);
+  } catch (error) {
+    if (wanted()) announcement.value = explain(error);
+  }
+}
+
+/** The grouping of that name, or the first. */
+const groupingOf = (open: Session, name: string): Grouping =>
+  open.split.groupings.find((g) => g.name === name) ?? open.split.groupings[0];
 
 /** The next of the groupings the run has. */
 export function nextGrouping(): void {
@@ -147,7 +206,7 @@ export function currentAddress(open: Session): Address {
     split: open.split.name,
     step: open.scalars.step[snapshot.peek()],
     unit: unit.peek(),
-    grouping: grouping.peek(),
+    grouping: shownGrouping.peek()?.name ?? grouping.peek(),
     class: highlighted.peek(),
     threshold: threshold.peek(),
     theme: theme.peek(),
@@ -156,11 +215,17 @@ export function currentAddress(open: Session): Address {
 }
 
 /** Shows what an address says; a unit, class or grouping that this run lacks is left out. */
-export function applyAddress(open: Session, address: Partial<Address>): void {
+export function applyAddress(
+  open: Session,
+  address: Partial<Address>,
+  loaded: Track | null = null,
+): void {
   const wanted = { ...defaultAddress(open), ...address };
-  const found = open.split.groupings.find((g) => g.name === wanted.grouping);
-  const shown = found ?? open.split.groupings[0];
+  const shown = groupingOf(open, wanted.grouping);
+  const same = session.peek() === open && track.peek()?.grouping === shown;
   batch(() => {
+    if (!same) track.value = loaded;
+    if (session.peek() !== open) newSnapshots.value = 0;
     grouping.value = shown.name;
     snapshot.value = snapshotAtStep(open.scalars.step, wanted.step);
     unit.value = wanted.unit < open.units ? wanted.unit : -1;

@@ -3,6 +3,11 @@
 Every leaf also inherits a builtin, so that callers who know nothing of huelapse can catch it.
 """
 
+import logging
+import warnings
+
+logger = logging.getLogger(__name__)
+
 
 class HuelapseError(Exception):
     """Base of every error huelapse raises."""
@@ -10,6 +15,14 @@ class HuelapseError(Exception):
 
 class HuelapseWarning(UserWarning):
     """The one warning after which a recorder has stopped recording, or a notice about layers."""
+
+
+def notice(text: str) -> None:
+    """A warning that never becomes an exception in the user's loop."""
+    try:
+        warnings.warn(text, HuelapseWarning, stacklevel=3)
+    except HuelapseWarning:  # the user turns warnings into errors, but not this loop's
+        logger.warning(text)
 
 
 class LabelError(HuelapseError, ValueError):
@@ -52,6 +65,10 @@ class ConfigError(HuelapseError, ValueError):
     """A config that cannot be kept as JSON."""
 
 
+class OptionError(HuelapseError, ValueError):
+    """An option of the recorder that has another type, or is out of its range."""
+
+
 class ScheduleError(HuelapseError, ValueError):
     """A schedule that names no steps."""
 
@@ -66,6 +83,14 @@ class RunExistsError(HuelapseError, FileExistsError):
 
 class RunLockedError(HuelapseError, RuntimeError):
     """Another process is writing this run."""
+
+
+class ForkedError(HuelapseError, RuntimeError):
+    """A forked process cannot use what its parent had begun to use."""
+
+
+class RunPathError(HuelapseError, OSError):
+    """No run can be made at this path."""
 
 
 class NotARunError(HuelapseError, FileNotFoundError):

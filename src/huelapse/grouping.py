@@ -1,34 +1,39 @@
 """Rules from samples to classes: checking labels and class names, counting confusions."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from numbers import Integral
 from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
 
-from huelapse.errors import ClassCountError, LabelError
+from huelapse.errors import ClassCountError, GroupingError, LabelError
+from huelapse.schema import RESERVED
 
 UNASSIGNED = -1
 """Class index of a sample that belongs to no class: its output was not finite."""
 
 
-def check_classes(classes: Sequence[str] | int) -> tuple[str, ...]:
+Classes = Sequence[str] | Mapping[str, int] | int
+"""Class names in order of their index, name → index, or how many classes there are."""
+
+
+def check_classes(classes: Classes) -> tuple[str, ...]:
     """Class names in order of their index; a number K names them "0" … "K-1".
 
     Raises:
-        ClassCountError: fewer than two classes, or two with the same name.
+        ClassCountError: fewer than two classes, names without an order or without a name, or two
+            with the same name.
     """
-    if isinstance(classes, bool | str | bytes):
-        raise ClassCountError(
-            f"classes is {classes!r}; pass the class names in order of their index, "
-            f"or how many classes there are"
-        )
-    if isinstance(classes, Integral):
-        names = tuple(str(k) for k in range(int(classes)))
+    given: Any = classes
+    if isinstance(given, Integral) and given is not True and given is not False:
+        names = tuple(str(k) for k in range(int(given)))
     else:
-        given: Any = classes
-        names = tuple(str(name) for name in given)
+        names = tuple(_in_order(given))
+    for k, name in enumerate(names):
+        if not name.strip():
+            raise ClassCountError(f"the name of class {k} is empty; every class needs a name")
     if len(names) < 2:
         raise ClassCountError(
             f"found {len(names)} classes, expected at least 2; "
@@ -42,6 +47,49 @@ def check_classes(classes: Sequence[str] | int) -> tuple[str, ...]:
             )
         seen.add(name)
     return names
+
+
+def check_grouping_name(name: str) -> str:
+    """
+    Raises:
+        GroupingError: the name cannot be that of a group beside a split's own arrays.
+    """
+    plain = re.fullmatch(r"[A-Za-z0-9_\-][A-Za-z0-9_.\-]*", name) and len(name) <= 100
+    if not plain or name in RESERVED or name.startswith("metric."):
+        why = "means something else in a run" if plain else "cannot be a directory"
+        raise GroupingError(
+            f"grouping {name!r} {why}; name it with letters, digits, '_', '-' and '.', not '.' "
+            f"first, and none of {', '.join(sorted(RESERVED))}"
+        )
+    return name
+
+
+def _in_order(given: Any) -> list[str]:
+    if isinstance(given, set | frozenset):
+        raise ClassCountError(
+            "classes is a set, which has no order, so nobody knows which name belongs to which "
+            "index; pass a list of the names in order of their index"
+        )
+    if isinstance(given, Mapping):
+        named: Any = given
+        indices = [int(k) for k in named.values() if isinstance(k, Integral)]
+        if sorted(indices) != list(range(len(named))):
+            raise ClassCountError(
+                f"classes is a dict whose values are not exactly 0 … {len(named) - 1}; pass "
+                f"name → index, as a data set's class_to_idx, or a list of the names in order of "
+                f"their index"
+            )
+        given = sorted(named, key=named.__getitem__)
+    if isinstance(given, str | bytes) or not hasattr(given, "__iter__"):
+        raise ClassCountError(
+            f"classes is {given!r}; pass the class names in order of their index, "
+            f"or how many classes there are"
+        )
+    listed: list[Any] = list(given)
+    for k, name in enumerate(listed):
+        if name is None:
+            raise ClassCountError(f"the name of class {k} is None; every class needs a name")
+    return [str(name) for name in listed]
 
 
 def check_labels(labels: np.ndarray, *, classes: int, samples: int) -> Int64[np.ndarray, " sample"]:
@@ -65,9 +113,11 @@ def check_labels(labels: np.ndarray, *, classes: int, samples: int) -> Int64[np.
         beyond = (labels < 0) | (labels >= classes)
     if beyond.any():
         found = labels[beyond]
+        many = f"{beyond.sum()} of {samples} labels are outside 0 … {classes - 1} "
+        many += f"(smallest {found.min()}, largest {found.max()})"
+        one = f"the label {found[0]} of a sample is outside 0 … {classes - 1}"
         raise LabelError(
-            f"{beyond.sum()} of {samples} labels are outside 0 … {classes - 1} "
-            f"(smallest {found.min()}, largest {found.max()}); "
+            f"{one if samples == 1 else many}; "
             f"pass all classes to Recorder(classes=…), or leave such samples out"
         )
     return labels.astype(np.int64, copy=False)

@@ -16,6 +16,15 @@ PREDICTED = "predicted"
 LABELS = "labels"
 """The array of a split that holds its samples' labels, where responses are kept."""
 
+RESERVED = frozenset(
+    (
+        *("step", "epoch", "wall_time", "segment", "superseded", "seconds", "zarr.json"),
+        *("responses", "response_ref", "response_scale", "probabilities", "predictions"),
+        *("watched", "first_weights", "thumbnails", LABELS),
+    )
+)
+"""What stands beside groupings in a split, and so cannot be the name of one."""
+
 SplitKind = Literal["probe", "evaluation", "window"]
 RunState = Literal["recording", "complete", "interrupted"]
 

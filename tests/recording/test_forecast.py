@@ -62,7 +62,7 @@ def test_what_a_limit_leaves_no_room_for_is_named(run_path: Path) -> None:
     )
     x, y = torch.randn(90, 4), torch.arange(90) % 3
     wide = {"many": (200, lambda y, *_: y), "few": (2, [0, 1, 1])}
-    with pytest.warns(HuelapseWarning, match=r"grouping 'many', grouping 'few', layer '1'") as said:
+    with pytest.warns(HuelapseWarning, match=r"responses, grouping 'many', grouping 'few', layer '1'") as said:
         recorder = record(
             run_path, model, probe=(x, y), groupings=wide, schedule="manual", max_bytes=60_000
         )
@@ -75,7 +75,9 @@ def test_what_a_limit_leaves_no_room_for_is_named(run_path: Path) -> None:
     truth = model[:4](x)[y == 1].mean(0).detach()
     assert torch.allclose(torch.tensor(run.tuning(layer="3")[1]).float(), truth, atol=1e-5)
     assert recorder.forecast is not None
-    assert recorder.forecast.left_out == ("grouping 'many'", "grouping 'few'", "layer '1'")
+    groupings = ("grouping 'many'", "grouping 'few'")
+    assert recorder.forecast.left_out == ("kept responses", *groupings, "layer '1'")
+    assert not run.has("responses")
 
 
 def test_a_thousand_classes_are_told_of_before_memory_runs_out() -> None:

@@ -176,7 +176,7 @@ def test_items_may_be_arrays_and_are_loaded_again_where_they_are_too_large(
     record(run_path, model, probe=Pictures()).close()
     monkeypatch.setattr("huelapse.capture.probe.MEMORY", 100)
     recorder = record(run_path.with_name("lazy"), model, probe=Pictures())
-    assert recorder._probe._batches == []
+    assert recorder._taking.probe._batches == []
     recorder.close()
     a, b = (huelapse.open(p).moments(0) for p in (run_path, run_path.with_name("lazy")))
     np.testing.assert_array_equal(a.mean, b.mean)

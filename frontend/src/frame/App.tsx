@@ -1,10 +1,10 @@
-import { effect } from "@preact/signals";
+import { computed, effect } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { title } from "../derive";
 import { Inspector } from "../inspector/Inspector";
 import { Network } from "../network/Network";
 import { Rail } from "../rail/Rail";
-import { announcement, playing, problem, reachable, session } from "../state";
+import { announcement, highlighted, playing, problem, server, session, unit } from "../state";
 import { Timeline } from "../timeline/Timeline";
 import { Help } from "./Help";
 import { Tip } from "./tip";
@@ -19,7 +19,7 @@ export function App() {
       </main>
     );
   return (
-    <div class={session.value?.snapshots === 1 ? "page single" : "page"}>
+    <div class={layoutClass.value}>
       <a class="skip" href="#main" onClick={focusMain}>
         Skip to the network
       </a>
@@ -27,11 +27,7 @@ export function App() {
       <Rail />
       <main class="main" id="main" tabIndex={-1}>
         <Network />
-        {!reachable.value && (
-          <p class="banner" role="status" data-testid="banner">
-            Showing what was loaded; reconnecting
-          </p>
-        )}
+        <Banner />
       </main>
       <Inspector />
       <Timeline />
@@ -40,6 +36,28 @@ export function App() {
       <Notice />
       <Live />
     </div>
+  );
+}
+
+/** What the page must make room for. */
+const layoutClass = computed(() => {
+  const names = ["page"];
+  if (session.value?.snapshots === 1) names.push("single");
+  if (unit.value >= 0 || highlighted.value >= 0) names.push("chosen");
+  return names.join(" ");
+});
+
+const BANNERS = {
+  away: "Showing what was loaded; reconnecting",
+  restarted: "The viewer was restarted: open the address it printed",
+};
+
+function Banner() {
+  if (server.value === "answers") return null;
+  return (
+    <p class="banner" role="status" data-testid="banner">
+      {BANNERS[server.value]}
+    </p>
   );
 }
 

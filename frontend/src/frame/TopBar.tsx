@@ -1,17 +1,30 @@
-import { chooseGrouping, grouping, help, palette, runs, session, toggleTheme } from "../state";
+import {
+  chooseGrouping,
+  chooseSplit,
+  grouping,
+  help,
+  palette,
+  runs,
+  session,
+  shownGrouping,
+  toggleTheme,
+} from "../state";
 import { count, plural } from "../format";
+import { isolated } from "../inline";
 import { share } from "../keys";
 import { newSnapshots } from "../run/growth";
+import type { Session } from "../run/session";
+import { splitSentence } from "../sentences";
 import { cssColor } from "../network/colors";
-import { LEVELS } from "../wire/manifest";
+import { LEVELS, type Grouping } from "../wire/manifest";
 import { readAddress } from "../url";
+import { Chooser } from "./Chooser";
 import { KeysIcon, LinkIcon, ThemeIcon } from "./icons";
 
-/** Reopens the page on another run or split: everything else in the address belongs to this one. */
-function reopen(run: string, split: string): void {
+/** Reopens the page on another run: everything else in the address belongs to this one. */
+function reopen(run: string): void {
   const query = new URLSearchParams();
   query.set("run", run);
-  if (split) query.set("split", split);
   const theme = readAddress(location.hash).theme;
   if (theme) query.set("theme", theme);
   location.hash = query.toString();
@@ -38,11 +51,69 @@ function Mark() {
   );
 }
 
+function Splits({ open }: { open: Session }) {
+  return (
+    <>
+      <Chooser
+        label="Split"
+        value={open.split.name}
+        options={open.manifest.splits.map((split) => ({
+          value: split.name,
+          name: split.name,
+          about: splitSentence(split),
+        }))}
+        testId="split"
+        onChoose={(name) => void chooseSplit(name)}
+      />
+      <span class="about path">{splitSentence(open.split)}</span>
+    </>
+  );
+}
+
+/** Letters of all titles together that stand side by side; more go into a list. */
+const SIDE_BY_SIDE = 34;
+
+function Groupings({ groupings }: { groupings: readonly Grouping[] }) {
+  const shown = shownGrouping.value?.name ?? grouping.value;
+  const letters = groupings.reduce((sum, g) => sum + g.title.length, 0);
+  if (letters > SIDE_BY_SIDE)
+    return (
+      <Chooser
+        label="Group samples by"
+        wide
+        value={shown}
+        options={groupings.map((g) => ({
+          value: g.name,
+          name: isolated(g.title),
+          about: `${count(g.classes.length)} ${plural(g.classes.length, "class", "classes")}`,
+        }))}
+        testId="grouping"
+        onChoose={chooseGrouping}
+      />
+    );
+  return (
+    <span class="field">
+      <span class="label wide">Group samples by</span>
+      <span class="segments" role="group" aria-label="Group samples by">
+        {groupings.map((g) => (
+          <button
+            key={g.name}
+            type="button"
+            data-testid={`grouping-${g.name}`}
+            aria-pressed={shown === g.name}
+            onClick={() => chooseGrouping(g.name)}
+          >
+            <bdi>{g.title}</bdi>
+          </button>
+        ))}
+      </span>
+    </span>
+  );
+}
+
 export function TopBar() {
   const open = session.value;
   if (!open) return <header class="top" />;
-  const { groupings } = open.split;
-  const splits = open.manifest.splits;
   return (
     <header class="top">
       <div class="word">
@@ -55,7 +126,7 @@ export function TopBar() {
           <select
             class="choice run"
             value={open.run}
-            onChange={(e) => reopen(e.currentTarget.value, "")}
+            onChange={(e) => reopen(e.currentTarget.value)}
           >
             {runs.value.map((run) => (
               <option key={run.id} value={run.id}>
@@ -75,40 +146,9 @@ export function TopBar() {
           Show {count(newSnapshots.value)} new {plural(newSnapshots.value, "snapshot")}
         </button>
       )}
-      {splits.length > 1 && (
-        <label class="field">
-          <span class="label">Split</span>
-          <select
-            class="choice"
-            value={open.split.name}
-            data-testid="split"
-            onChange={(e) => reopen(open.run, e.currentTarget.value)}
-          >
-            {splits.map((split) => (
-              <option key={split.name}>{split.name}</option>
-            ))}
-          </select>
-        </label>
-      )}
+      {open.manifest.splits.length > 1 && <Splits open={open} />}
       <span class="space" />
-      {groupings.length > 1 && (
-        <span class="field">
-          <span class="label wide">Group samples by</span>
-          <span class="segments" role="group" aria-label="Group samples by">
-            {groupings.map((g) => (
-              <button
-                key={g.name}
-                type="button"
-                data-testid={`grouping-${g.name}`}
-                aria-pressed={grouping.value === g.name}
-                onClick={() => chooseGrouping(g.name)}
-              >
-                {g.title}
-              </button>
-            ))}
-          </span>
-        </span>
-      )}
+      {open.split.groupings.length > 1 && <Groupings groupings={open.split.groupings} />}
       <span class="icons">
         <button
           type="button"

@@ -2,6 +2,7 @@ import { line } from "d3-shape";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { CloseIcon } from "../frame/icons";
 import { percent, strengthOfLevel } from "../format";
+import { isolated, said, type Say } from "../inline";
 import { cssColor } from "../network/colors";
 import { strongestUnits } from "../run/counts";
 import { classSentence } from "../sentences";
@@ -38,7 +39,9 @@ export function ClassCard({ cls }: { cls: number }) {
       <div class="heading">
         <h1>
           <i class="dot" style={{ background: color }} />
-          <span class="path">{name}</span>
+          <bdi class="path" title={name}>
+            {name}
+          </bdi>
         </h1>
         <button
           type="button"
@@ -93,14 +96,19 @@ function Recall({
     [shares, x],
   );
   let n = 0;
-  const others = [];
+  const others: { name: string; samples: number }[] = [];
   for (let k = 0; k < K; k++) {
     n += at(t, k);
     if (k !== cls) others.push({ name: names[k], samples: at(t, k) });
   }
+  const say = (how: Say): string =>
+    classSentence(names[cls], at(t, cls), n, others, predicted, how);
+  const [sentence, whole] = [say(said), say(isolated)];
   return (
     <>
-      <p class="subtitle ink2">{classSentence(names[cls], at(t, cls), n, others, predicted)}</p>
+      <p class="subtitle ink2" title={whole === sentence ? undefined : whole}>
+        {sentence}
+      </p>
       {T > 1 && (
         <section>
           <h2>
@@ -134,7 +142,7 @@ function Strongest({ cls, color }: { cls: number; color: string }) {
         return (
           <button key={u} type="button" class="unit" onClick={() => selectUnit(u)}>
             <i style={{ background: cssColor(palette.value, 4 * (cls * LEVELS + level)) }} />
-            <span class="path" title={open.layers[l].path}>
+            <span class="path" title={`${open.layers[l].path}, ${open.layers[l].kind}`}>
               {open.names[l]} · {u - open.layers[l].offset}
             </span>
             <span class="bar">

@@ -3,7 +3,7 @@
 import { quantileSorted } from "d3-array";
 import { area, line } from "d3-shape";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { stepText } from "../format";
+import { digitsFor, fixed, stepText } from "../format";
 import { fitCanvas } from "../frame/size";
 import { cssColor, pageColors } from "../network/colors";
 import type { UnitHistory } from "../run/session";
@@ -19,6 +19,8 @@ const SHOWN = 5;
 const FEWEST = 3;
 
 interface Lines {
+  low: number;
+  high: number;
   paths: string[];
   band: string;
   zero: number;
@@ -49,7 +51,8 @@ function linesOf(history: UnitHistory, K: number, x: Float64Array): Lines {
         .x((t) => round(x[t] * WIDTH))
         .y((t) => round(y(history.mean[t * K + k])))(times) ?? "",
   );
-  return { paths, band: K <= MANY ? "" : bandOf(history, K, x, y, usable), zero: y(0), shown };
+  const band = K <= MANY ? "" : bandOf(history, K, x, y, usable);
+  return { low, high, paths, band, zero: y(0), shown };
 }
 
 /** The classes with the greatest means at the last snapshot. */
@@ -123,8 +126,27 @@ export function History({ history, classes: K }: { history: UnitHistory; classes
           />
         );
       })}
+      <Scale lines={lines} />
       <line class="now" x1={now} x2={now} y1={0} y2={HEIGHT} />
     </svg>
+  );
+}
+
+/** The greatest and the least value at the left, where little has happened yet; 0 if it is between. */
+function Scale({ lines: { low, high, zero } }: { lines: Lines }) {
+  const digits = digitsFor(high - low);
+  const mark = (value: number, y: number) => (
+    <text class="number scale" x={0} y={y}>
+      {fixed(value, digits)}
+    </text>
+  );
+  const bottom = HEIGHT - 6;
+  return (
+    <>
+      {mark(high, 8)}
+      {mark(low, bottom)}
+      {low < 0 && high > 0 && zero > 24 && zero < bottom - 12 && mark(0, zero - 3)}
+    </>
   );
 }
 

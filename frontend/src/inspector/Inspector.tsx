@@ -1,4 +1,4 @@
-import { grouping, highlighted, session, unit } from "../state";
+import { highlighted, session, shownGrouping, unit } from "../state";
 import { ClassCard } from "./ClassCard";
 import { SnapshotCard } from "./SnapshotCard";
 import { UnitCard } from "./UnitCard";
@@ -14,7 +14,7 @@ export function Inspector() {
       data-testid="inspector"
     >
       {unit.value >= 0 ? (
-        <UnitCard key={`${grouping.value}/${unit.value}`} unit={unit.value} />
+        <UnitCard key={`${shownGrouping.value?.name}/${unit.value}`} unit={unit.value} />
       ) : highlighted.value >= 0 ? (
         <ClassCard cls={highlighted.value} />
       ) : (

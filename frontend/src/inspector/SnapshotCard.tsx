@@ -3,8 +3,10 @@
 import { area } from "d3-shape";
 import { computed, type ReadonlySignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
-import { samples } from "../derive";
+import { counted, samples } from "../derive";
 import { count, fixed, stepText } from "../format";
+import { isolated } from "../inline";
+import { splitSentence } from "../sentences";
 import { Reading } from "../frame/Reading";
 import { stageRows, type StageRow } from "../network/stages";
 import { positions, session, snapshot, track } from "../state";
@@ -21,12 +23,9 @@ const texts = {
     const open = session.value;
     if (!open) return "";
     const { split } = open;
-    const kind =
-      split.kind === "probe"
-        ? "the same samples at every snapshot"
-        : "as they came in the training’s own evaluation";
     const place = `${count(snapshot.value + 1)} of ${count(open.snapshots)}`;
-    return `${place} of split ${split.name}: ${kind}, in ${split.mode} mode.`;
+    const mode = split.kind === "window" || !split.mode ? "" : `, in ${split.mode} mode`;
+    return `${place} of split ${isolated(split.name)} – ${splitSentence(split)}${mode}.`;
   }),
   step: computed(() => stepText(at(session.value?.scalars.step))),
   epoch: computed(() => {
@@ -52,7 +51,7 @@ export function SnapshotCard() {
         <Fact name="step" value={texts.step} />
         {epoch.some(Number.isFinite) && <Fact name="epoch" value={texts.epoch} />}
         {accuracy?.some(Number.isFinite) && <Fact name="accuracy" value={texts.accuracy} />}
-        <Fact name="samples" value={texts.samples} />
+        <Fact name={`${counted.value}s`} value={texts.samples} />
       </div>
       <Strengths />
       <HowToRead />

@@ -1,6 +1,7 @@
 // Mean response to each class with its 95 % interval, as the server computed them.
 
-import { fixed } from "../format";
+import { digitsFor, fixed } from "../format";
+import { cut } from "../inline";
 import { cssColor } from "../network/colors";
 import type { UnitHistory } from "../run/session";
 import { highlighted, palette, snapshot } from "../state";
@@ -70,7 +71,7 @@ export function Tuning({ history, names }: { history: UnitHistory; names: readon
   const left = NAME + 8;
   const right = WIDTH - VALUE;
   const x = (v: number): number => left + ((v - low) / span) * (right - left);
-  const digits = span >= 100 ? 0 : span >= 10 ? 1 : span >= 0.1 ? 2 : 3;
+  const digits = digitsFor(span);
   return (
     <svg
       class="tuning"
@@ -82,7 +83,7 @@ export function Tuning({ history, names }: { history: UnitHistory; names: readon
       <line class="axis" x1={x(0)} x2={x(0)} y1={0} y2={rows.length * ROW} />
       {rows.map((bar, i) => {
         const y = i * ROW;
-        const text = bar.name.length > 15 ? `${bar.name.slice(0, 14)}…` : bar.name;
+        const text = cut(bar.name, 15);
         return (
           <g key={i} opacity={bar.faded ? 0.35 : 1}>
             <text class="ink2" x={NAME} y={y + 12} text-anchor="end">
@@ -104,7 +105,7 @@ export function Tuning({ history, names }: { history: UnitHistory; names: readon
                   fill={bar.color}
                 />
                 <line class="interval" x1={x(bar.low)} x2={x(bar.high)} y1={y + 8.5} y2={y + 8.5} />
-                <text x={WIDTH} y={y + 12} text-anchor="end">
+                <text class="number" x={WIDTH} y={y + 12} text-anchor="end">
                   {fixed(bar.mean, digits)}
                 </text>
               </>

@@ -1,10 +1,12 @@
 import { useEffect, useState } from "preact/hooks";
 import { CloseIcon } from "../frame/icons";
 import { count, fixed, percent, probability, strengthOfLevel } from "../format";
+import { counted } from "../derive";
+import { isolated } from "../inline";
 import { cssColor } from "../network/colors";
 import type { UnitHistory } from "../run/session";
 import { unitSentence, unitWarning, type UnitFacts } from "../sentences";
-import { grouping, palette, session, snapshot, threshold, track, unit } from "../state";
+import { palette, session, shownGrouping, snapshot, threshold, track, unit } from "../state";
 import { HELD, LEVELS, TIED } from "../wire/manifest";
 import { Barcode, History } from "./History";
 import { Tuning } from "./Tuning";
@@ -15,7 +17,7 @@ export function UnitCard({ unit: u }: { unit: number }) {
   const [failed, setFailed] = useState(false);
   useEffect(() => {
     let wanted = true;
-    open?.history(grouping.peek(), u).then(
+    open?.history(shownGrouping.peek()?.name ?? "", u).then(
       (loaded) => wanted && setHistory(loaded),
       () => wanted && setFailed(true),
     );
@@ -29,8 +31,8 @@ export function UnitCard({ unit: u }: { unit: number }) {
     <>
       <div class="heading">
         <h1>
-          <span class="path" title={layer.path}>
-            {layer.path}
+          <span class="path" title={`${layer.path}, ${layer.kind}`}>
+            {open.names[open.layerOf[u]]}
           </span>{" "}
           <span class="quiet">unit {u - layer.offset}</span>
         </h1>
@@ -73,6 +75,7 @@ function Details({ unit: u, history }: { unit: number; history: UnitHistory }) {
     runnerUp: names[history.runnerUp[t]] ?? "",
     nPreferred: history.n[t * K + preferred] ?? 0,
     n,
+    counted: counted.value,
     activeSamples: history.activeSamples[t],
     threshold: threshold.value,
     measure: open.measure,
@@ -80,19 +83,20 @@ function Details({ unit: u, history }: { unit: number; history: UnitHistory }) {
   const layer = open.layers[open.layerOf[u]];
   const warning = unitWarning(facts);
   const measured = state <= TIED;
+  const [sentence, whole] = [unitSentence(facts), unitSentence(facts, isolated)];
   return (
     <>
-      <p class="subtitle ink2">
+      <p class="subtitle ink2" title={whole === sentence ? undefined : whole}>
         {state === HELD && (
           <i
             class="dot"
             style={{ background: cssColor(palette.value, 4 * (preferred * LEVELS + 100)) }}
           />
         )}
-        {unitSentence(facts)}
+        {sentence}
       </p>
       {warning && <p class="warning">{warning}</p>}
-      {layer.output && grouping.value === "predicted" && (
+      {layer.output && current.grouping.name === "predicted" && (
         <p class="warning">The output is compared with its own predictions: this is circular.</p>
       )}
       <div class="facts">

@@ -1,18 +1,19 @@
 import { effect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { layerNumbers, subtitle, title, tunedByLayerAndClass } from "../derive";
+import { layerNumbers, subtitle, title, tunedByLayerAndClass, wholeTitle } from "../derive";
+import { count, plural } from "../format";
 import { fitCanvas, useSize } from "../frame/size";
 import { hideTip, tip } from "../frame/tip";
 import { cellSentence } from "../sentences";
 import {
   classes,
-  grouping,
   highlighted,
   painted,
   palette,
   placedOrder,
   selectUnit,
   session,
+  shownGrouping,
   theme,
   threshold,
   unit,
@@ -20,7 +21,7 @@ import {
 import { HELD } from "../wire/manifest";
 import { CellColors, cssColor, pageColors, type PageColors } from "./colors";
 import { drawNetwork } from "./draw";
-import { cellAt, layoutNetwork, placeAt, type Layout } from "./layout";
+import { cellAt, labelAt, layoutNetwork, placeAt, type Layout } from "./layout";
 import { gapOf, type Scene } from "./scene";
 import { drawn } from "./drawn";
 
@@ -93,16 +94,28 @@ export function Network() {
     return found ? placedOrder.peek()[open.layers[found.layer].offset + found.place] : -1;
   };
 
+  /** The layer whose name or numbers are there. */
+  const layerAt = (event: PointerEvent): number => {
+    if (!layout || !canvas.current) return -1;
+    const box = canvas.current.getBoundingClientRect();
+    return labelAt(layout, event.clientX - box.left, event.clientY - box.top);
+  };
+
   const onPointerMove = (event: PointerEvent): void => {
     const u = unitAt(event);
     if (canvas.current) canvas.current.style.cursor = u >= 0 ? "pointer" : "default";
-    if (u < 0) hideTip();
-    else tip.value = { x: event.clientX, y: event.clientY, content: <UnitTip unit={u} /> };
+    const at = { x: event.clientX, y: event.clientY };
+    const l = u < 0 ? layerAt(event) : -1;
+    if (u >= 0) tip.value = { ...at, content: <UnitTip unit={u} /> };
+    else if (l >= 0) tip.value = { ...at, content: <LayerTip layer={l} /> };
+    else hideTip();
   };
 
   return (
     <>
-      <h1 data-testid="title">{title}</h1>
+      <h1 data-testid="title" title={wholeTitle}>
+        {title}
+      </h1>
       <p class="subtitle">{subtitle}</p>
       <div class="network" ref={frame}>
         <canvas
@@ -152,6 +165,18 @@ function Marker({ layout }: { layout: Layout }) {
   );
 }
 
+function LayerTip({ layer: l }: { layer: number }) {
+  const layer = session.value?.layers[l];
+  if (!layer) return null;
+  return (
+    <>
+      <b>{layer.path}</b> {layer.kind}
+      <br />
+      {count(layer.units)} {plural(layer.units, "unit")}
+    </>
+  );
+}
+
 function UnitTip({ unit: u }: { unit: number }) {
   const open = session.value;
   const cells = painted.value;
@@ -171,7 +196,7 @@ function UnitTip({ unit: u }: { unit: number }) {
         />
       )}
       {cellSentence(state[u], flags[u], level[u], name, threshold.value)}
-      {layer.output && grouping.value === "predicted" && (
+      {layer.output && shownGrouping.value?.name === "predicted" && (
         <>
           <br />
           <span class="quiet">

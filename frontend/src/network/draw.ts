@@ -68,19 +68,26 @@ function drawRowTitle(
   numbers: readonly LayerNumbers[],
 ): void {
   const units = row.layers.reduce((sum, l) => sum + scene.layers[l].units, 0);
-  const tuned = row.layers.reduce((sum, l) => sum + (numbers[l]?.tuned ?? 0), 0);
+  const known = row.layers.filter((l) => numbers[l]);
+  const [tuned, missing] = known.reduce(
+    ([a, b], l) => [a + numbers[l].tuned, b + numbers[l].missing],
+    [0, 0],
+  );
   let x = row.x;
   if (row.title) {
     g.font = `560 11px ${FONT}`;
     g.fillStyle = scene.page.ink2;
-    g.fillText(row.title, x, row.y);
-    x += g.measureText(row.title).width + 12;
+    const title = ellipsis(g, row.title, scene.layout.width - x);
+    g.fillText(title, x, row.y);
+    x += g.measureText(title).width + 12;
   }
   g.font = `400 11px ${FONT}`;
   g.fillStyle = scene.page.ink3;
   const layers = `${row.layers.length} ${row.layers.length === 1 ? "layer" : "layers"}`;
-  const share = scene.paint ? ` · ${percent(tuned / units)} tuned` : "";
-  g.fillText(`${layers} · ${count(units)} units${share}`, x, row.y);
+  const share = scene.paint ? ` · ${shareText({ tuned, missing }, units)} tuned` : "";
+  const long = `${layers} · ${count(units)} units${share}`;
+  const fits = x + g.measureText(long).width <= scene.layout.width;
+  g.fillText(fits ? long : `${count(units)} units${share}`, x, row.y);
 }
 
 function drawBlockText(
@@ -106,7 +113,7 @@ function drawBlockText(
   const height = one ? BAR_HEIGHT : STAGE_BAR_HEIGHT;
   if (!scene.paint || !n) return;
   drawComposition(g, scene, block, n, tunedByClass, width, height);
-  const share = percent(n.tuned / units);
+  const share = shareText(n, units);
   if (one) {
     const y = block.bar + height;
     g.font = `560 12px ${FONT}`;
@@ -128,6 +135,11 @@ function drawBlockText(
     const long = `${share} of ${count(units)}`;
     g.fillText(g.measureText(long).width <= room ? long : share, block.x, y);
   }
+}
+
+/** The share of units tuned; where none has data that is not known, and never 0. */
+export function shareText(n: Pick<LayerNumbers, "tuned" | "missing">, units: number): string {
+  return n.missing === units ? "–" : percent(n.tuned / units);
 }
 
 /** Units tuned to each class, then held below the threshold and tied, then silent. */

@@ -2,6 +2,7 @@
 // so that areas can be compared by eye. Few layers stand in one row; many wrap into rows of stages.
 
 import type { Layer } from "../wire/manifest";
+import { count } from "../format";
 import { stageRows } from "./stages";
 
 export interface Block {
@@ -43,9 +44,12 @@ export interface Layout {
 
 const LARGEST_CELL = 30;
 const ONE_ROW_LAYERS = 14;
-const ONE_ROW = { gap: 30, head: 24, foot: 66, slot: 66, barGap: 10 };
-const STAGE = { gap: 5, head: 18, foot: 10, slot: 0, barGap: 2, blockGap: 7 };
-const NAMED_STAGE = { gap: 14, head: 37, foot: 30, slot: 34, barGap: 4, blockGap: 4 };
+const ONE_ROW = { gap: 30, head: 24, foot: 66, slot: 66, last: 72, barGap: 10 };
+const STAGE = { gap: 5, head: 18, foot: 10, slot: 0, last: 0, barGap: 2, blockGap: 7 };
+const NAMED_STAGE = { gap: 14, head: 37, foot: 30, slot: 34, last: 64, barGap: 4, blockGap: 4 };
+/** Widths of "100% of" and of one digit, in the font of the numbers under a layer. */
+const SHARE_WIDTH = 54;
+const DIGIT_WIDTH = 7.5;
 /** Stages name their layers where none has more than this. */
 const NAMED_LAYERS = 10;
 /** Even where fewer rows of cells would do, a block is a column rather than a line. */
@@ -62,9 +66,19 @@ interface Measures {
   gap: number;
   head: number;
   foot: number;
+  /** Least room for the texts of a layer; of the last one's, which have no gap to run into. */
   slot: number;
+  last: number;
   barGap: number;
   blockGap?: number;
+}
+
+/** Room for the texts of a layer: its numbers grow with its units. */
+function slotOf(layer: Layer, m: Measures, isLast: boolean): number {
+  if (m.slot === 0) return 0;
+  const numbers = SHARE_WIDTH + DIGIT_WIDTH * count(layer.units).length;
+  if (isLast) return Math.max(m.last, numbers);
+  return Math.max(m.slot, m === NAMED_STAGE ? 0 : numbers - m.gap);
 }
 
 export function layoutNetwork(
@@ -93,7 +107,8 @@ function rowWidth(
 ): number {
   let width = -m.gap;
   members.forEach((l, i) => {
-    width += Math.max(columnsOf(layers[l], rows) * cell, m.slot) + m.gap;
+    const slot = slotOf(layers[l], m, i === members.length - 1);
+    width += Math.max(columnsOf(layers[l], rows) * cell, slot) + m.gap;
     if (i > 0 && layers[l].stage !== layers[members[i - 1]].stage) width += m.blockGap ?? 0;
   });
   return width;
@@ -230,7 +245,7 @@ function placeRow(
     if (i > 0 && layers[l].stage !== layers[row.layers[i - 1]].stage) x += m.blockGap ?? 0;
     const columns = columnsOf(layers[l], rows);
     const width = columns * cell;
-    const slot = Math.max(width, m.slot);
+    const slot = Math.max(width, slotOf(layers[l], m, i === row.layers.length - 1));
     const block = {
       layer: l,
       x: snap(x),
@@ -253,6 +268,22 @@ export function cellAt(block: Block, cell: number, place: number): { x: number; 
     x: block.x + Math.floor(place / block.rows) * cell,
     y: block.y + (place % block.rows) * cell,
   };
+}
+
+const NAME_HEIGHT = 22;
+const NUMBERS_HEIGHT = 46;
+
+/** The layer whose name, or whose numbers, stand at a point; -1 if none. */
+export function labelAt(layout: Layout, x: number, y: number): number {
+  for (const block of layout.blocks) {
+    if (x < block.x || x >= block.x + block.slot) continue;
+    const row = layout.rows.find((r) => r.layers.includes(block.layer));
+    if (!row?.named) continue;
+    const name = y < block.y && y >= block.y - NAME_HEIGHT;
+    const below = layout.wrapped ? NUMBERS_HEIGHT / 2 : NUMBERS_HEIGHT;
+    if (name || (y >= block.bar && y < block.bar + below)) return block.layer;
+  }
+  return -1;
 }
 
 /** The place in its layer of the cell under a point, or null. */

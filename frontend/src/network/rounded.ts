@@ -11,7 +11,7 @@ import {
 } from "../wire/manifest";
 import { cellAt, type Block } from "./layout";
 import { css, darker } from "./colors";
-import { classesWithEdge, dimmed, EDGE_LEVEL, gapOf, ringOf, type Scene } from "./scene";
+import { dimmed, gapOf, hasEdge, ringOf, type Scene } from "./scene";
 
 const RADIUS = 3.5;
 
@@ -19,12 +19,11 @@ export function drawRounded(g: CanvasRenderingContext2D, scene: Scene): void {
   const { paint, layers, layout, order, colors, page, highlighted, threshold } = scene;
   if (!paint) return;
   const size = layout.cell - gapOf(layout.cell);
-  const neutral = colors.neutral;
   const faint = css(dimmed(colors.rgb(0, 0), page.page));
   const line = css(page.ink4);
   const ground = css(page.page);
   const ring = ringOf(layout.cell);
-  const edged = classesWithEdge(scene);
+  const edged = hasEdge(scene);
 
   const fill = (x: number, y: number, inset: number, color: string): void => {
     g.fillStyle = color;
@@ -37,6 +36,10 @@ export function drawRounded(g: CanvasRenderingContext2D, scene: Scene): void {
       Math.max(0, RADIUS - inset),
     );
     g.fill();
+  };
+  const solid = (x: number, y: number, k: number, level: number): void => {
+    if (edged) fill(x, y, 0, css(darker(colors.rgb(k, level))));
+    fill(x, y, edged ? 1 : 0, colors.of(k, level));
   };
   const outline = (x: number, y: number, color: string): void => {
     g.strokeStyle = color;
@@ -57,14 +60,12 @@ export function drawRounded(g: CanvasRenderingContext2D, scene: Scene): void {
         } else if (paint.flags[u] & SUPPRESSED) {
           fill(x, y, 0, colors.of(k, level));
           fill(x, y, ring, ground);
-        } else if (edged[k] && level >= EDGE_LEVEL) {
-          fill(x, y, 0, css(darker(colors.rgb(k, level))));
-          fill(x, y, 1, colors.of(k, level));
-        } else fill(x, y, 0, colors.of(k, level));
+        } else solid(x, y, k, level);
         break;
       }
       case TIED:
-        fill(x, y, 0, highlighted >= 0 ? faint : neutral);
+        if (highlighted >= 0) fill(x, y, 0, faint);
+        else solid(x, y, 0, 0);
         break;
       case SILENT:
         outline(x, y, line);

@@ -1,8 +1,8 @@
 // Everything one drawing of the network depends on, and what follows from the cell size.
 
-import { LEVELS, type Layer } from "../wire/manifest";
+import type { Layer } from "../wire/manifest";
 import type { Paint } from "../run/paint";
-import { luminance, type CellColors, type PageColors, type Rgb } from "./colors";
+import type { CellColors, PageColors, Rgb } from "./colors";
 import type { Layout } from "./layout";
 
 export interface Scene {
@@ -25,9 +25,6 @@ const ROUNDED_CELL = 16;
 const ROUNDED_UNITS = 4000;
 /** Below this size glyphs cannot be read: a dot stands for silent. */
 export const GLYPH_CELL = 7;
-/** Light hues get an edge from this level up; paler ones are meant to recede. */
-export const EDGE_LEVEL = 50;
-const EDGE_CONTRAST = 3;
 /** How much of the neutral stays in cells that are not of the highlighted class. */
 const DIMMED = 0.45;
 
@@ -51,11 +48,8 @@ export function dimmed(neutral: Rgb, page: Rgb): Rgb {
   return [mix(0), mix(1), mix(2)];
 }
 
-/** Classes that need an edge: in the light theme, those whose full color is under 3:1. */
-export function classesWithEdge(scene: Scene): boolean[] {
-  const page = luminance(scene.page.page) + 0.05;
-  return Array.from({ length: scene.colors.classes }, (_, k) => {
-    const contrast = page / (luminance(scene.colors.rgb(k, LEVELS - 1)) + 0.05);
-    return scene.light && contrast < EDGE_CONTRAST;
-  });
+/** On a light page every filled cell has a faint edge of its own color, which lifts the pale hues
+ * off the page; on some cells alone it would read as a mark. */
+export function hasEdge(scene: Scene): boolean {
+  return scene.light && scene.layout.cell >= GLYPH_CELL;
 }

@@ -13,11 +13,10 @@ import {
 } from "../wire/manifest";
 import { darker, rgbOfWord, word } from "./colors";
 import {
-  classesWithEdge,
   dimmed,
-  EDGE_LEVEL,
   gapOf,
   GLYPH_CELL,
+  hasEdge,
   ringOf,
   type Scene,
 } from "./scene";
@@ -50,8 +49,7 @@ export class Texels {
     const faint = word(...dimmed(rgbOfWord(neutral), page.page));
     const stamps = glyphStamps(scene, size, ground, faint);
     const ring = layout.cell >= 4 ? Math.max(1, Math.round(ringOf(layout.cell) * pixelRatio)) : 0;
-    const edge = layout.cell >= GLYPH_CELL && scene.light ? Math.max(1, Math.round(pixelRatio)) : 0;
-    const edged = edge > 0 ? classesWithEdge(scene) : [];
+    const edge = hasEdge(scene) ? Math.max(1, Math.round(pixelRatio)) : 0;
 
     const { preferred, level, state, flags } = paint;
     for (const block of layout.blocks) {
@@ -86,7 +84,7 @@ export class Texels {
         if (s === HELD && ring > 0 && flags[u] & SUPPRESSED) {
           this.fill(at, size, color);
           this.fill(at + ring * width + ring, size - 2 * ring, ground);
-        } else if (edge > 0 && s === HELD && edged[k] && level[u] >= EDGE_LEVEL) {
+        } else if (edge > 0) {
           this.fill(at, size, word(...darker(rgbOfWord(color))));
           this.fill(at + edge * width + edge, size - 2 * edge, color);
         } else this.fill(at, size, color);

@@ -3,7 +3,7 @@
 import { computed, effect, type ReadonlySignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { states, statesEver } from "../derive";
+import { hasData, states, statesEver } from "../derive";
 import { count, percent, strengthOfLevel } from "../format";
 import { fitCanvas } from "../frame/size";
 import { cssColor } from "../network/colors";
@@ -169,7 +169,9 @@ const tunedNow = computed(() => {
   return sum;
 });
 
-const tunedShare = computed(() => `${percent(tunedNow.value / (session.value?.units ?? 1))} tuned`);
+const tunedShare = computed(() =>
+  hasData.value ? `${percent(tunedNow.value / (session.value?.units ?? 1))} tuned` : "– tuned",
+);
 
 const thresholdText = computed(
   () => `${strengthOfLevel(threshold.value)}: ${count(tunedNow.value)} units tuned`,
@@ -220,9 +222,7 @@ function Glyphs() {
             width={11}
             height={11}
             rx={2}
-            fill="none"
-            stroke={color(0, 100)}
-            stroke-width={2}
+            class="ring"
           />
         </Glyph>
       )}

@@ -1,7 +1,7 @@
 // Colors of every unit at every snapshot, in chunks of 16 snapshots. The chunk at the playhead is
 // fetched first, then outward; the farthest chunk leaves when memory is full.
 
-import { signal } from "@preact/signals";
+import { effect, signal } from "@preact/signals";
 import { Tensors } from "../wire/safetensors";
 
 /** What every unit's cell shows at one snapshot. */
@@ -20,7 +20,7 @@ const BYTES_PER_CELL = 5;
 const PARALLEL = 3;
 
 export class PaintChunks {
-  /** Counts arrivals, so that whoever draws knows when to look again. */
+  /** Counts arrivals and refusals, so that whoever draws knows when to look again. */
   readonly arrived = signal(0);
   private readonly resident = new Map<number, Chunk>();
   private readonly underway = new Set<number>();
@@ -80,6 +80,21 @@ export class PaintChunks {
     this.fetchMore();
   }
 
+  /** Resolves when a snapshot's cells, and the last ones, which decide where units stand, are here
+   * or are known not to come. */
+  settled(snapshot: number): Promise<void> {
+    this.want(snapshot);
+    const needed = [this.playhead, this.chunks - 1];
+    return new Promise((resolve) => {
+      const stop = effect(() => {
+        void this.arrived.value;
+        if (!needed.every((c) => this.resident.has(c) || this.refused.has(c))) return;
+        resolve();
+        queueMicrotask(() => stop());
+      });
+    });
+  }
+
   private distance(chunk: number): number {
     return Math.abs(chunk - this.playhead);
   }
@@ -125,6 +140,7 @@ export class PaintChunks {
       this.arrived.value++;
     } catch (error) {
       this.refused.add(chunk);
+      this.arrived.value++;
       console.warn("huelapse:", error);
     } finally {
       this.underway.delete(chunk);

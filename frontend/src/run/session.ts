@@ -23,8 +23,18 @@ const CONFUSION_LIMIT = 64 * 2 ** 20;
 const RETRY_FIRST_MS = 500;
 const RETRY_LAST_MS = 8000;
 
-/** False while the server does not answer. */
-export const reachable = signal(true);
+export type Server = "answers" | "away" | "restarted";
+
+/** What the server did when it was last asked: one that was restarted has another key. */
+export const server = signal<Server>("answers");
+
+/** Notes what an answer, or an error in its place, says of the server; whether to ask again. */
+export function heard(error?: unknown): boolean {
+  const restarted = error instanceof RefusedError && error.status === 403;
+  const away = error instanceof UnreachableError;
+  server.value = restarted ? "restarted" : away ? "away" : "answers";
+  return restarted || away;
+}
 
 export interface Scalars {
   step: Float64Array;
@@ -79,7 +89,7 @@ export class Session {
     readonly manifest: Manifest,
     readonly split: Split,
     readonly scalars: Scalars,
-    readonly palettes: Record<Theme, Uint8Array>,
+    private readonly palettes: Tensors,
   ) {
     this.layers = manifest.layers;
     this.units = unitCount(manifest.layers);
@@ -110,8 +120,18 @@ export class Session {
         accuracy: optional("accuracy"),
         loss: optional("metric.loss"),
       },
-      { dark: palette.get("dark", "U8"), light: palette.get("light", "U8") },
+      palette,
     );
+  }
+
+  /** The same run's other split. */
+  other(splitName: string): Promise<Session> {
+    return Session.open(this.source, this.run, splitName);
+  }
+
+  /** Colors of a grouping of so many classes, `[class, level, 4]`. */
+  palette(theme: Theme, classes: number): Uint8Array {
+    return this.palettes.get(`${theme}.${classes}`, "U8");
   }
 
   get snapshots(): number {
@@ -133,7 +153,7 @@ export class Session {
 
   /** Samples by true and predicted class, `[snapshot, true, predicted]`. */
   confusion(): Promise<Uint32Array | null> {
-    const classes = this.split.groupings[0].classes.length;
+    const classes = this.split.groupings.find((g) => g.name === "true")?.classes.length ?? 0;
     const bytes = 4 * this.snapshots * classes * classes;
     if (!this.split.resources.includes("confusion") || bytes > CONFUSION_LIMIT)
       return Promise.resolve(null);
@@ -199,17 +219,16 @@ export class Session {
     return new Tensors(await this.fetchPatiently(key));
   }
 
-  /** Tries until the server answers: what is loaded stays usable meanwhile. */
+  /** Tries until the server answers: what is loaded stays usable meanwhile. A restarted server
+   * answers this page again as soon as its new address was opened in the same browser. */
   private async fetchPatiently(key: string): Promise<ArrayBuffer> {
     for (let wait = RETRY_FIRST_MS; ; wait = Math.min(2 * wait, RETRY_LAST_MS)) {
       try {
         const buffer = await this.source.get(key);
-        reachable.value = true;
+        heard();
         return buffer;
       } catch (error) {
-        if (error instanceof RefusedError) reachable.value = true;
-        if (!(error instanceof UnreachableError)) throw error;
-        reachable.value = false;
+        if (!heard(error)) throw error;
         await new Promise((resolve) => setTimeout(resolve, wait));
       }
     }

@@ -1,6 +1,6 @@
 import { computed, useComputed } from "@preact/signals";
 import { useMemo } from "preact/hooks";
-import { samples } from "../derive";
+import { counted, samples } from "../derive";
 import { count, fixed, stepText } from "../format";
 import { session, snapshot, track } from "../state";
 import { samplesAt } from "../run/counts";
@@ -70,7 +70,7 @@ function Samples() {
   const text = useMemo(
     () =>
       computed(
-        () => `n = ${count(samples.value)} samples at ${constant ? "every" : "this"} snapshot`,
+        () => `n = ${count(samples.value)} ${counted.value}s at ${constant ? "every" : "this"} snapshot`,
       ),
     [constant],
   );

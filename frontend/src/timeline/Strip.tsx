@@ -4,8 +4,9 @@
 import { computed, effect } from "@preact/signals";
 import type { RefObject } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
-import { classShares } from "../derive";
+import { classShares, takesPart } from "../derive";
 import { fixed, percent, stepText } from "../format";
+import { said } from "../inline";
 import { fitCanvas } from "../frame/size";
 import { hideTip, tip } from "../frame/tip";
 import { cssColor } from "../network/colors";
@@ -123,11 +124,11 @@ export function StripLabels() {
   let from = 0;
   return (
     <>
-      {stageRows(open.layers, open.layers.length).map((stage) => {
+      {stageRows(open.layers, open.layers.length).map((stage, i) => {
         const y = middle(from, stage.layers.length);
         from += stage.layers.length;
         return stage.layers.length * row < 11 ? null : (
-          <text key={stage.title} x={-8} y={y} text-anchor="end">
+          <text key={i} x={-8} y={y} text-anchor="end">
             {stage.title}
           </text>
         );
@@ -142,9 +143,11 @@ function valueAt(l: number): string {
   if (!open || !current) return "";
   const at = snapshot.value * open.layers.length + l;
   const cls = highlighted.value;
-  if (cls < 0) return fixed(current.summary.meanStrength[at]);
+  const strength = current.summary.meanStrength[at];
+  if (cls < 0) return fixed(strength);
   void current.paint.arrived.value;
-  return percent(classShares(current, cls, threshold.value)[at]);
+  const known = takesPart(current, cls, snapshot.value) && !Number.isNaN(strength);
+  return percent(known ? classShares(current, cls, threshold.value)[at] : NaN);
 }
 
 export function StripNumbers({ chart }: { chart: Chart }) {
@@ -158,7 +161,7 @@ export function StripNumbers({ chart }: { chart: Chart }) {
       {named &&
         open.layers.map((layer, l) => <RowNumber key={layer.path} layer={l} y={(l + 0.5) * row} />)}
       {!(narrow && named) && (
-        <span class="quiet" style={{ left: named ? "36px" : "0", top: "6.5px" }}>
+        <span class="quiet" style={{ left: named ? "36px" : "0", top: `${named ? row / 2 : 6.5}px` }}>
           {highlighted.value >= 0 ? "units tuned to it" : "mean strength"}
         </span>
       )}
@@ -194,10 +197,10 @@ export const strip = {
           <b>{open.layers[l].path}</b>, step {stepText(open.scalars.step[at.snapshot])}
           <br />
           {Number.isNaN(strength) ? "no data" : `mean strength ${fixed(strength)}`}
-          {cls >= 0 && !Number.isNaN(share) && (
+          {cls >= 0 && !Number.isNaN(share) && takesPart(current, cls, at.snapshot) && (
             <>
               <br />
-              {percent(share)} of units tuned to {current.grouping.classes[cls]}
+              {percent(share)} of units tuned to {said(current.grouping.classes[cls])}
             </>
           )}
         </>

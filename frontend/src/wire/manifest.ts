@@ -30,9 +30,14 @@ export interface Grouping {
 
 export interface Split {
   name: string;
-  kind: "probe" | "evaluation";
-  samples: number;
-  mode: string;
+  /** The same samples each time; the training's own, while it went on; the user's own loop. */
+  kind: "probe" | "window" | "evaluation";
+  samples: number | null;
+  mode: string | null;
+  /** "averaged" where an average of the weights was recorded, null where the model itself was. */
+  weights: string | null;
+  /** A sample counts in each of its classes: counts are of labels, and there is no confusion. */
+  multilabel: boolean;
   snapshots: number;
   metrics: string[];
   resources: string[];
@@ -70,6 +75,9 @@ export const NO_DATA = 3;
 export const NOT_FINITE = 4;
 export const NOT_RECORDED = 5;
 export const STATES = 6;
+
+/** A class with fewer samples takes no part in any comparison. */
+export const FEWEST_SAMPLES = 3;
 
 export const SUPPRESSED = 1;
 export const ALWAYS_ON = 2;

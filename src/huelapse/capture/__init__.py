@@ -3,9 +3,10 @@
 from huelapse.capture.assigning import Samples
 from huelapse.capture.batches import Unpacking
 from huelapse.capture.capturing import Capture, process_rank
+from huelapse.capture.optional import Wanted
 from huelapse.capture.passing import Pass
 from huelapse.capture.probe import ProbeSet, default_samples
-from huelapse.capture.scalars import ScalarMeans, means
+from huelapse.capture.scalars import ScalarMeans, means, one_epoch
 from huelapse.capture.selecting import Selection
 from huelapse.capture.sums import Captured
 from huelapse.capture.window import Window
@@ -19,8 +20,10 @@ __all__ = [
     "ScalarMeans",
     "Selection",
     "Unpacking",
+    "Wanted",
     "Window",
     "default_samples",
     "means",
+    "one_epoch",
     "process_rank",
 ]

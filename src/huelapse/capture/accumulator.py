@@ -75,8 +75,8 @@ class Accumulator:
         self._rows = min(MOST_ROWS, max(LEAST_ROWS, SCRATCH // max(1, units)))
         rows = self._rows if self._on_host else 0
         self._scratch = (
-            torch.empty((2, rows, units), dtype=torch.float64),
-            torch.empty((rows, units), dtype=torch.float32),
+            torch.empty((2, rows, units), dtype=torch.float64, device="cpu"),
+            torch.empty((rows, units), dtype=torch.float32, device="cpu"),
         )
 
     @property

@@ -94,6 +94,13 @@ def size_of(item: Any) -> int:
     return int(getattr(item, "nbytes", 8))
 
 
+def described(value: Any) -> str:
+    """Type, shape and device of the tensors in a value, for messages."""
+    tensors = tensors_of(value)
+    told = [f"{str(t.dtype).removeprefix('torch.')} {list(t.shape)} on {t.device}" for t in tensors]
+    return ", ".join(told[:5]) or type(value).__name__
+
+
 def moved(value: Any, device: torch.device, *, copy: bool = False) -> Any:
     """Inputs on a device, whatever they are nested in."""
     if isinstance(value, Tensor):

@@ -1,6 +1,10 @@
 """What probing may cost: fewer snapshots rather than fewer samples."""
 
 import time
+from numbers import Real
+from typing import Any
+
+from huelapse.errors import OptionError
 
 
 class ProbeBudget:
@@ -14,8 +18,9 @@ class ProbeBudget:
         Args:
             share: of training time, such as 0.05; None for no limit.
         """
-        if share is not None and not 0 < share <= 1:
-            raise ValueError(
+        given: Any = share
+        if given is not None and not (isinstance(given, Real) and 0 < float(given) <= 1):
+            raise OptionError(
                 f"probe_budget is {share!r}, expected a share of training time in (0, 1], "
                 f"or None for no limit"
             )

@@ -5,24 +5,27 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from itertools import chain
-from typing import Any, Protocol
+from typing import Any, Protocol, get_args
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from huelapse.capture.assigning import Assigning, Rows, Rule, Samples
-from huelapse.capture.batches import moved
+from huelapse.capture.batches import described, moved
 from huelapse.capture.forwards import Forward
-from huelapse.capture.guard import same_model, same_randomness
 from huelapse.capture.graph import trace_graph
+from huelapse.capture.guard import same_model, same_randomness
+from huelapse.capture.keeping import Parts
 from huelapse.capture.layers import Found, Tracer
+from huelapse.capture.optional import Optional, Wanted
 from huelapse.capture.passing import Pass
 from huelapse.capture.probe import SEED, ProbeBatch, ProbeSet
 from huelapse.capture.responses import Response, Tokens, logits_of
 from huelapse.capture.selecting import Selection, select
 from huelapse.capture.sums import Captured
 from huelapse.capture.watch import seen_only_by
+from huelapse.capture.weights import FirstWeighted
 from huelapse.errors import HuelapseError, LayerError
 from huelapse.schema import Layer, total_units
 
@@ -81,6 +84,8 @@ class Capture:
         self.tokens: Tokens = tokens
         self.multilabel = multilabel
         self.observers: list[Observer] = []
+        self.optional: Optional | None = None
+        """What else is kept of the probe."""
         self.when_traced: Callable[[], None] | None = None
         """Called once the layer table is known, before anything is recorded."""
         self.batch = 0
@@ -94,6 +99,10 @@ class Capture:
         self._copies: dict[int, Capture] = {}
         self.groupings = self.assigning().own
         """The user's own groupings."""
+
+    def keep(self, wanted: Wanted, probe: ProbeSet) -> None:
+        """Keep this of the probe at each snapshot, beside its statistics."""
+        self.optional = Optional(wanted, probe, self.responses[0])
 
     def assigning(self) -> Assigning:
         """A new reading of labels, with no doubts yet."""
@@ -135,7 +144,7 @@ class Capture:
                 f"{type(model).__name__} is no copy of {type(self.model).__name__}: its modules "
                 f"differ; give a deepcopy with averaged weights, or AveragedModel"
             )
-        copy._found = self.found
+        copy._found, copy.optional = self.found, self.optional
         self._copies[id(model)] = copy
         return copy
 
@@ -196,6 +205,13 @@ class Capture:
         Raises:
             LayerError: the model has parameters that are not there yet.
         """
+        parameters = list(self.model.parameters())
+        if parameters and all(parameter.is_meta for parameter in parameters):
+            raise LayerError(
+                "the model is on the meta device, where weights have shapes but no values; give "
+                "them a device (model.to_empty(device=…) and load_state_dict) before you make the "
+                "recorder"
+            )
         for tensor in (*self.model.parameters(), *self.model.buffers()):
             if nn.parameter.is_lazy(tensor):
                 raise LayerError(
@@ -215,19 +231,25 @@ class Capture:
             nothing = torch.autograd.graph.saved_tensors_hooks(
                 lambda _: None, lambda _: torch.empty(0)
             )
-            with Tracer(self.model, gently=gently) as tracer, seen_only_by(tracer):
-                with torch.enable_grad(), nothing:
-                    output = forward()
+            with (
+                Tracer(self.model, gently=gently) as tracer,
+                seen_only_by(tracer),
+                torch.enable_grad(),
+                nothing,
+            ):
+                output = forward()
         except HuelapseError:
             raise
         except Exception:  # a forward that runs without gradients alone
-            with Tracer(self.model, gently=gently) as tracer, seen_only_by(tracer):
-                with torch.no_grad():
-                    output = forward()
+            tracer = Tracer(self.model, gently=gently)
+            with tracer, seen_only_by(tracer), torch.no_grad():
+                output = forward()
         # the same forward again, for where its tensors go; what this cannot follow, it says
-        with seen_only_by(self):
+        with seen_only_by(self), FirstWeighted(self.model) as first:
             trace = trace_graph(self.model, forward)
         self._found = select(tracer, trace, self._selection, self.classes, output)
+        if self.optional is not None:
+            self.optional.first_path = first.path
         logits = logits_of(output)
         self.batch = len(logits) if logits.ndim else 1
         if self.when_traced is not None:
@@ -251,24 +273,38 @@ class Capture:
                     # fewer than a whole batch: an axis that only happens to be as long as a batch
                     # is then not taken for the samples
                     inputs = inputs[: max(1, len(inputs) // 2)]
-                self.trace(lambda: self.forward(moved(inputs, self.device, copy=True)))
+                self.trace(lambda: self._forward_of_probe(inputs, "first batch"))
             one = Pass(self, own=False)
-            with one.attached(), self._seen_by(one):
+            parts = self.optional.parts(self.model, self.found) if self.optional else None
+            with one.attached(), self._seen_by(one, parts):
                 for batch in probe.batches():
-                    # a copy, as the forward may change its input in place
-                    self.forward(moved(batch.inputs, self.device, copy=True))
+                    self._forward_of_probe(batch.inputs, "batch")
                     one.add(self._known_of(batch))
-            return one.result()
+            return replace(one.result(), parts=parts)
+
+    def _forward_of_probe(self, inputs: Any, which: str) -> Any:
+        """What the model's own error does not say, a note on it does: what went in, and why."""
+        # a copy, as the forward may change its input in place
+        inputs = moved(inputs, self.device, copy=True)
+        try:
+            return self.forward(inputs)
+        except Exception as error:
+            error.add_note(
+                f"while the {which} of huelapse's probe ({described(inputs)}) ran through "
+                f"{type(self.model).__name__}; a probe's samples must be what the model takes"
+            )
+            raise
 
     @contextmanager
-    def _seen_by(self, one: Pass) -> Generator[None]:
+    def _seen_by(self, one: Pass, parts: Parts | None) -> Generator[None]:
         """Forwards are for this pass alone, whatever else is attached."""
         before, self.alone = self.alone, one.forwards
+        self.observers = [parts] if parts is not None else []
         try:
             with seen_only_by(one.forwards):
                 yield
         finally:
-            self.alone = before
+            self.alone, self.observers = before, []
 
     def _known_of(self, batch: ProbeBatch) -> Samples:
         """Labels of a probe's batch, and what it says of groupings without a rule."""
@@ -309,10 +345,11 @@ def process_rank() -> tuple[int, int]:
 
 
 def _check_responses(response: Any) -> tuple[Response, ...]:
-    names: tuple[Any, ...] = (response,) if isinstance(response, str) else tuple(response)
-    if not names or set(names) - {"mean", "peak"} or len(set(names)) < len(names):
+    given: list[Any] = list(response) if isinstance(response, list | tuple) else [response]
+    names: list[Response] = [name for name in get_args(Response) if name in given]
+    if not given or len(names) < len(given):
         raise LayerError(f'response is {response!r}, expected "mean", "peak" or ("mean", "peak")')
-    return names
+    return tuple(sorted(names, key=given.index))
 
 
 def _refuse_wrapped(model: nn.Module) -> None:

@@ -2,7 +2,6 @@
 
 import sys
 import time
-import warnings
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,11 +11,11 @@ import torch
 from torch import Tensor, nn
 
 from huelapse.capture import responses
-from huelapse.capture.batches import copied
+from huelapse.capture.batches import copied, tensors_of
 from huelapse.capture.guard import same_model, same_randomness
 from huelapse.capture.layers import fused, fused_now, part_of
-from huelapse.capture.responses import Response
 from huelapse.capture.nodes import is_addition
+from huelapse.capture.responses import Response
 from huelapse.capture.watch import (
     JOIN,
     Hook,
@@ -27,7 +26,7 @@ from huelapse.capture.watch import (
     redirected,
     seen_by,
 )
-from huelapse.errors import HuelapseWarning, LayerError, OutputError
+from huelapse.errors import LayerError, OutputError, notice
 
 if TYPE_CHECKING:
     from huelapse.capture.capturing import Capture
@@ -173,6 +172,8 @@ class Forwards:
             return
         self._handled = sys.exc_info()[1]
         if not self._capture.traced:
+            if _no_samples(args, kwargs):  # layers and kind of output show with the next batch
+                return
             try:
                 self._trace(args, kwargs)
             except Exception as error:  # if the forward itself raises as well, it is the user's
@@ -191,12 +192,10 @@ class Forwards:
         capture.check_ready()
         without = fused_now(capture.model) if self._own else []
         if without:
-            warnings.warn(
+            notice(
                 f"inside {', '.join(without[:3])} nothing is recorded: hooks would turn off the "
                 f"fused path of nn.TransformerEncoderLayer and change your evaluation's results. "
-                f"Give Recorder a probe to record it",
-                HuelapseWarning,
-                stacklevel=2,
+                f"Give Recorder a probe to record it"
             )
         with (
             torch.inference_mode(False),
@@ -343,9 +342,12 @@ class Forwards:
 
     def _end(self, output: Any) -> Forward:
         capture = self._capture
-        found = capture.found
         tensor = responses.check_output(output, capture.classes)
         n = len(tensor) if tensor.ndim else 1
+        if n == 0:
+            nothing = tensor.detach()
+            return Forward({}, nothing, nothing.new_empty(0).long(), nothing, self._training)
+        found = capture.found
         self._check_rows(n)
         probabilities = responses.probability(
             tensor, found.output_kind, multilabel=capture.multilabel
@@ -399,6 +401,12 @@ class Forwards:
                 del self._views[key]
         view = self._views[response, index, samples] = block[:samples]
         return view
+
+
+def _no_samples(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a batch is empty, as its first tensor tells."""
+    first = next((t for t in tensors_of((args, kwargs)) if t.ndim), None)
+    return first is not None and len(first) == 0
 
 
 @contextmanager

@@ -69,12 +69,14 @@ def same_model(model: nn.Module, *, as_it_is: bool = False) -> Generator[None]:
 
     Inside, all modules are in eval mode, no gradient is recorded, autocast and parametrizations'
     cache are off (they may hold weights from before the last update) and compiled code runs
-    eagerly; with `as_it_is` modes and autocast stay, without its cache. Attributes of modules are put back as references, tensors by content: what a forward
-    changes *inside* a list or dict of its own stays.
+    eagerly; with `as_it_is` modes and autocast stay, without its cache. Attributes of modules are
+    put back as references, tensors by content: what a forward changes *inside* a list or dict of
+    its own stays.
     """
     modules = list(model.modules())
     modes = [(module, module.training) for module in modules]
-    gradients = [(parameter, parameter.grad) for parameter in model.parameters()]
+    # a stateless call puts other tensors in the place of parameters, which have no gradient
+    gradients = [(p, p.grad) for p in model.parameters() if p.is_leaf]
     kept = [_Kept(module) for module in modules]
     devices = {t.device.type for t in (*model.parameters(), *model.buffers())} | {"cpu"}
     try:

@@ -121,9 +121,7 @@ class Tracer:
             or not (path.startswith(whole) or any(True for _ in module.children()))
         ]
         self._weighted = [m for _, m in named if _has_weights(m) and not isinstance(m, ACTIVATIONS)]
-        self._watch = Watch(
-            model, self._reached, modules=leaves, functions=not gently, owner=self
-        )
+        self._watch = Watch(model, self._reached, modules=leaves, functions=not gently, owner=self)
 
     def __enter__(self) -> "Tracer":
         self._handles = [m.register_forward_hook(self._has_run) for m in self._weighted]

@@ -2,7 +2,7 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -61,6 +61,8 @@ class Pass:
                 "call labels(…) once after each forward"
             )
         forward, self._waiting = self._waiting, None
+        if not forward.samples and not _some(samples.labels):
+            return  # an empty batch
         with torch.inference_mode(False), torch.no_grad():
             assigning = self._assigning
             true = assigning.check(samples, forward.samples)
@@ -79,7 +81,16 @@ class Pass:
                 "the last batch ran without its labels; call labels(…) once after each forward"
             )
         if not self._sums.samples:
-            raise ProbeError(self._capture.nothing_ran())
+            raise ProbeError(
+                "every batch of the evaluation was empty"
+                if self.forwards.seen
+                else self._capture.nothing_ran()
+            )
         captured = self._sums.result([*self.forwards.doubts(), *self._assigning.doubts()])
         captured.check()
         return captured
+
+
+def _some(labels: Any) -> bool:
+    """Whether there are labels of any sample."""
+    return labels is not None and len(labels) > 0

@@ -12,6 +12,7 @@ from torch.utils import data
 from torch.utils.data import (
     DataLoader,
     Dataset,
+    DistributedSampler,
     IterableDataset,
     RandomSampler,
     SequentialSampler,
@@ -86,10 +87,12 @@ class ProbeSet:
         self._quota = _Quota(classes, wanted)
         self._collate: Any = data.default_collate
         self._batch = BATCH
-        self._dataset: Any = None
-        self._indices: list[int] = []
+        self.dataset: Any = None
+        """Where samples come from, if from items of a data set; and which items they are."""
+        self.indices: list[int] = []
         self._batches: list[ProbeBatch] = []
-        with same_randomness(SEED), torch.no_grad():
+        # said aloud, since the user may have another default device
+        with same_randomness(SEED), torch.no_grad(), torch.device("cpu"):
             self._draw(source)
         if not self.samples:
             raise ProbeError(
@@ -120,9 +123,11 @@ class ProbeSet:
         if self._batches:
             yield from self._batches
             return
-        for start in range(0, len(self._indices), self._batch):
-            items = [self._dataset[i] for i in self._indices[start : start + self._batch]]
-            yield self._labelled(self._collate(items))
+        for start in range(0, len(self.indices), self._batch):
+            with torch.device("cpu"):
+                items = [self.dataset[i] for i in self.indices[start : start + self._batch]]
+                batch = self._labelled(self._collate(items))
+            yield batch
 
     # --- drawing ---------------------------------------------------------------------------------
 
@@ -142,7 +147,7 @@ class ProbeSet:
                 else:
                     self._draw_items(dataset, _indices(given))
         elif _is_tensor_pair(source):
-            inputs, labels = (torch.as_tensor(part) for part in given)
+            inputs, labels = (p if isinstance(p, Tensor) else torch.from_numpy(p) for p in given)
             if len(inputs) != len(labels):
                 raise LabelError(
                     f"the probe has {len(inputs)} inputs and {len(labels)} labels; "
@@ -159,9 +164,20 @@ class ProbeSet:
                 f"tensors (inputs, labels) or an iterable of such batches"
             )
 
+    def _check_whole(self, dataset: Any, among: Sequence[int]) -> None:
+        """All labels at once where they are at hand, so that a message can count them."""
+        if not isinstance(dataset, TensorDataset) or self._unpack.own or self._multilabel:
+            return
+        *_, labels = dataset.tensors
+        if len(dataset.tensors) == 2 and labels.ndim == 1:
+            own = labels[list(among)].detach().cpu()
+            known = own[own != self._ignore]
+            check_labels(known.numpy(), classes=self.classes, samples=len(known))
+
     def _draw_items(self, dataset: Any, among: Sequence[int]) -> None:
         """Items among those the loader would give, in random order, until every class is full."""
-        self._dataset = dataset
+        self._check_whole(dataset, among)
+        self.dataset = dataset
         generator = torch.Generator().manual_seed(SEED)
         order: list[int] = torch.randperm(len(among), generator=generator, device="cpu").tolist()
         kept: list[tuple[int, Any, Tensor]] = []
@@ -175,7 +191,7 @@ class ProbeSet:
                 kept.append((index, item if held <= MEMORY else None, label))
             if self._quota.full:
                 break
-        self._indices = [index for index, _, _ in kept]
+        self.indices = [index for index, _, _ in kept]
         for start in range(0, len(kept), self._batch):
             part = kept[start : start + self._batch]
             if held > MEMORY:
@@ -191,7 +207,7 @@ class ProbeSet:
         """One sample's label: a class index, or [class] bool; None where it is to be ignored."""
         if self._unpack.own:
             item = self._collate([item])
-        label = torch.as_tensor(np.asarray(self._unpack(item)[1])).detach().cpu()
+        label = _on_host(np.asarray(self._unpack(item)[1]))
         if self._multilabel:
             return self._many(label.reshape(1, -1), 1)[0]
         if label.numel() != 1:
@@ -216,7 +232,7 @@ class ProbeSet:
     def _labelled(self, collated: Any) -> ProbeBatch:
         """A collated batch with its own labels, as collating may change the order."""
         inputs, given, metadata = self._unpack(collated)
-        labels = self._checked(torch.as_tensor(given).detach().cpu())
+        labels = self._checked(_on_host(given))
         return ProbeBatch(inputs, labels, metadata)
 
     def _checked(self, labels: Tensor) -> Tensor:
@@ -229,7 +245,12 @@ class ProbeSet:
         held = 0
         for collated in source:
             inputs, given, metadata = self._unpack(collated)
-            labels = torch.as_tensor(given).detach().cpu()
+            labels = _on_host(given)
+            if labels.ndim == 0:
+                raise ProbeError(
+                    "the probe gives single samples, expected batches (inputs, labels); pass them "
+                    "through a DataLoader, or as a Dataset"
+                )
             n = len(labels)
             # labels are checked sample by sample, so that those to be ignored may be left out
             known = range(n) if self._multilabel else torch.nonzero(labels != self._ignore).view(-1)
@@ -255,7 +276,7 @@ class ProbeSet:
     def _hash(self) -> str:
         """SHA-256 of the labels, and of the inputs where they are kept: equal only if they are."""
         digest = hashlib.sha256(self.labels.tobytes())
-        digest.update(np.asarray(self._indices, np.int64).tobytes())
+        digest.update(np.asarray(self.indices, np.int64).tobytes())
         for batch in self._batches:
             for tensor in tensors_of(batch.inputs):
                 digest.update(
@@ -296,8 +317,14 @@ def _indices(loader: Any) -> Sequence[int]:
         return range(len(loader.dataset))
     if isinstance(sampler, SubsetRandomSampler):
         return [int(i) for i in sampler.indices]
+    if isinstance(sampler, DistributedSampler) and sampler.dataset is loader.dataset:
+        return range(len(loader.dataset))  # not a rank's share: one rank probes, for all
     drawn: Any = [i for batch in sampler for i in batch] if own_batches else list(sampler)
     return list(dict.fromkeys(int(i) for i in drawn))  # each sample once, however often it is drawn
+
+
+def _on_host(value: Any) -> Tensor:
+    return torch.as_tensor(value, device="cpu").detach()
 
 
 def _is_tensor_pair(source: Any) -> bool:

@@ -1,5 +1,6 @@
 """The scalars a user passes to `Recorder.step`: their means between snapshots."""
 
+import math
 import numbers
 import re
 from typing import Any
@@ -29,14 +30,14 @@ class ScalarMeans:
         Raises:
             ScalarError: a name or value that cannot be kept; none of them is added then.
         """
-        checked = {_name(name): _check(name, value) for name, value in scalars.items()}
+        checked = {_name(name): one_number(name, value) for name, value in scalars.items()}
         if len(checked) < len(scalars):
             raise ScalarError(f"two of the scalars {sorted(scalars)} would share one name")
         for sums in (self._since_start, *self._since_taken.values()):
             for name, value in checked.items():
                 total, n = sums.get(name, (0.0, 0))
                 with torch.inference_mode(False), torch.no_grad():
-                    sums[name] = (total + value, n + 1)
+                    sums[name] = (_plus(total, value), n + 1)
 
     def take(self, split: str) -> Sums:
         """Sums and numbers since the last call for this split (at first: since the start)."""
@@ -50,7 +51,7 @@ class ScalarMeans:
         for name, (total, n) in taken.items():
             before, m = sums.get(name, (0.0, 0))
             with torch.inference_mode(False), torch.no_grad():
-                sums[name] = (before + total, m + n)
+                sums[name] = (_plus(before, total), m + n)
 
 
 def means(taken: Sums) -> dict[str, float]:
@@ -69,9 +70,43 @@ def _name(name: str) -> str:
     return plain
 
 
+def one_number(name: str, value: Any) -> Tensor | float:
+    """A number, or a tensor of one where it would have to be waited for.
+
+    Raises:
+        ScalarError: it is none, whatever it raises when asked.
+    """
+    try:
+        return _check(name, value)
+    except ScalarError:
+        raise
+    except Exception as error:  # a user's object may raise anything, and this stands in their loop
+        raise ScalarError(
+            f"scalar {name!r} is {type(value).__name__}, expected one number "
+            f"({type(error).__name__}: {error})"
+        ) from error
+
+
+def one_epoch(value: Any) -> float:
+    """
+    Raises:
+        ScalarError: it is not one finite number, nor NaN for none.
+    """
+    number = float(one_number("epoch", value))
+    if math.isinf(number):
+        raise ScalarError(f"epoch is {number}, expected passes over the training data so far")
+    return number
+
+
+def _plus(total: Tensor | float, value: Tensor | float) -> Tensor | float:
+    if isinstance(total, Tensor) and isinstance(value, Tensor):
+        value = value.to(total.device)  # a model in parts may compute its loss now here, now there
+    return total + value
+
+
 def _check(name: str, value: Any) -> Tensor | float:
     if isinstance(value, Tensor):
-        if value.numel() != 1 or value.is_complex():
+        if value.numel() != 1 or value.is_complex() or value.is_meta:
             raise ScalarError(
                 f"scalar {name!r} is a tensor of shape {tuple(value.shape)}, expected one number; "
                 f"pass its mean"
@@ -84,9 +119,4 @@ def _check(name: str, value: Any) -> Tensor | float:
         return value.detach().reshape(()).to(wide, copy=True)
     if isinstance(value, numbers.Real):
         return float(value)
-    try:
-        return float(value.item())  # numpy scalars and one-element arrays
-    except (AttributeError, TypeError, ValueError) as error:
-        raise ScalarError(
-            f"scalar {name!r} is {type(value).__name__}, expected one number"
-        ) from error
+    return float(value.item())  # numpy scalars and one-element arrays

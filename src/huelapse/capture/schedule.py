@@ -4,7 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from numbers import Integral
+from numbers import Integral, Real
 from typing import Any, Literal
 
 from huelapse.errors import ScheduleError
@@ -29,11 +29,12 @@ def every(
     Raises:
         ScheduleError: not exactly one of them, or not above 0.
     """
-    given = [value for value in (steps, epochs, seconds) if value is not None]
-    if len(given) != 1 or not given[0] > 0:
+    given: list[Any] = [value for value in (steps, epochs, seconds) if value is not None]
+    number = len(given) == 1 and isinstance(given[0], Real) and float(given[0]) > 0
+    if not number or (steps is not None and not float(steps).is_integer()):
         raise ScheduleError(
-            f"every(steps={steps}, epochs={epochs}, seconds={seconds}): expected exactly one of "
-            f"them, above 0"
+            f"every(steps={steps!r}, epochs={epochs!r}, seconds={seconds!r}): expected exactly one "
+            f"of them, above 0, and steps whole"
         )
     return Every(steps=steps, epochs=epochs, seconds=seconds)
 
@@ -137,17 +138,28 @@ def _of_steps(schedule: Any, total_steps: int | None) -> Callable[[int], Any]:
                 f"schedule is {schedule!r}; a number means every so many steps, from 1"
             )
         return lambda step: step % every_n == 0
-    if isinstance(schedule, str):
+    if isinstance(schedule, str) or not hasattr(schedule, "__iter__"):
         raise ScheduleError(
             f'schedule is {schedule!r}, expected None, a number, steps, "manual", '
             f"huelapse.every(…) or a function of the step"
         )
-    steps = frozenset(int(step) for step in schedule)
+    steps = frozenset(_step(step) for step in schedule)
     if not steps or min(steps) < 0:
         raise ScheduleError(
             f"schedule names {sorted(steps)[:5]}; expected at least one step, none below 0"
         )
     return steps.__contains__
+
+
+def _step(given: Any) -> int:
+    try:
+        step = int(given)
+        exact = bool(step == given)
+    except (TypeError, ValueError, OverflowError):
+        step, exact = 0, False
+    if not exact:
+        raise ScheduleError(f"schedule names {given!r}, expected whole numbers of steps")
+    return step
 
 
 def spread(total_steps: int, snapshots: int = SNAPSHOTS) -> list[int]:

@@ -1,17 +1,17 @@
 """From the places a forward reached to the layer table of a run."""
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Any, Literal
+from numbers import Integral
+from typing import Any, Literal, get_args
 
 from huelapse.capture import responses
 from huelapse.capture.graph import Trace, contract
 from huelapse.capture.layers import OUTPUT, Found, Seen, Tracer
 from huelapse.capture.responses import OutputKind
 from huelapse.capture.watch import JOIN
-from huelapse.errors import HuelapseWarning, LayerError
+from huelapse.errors import LayerError, OutputError, notice
 from huelapse.schema import Layer
 
 MANY = 2**31
@@ -33,6 +33,35 @@ class Selection:
     layers: LayerChoice = None
     unit_axis: Mapping[str, int] = field(default_factory=dict[str, int])
     output: OutputKind | None = None
+
+    def __post_init__(self) -> None:
+        """
+        Raises:
+            LayerError, OutputError: what is wanted is of a kind that cannot be.
+        """
+        output: Any = self.output
+        if output not in (None, *get_args(OutputKind)):
+            raise OutputError(
+                f"output is {output!r}, expected what the model returns: "
+                f"{', '.join(repr(kind) for kind in get_args(OutputKind))}, or None to be told from "
+                f"a first forward"
+            )
+        layers: Any = self.layers
+        patterns = isinstance(layers, list | tuple | set | frozenset | str)
+        known = all(isinstance(p, str) for p in layers) if patterns else layers is None
+        if not known and not callable(layers):
+            raise LayerError(
+                f'layers is {layers!r}, expected None, "all", patterns of layer paths such as '
+                f'["stage*.relu"], or a function of a Layer'
+            )
+        axes: Any = self.unit_axis
+        if not isinstance(axes, Mapping) or not all(
+            isinstance(path, str) and isinstance(axis, Integral) for path, axis in axes.items()
+        ):
+            raise LayerError(
+                f"unit_axis is {axes!r}, expected patterns of layer paths with the axis that holds "
+                f'the units of each, such as {{"stage*.relu": 1}}'
+            )
 
 
 def select(tracer: Tracer, trace: Trace, selection: Selection, classes: int, output: Any) -> Found:
@@ -178,11 +207,9 @@ def _made_by(tracer: Tracer, output: Any) -> str | None:
 def _mention_left_out(others: list[Seen], samples: int) -> None:
     left_out = [f"{s.path} {list(s.shape or ())}" for s in others if s.is_activation]
     if left_out:
-        warnings.warn(
+        notice(
             f"not recorded, since their first axis is not the batch of {samples} samples: "
-            f"{', '.join(left_out)}; units are read from outputs [sample, …]",
-            HuelapseWarning,
-            stacklevel=2,
+            f"{', '.join(left_out)}; units are read from outputs [sample, …]"
         )
 
 
@@ -208,12 +235,10 @@ def _choose(tracer: Tracer, choice: LayerChoice, fits: list[Seen], layers: list[
         return [(s, layer) for s, layer in both if any(fnmatchcase(s.path, p) for p in patterns)]
     activations = [(s, layer) for s, layer in both if s.is_activation or s.joins]
     if not any(s.is_activation for s, _ in activations) and leaves:
-        warnings.warn(
+        notice(
             f"no activation (nn.ReLU, F.gelu …) ran in {type(tracer.model).__name__}, so the "
             f"outputs of all {len(leaves)} leaf modules are recorded; "
-            f"choose others with Recorder(layers=[…])",
-            HuelapseWarning,
-            stacklevel=2,
+            f"choose others with Recorder(layers=[…])"
         )
         return leaves
     return activations

@@ -18,6 +18,7 @@ from huelapse.schema import PREDICTED, TRUE
 
 if TYPE_CHECKING:
     from huelapse.capture.capturing import Capture
+    from huelapse.capture.keeping import Parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,8 @@ class Captured:
     training: bool | None
     """Whether the model was in train mode; None where it was now in one, now in the other."""
     doubts: Sequence[Doubt] = ()
+    parts: "Parts | None" = None
+    """What else was kept of the samples."""
 
     def check(self) -> None:
         """Waits for the device.
@@ -57,7 +60,8 @@ class Captured:
     @property
     def nbytes(self) -> int:
         """Bytes held until it is written."""
-        return sum(one.nbytes for one in self.sums.values())
+        parts = self.parts.nbytes if self.parts is not None else 0
+        return parts + sum(one.nbytes for one in self.sums.values())
 
 
 class Sums:

@@ -89,6 +89,8 @@ class Window:
         started = time.perf_counter()
         assigning = self._assigning
         n = forward.samples
+        if not n:  # an empty batch
+            return
         if n > self.samples:
             raise ScheduleError(
                 f"a window of {self.samples} samples is smaller than a batch of {n}; "

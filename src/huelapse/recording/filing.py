@@ -1,5 +1,6 @@
 """Where a recorder's snapshots go: the directory, the run begun in it, the splits in the run."""
 
+import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -7,27 +8,73 @@ from pathlib import Path
 from typing import Any
 
 from huelapse.capture import Capture, Captured, ScalarMeans, means
+from huelapse.errors import HuelapseError, OptionError, RunPathError
 from huelapse.schema import PREDICTED, TRUE, VERSION, Grouping, RunState, Split, SplitKind
 from huelapse.snapshot import PendingSnapshot, Snapshot
-from huelapse.store import StoreWriter, WriterThread, check_free, free_directory
+from huelapse.store import StoreWriter, WriterThread, check_free, check_not_forked, free_directory
+from huelapse.store.layout import ROOT
 
 
-def take_directory(run: Path, exist: str) -> Path:
+def take_directory(run: Any, exist: Any, rank: int = 0) -> Path:
     """The absolute directory a run will be written to; nothing is made yet unless `exist` is "new".
+
+    Args:
+        run: as the user gave it.
+        exist: "error" or "new", for where there is a run already.
+        rank: of this process; those above 0 record beside `run`.
 
     Raises:
         RunExistsError: it holds a run, and `exist` is "error".
+        RunPathError: no run can be made there.
+        ForkedError: this process was forked from one that had recorded or read.
     """
+    check_not_forked()
     if exist not in ("error", "new"):
-        raise ValueError(f'exist is {exist!r}, expected "error" or "new"')
-    run = run.absolute()  # the loop may change its working directory
-    if exist == "error":
-        check_free(run)
-        return run
-    run = free_directory(run)
-    run.mkdir(parents=True, exist_ok=True)
-    (run / "lock").touch()  # taken: a second recorder goes on to the next number
-    return run
+        raise OptionError(f'exist is {exist!r}, expected "error" or "new"')
+    given: Any = os.fspath(run) if isinstance(run, os.PathLike) else run
+    if not isinstance(given, str) or not given or "\0" in given:
+        raise RunPathError(f'run is {run!r}, expected a directory to be made, such as "runs/mine"')
+    try:
+        place = Path(given).absolute()  # the loop may change its working directory
+        if rank:
+            place = place.with_name(f"{place.name}.rank{rank}")
+        if exist == "new":
+            place = free_directory(place)
+        _check_place(place)
+        check_free(place)
+        if exist == "new":
+            place.mkdir(parents=True, exist_ok=True)
+            (place / "lock").touch()  # taken: a second recorder goes on to the next number
+    except HuelapseError:
+        raise
+    except (
+        OSError,
+        ValueError,
+    ) as error:  # a name too long, a NUL in it, a place nobody may look at
+        raise RunPathError(f"no run can be made at {run!r}: {error}") from error
+    return place
+
+
+def _check_place(place: Path) -> None:
+    """
+    Raises:
+        RunPathError: a directory cannot be made or written there. Told before any training.
+    """
+    above = next(path for path in (place, *place.parents) if path.exists() or path.is_symlink())
+    if not above.is_dir():
+        what = "is a file" if above.is_file() else "is no directory"
+        raise RunPathError(f"no run can be made at {place}: {above} {what}; give another directory")
+    if not os.access(above, os.W_OK | os.X_OK):
+        raise RunPathError(
+            f"no run can be made at {place}: {above} may not be written by this user, or is on a "
+            f"file system that is read-only; give another directory"
+        )
+    for name in (ROOT, "lock"):
+        if (place / name).exists() and (place / name).is_dir() == (name == "lock"):
+            raise RunPathError(
+                f"no run can be made at {place}: its {name!r} is something else than a run's; give "
+                f"another directory"
+            )
 
 
 class Filing:
@@ -98,7 +145,9 @@ class Filing:
         """One snapshot to the writer; dropped, counted, where too many wait already."""
         writer = self._writer = self._writer or self._begin(capture)
         if split not in self.taken:
-            writer.add_split(self._describe(split, kind, captured, capture, facts))
+            parts = captured.parts
+            described = self._describe(split, kind, captured, capture, facts)
+            writer.add_split(described, parts.static() if parts is not None else None)
             self.taken[split] = 0
         scalars = self.scalars.take(split)
         now = time.time()
@@ -116,6 +165,7 @@ class Filing:
                 peaks=captured.moments(second[0]) if second else {},
                 confusion=captured.confusion(),
                 metrics=means(scalars),
+                extras=captured.parts.result() if captured.parts is not None else {},
             )
 
         pending = PendingSnapshot(split=split, step=step, nbytes=captured.nbytes, finish=finish)
@@ -146,19 +196,25 @@ class Filing:
         return self._writer.finish(seconds, state, dict(attributes), leaving=leaving)
 
     def _begin(self, capture: Capture) -> WriterThread:
-        store = StoreWriter(
-            self.run,
-            name=self._name,
-            layers=capture.layers,
-            responses=capture.responses,
-            facts={
-                "created": datetime.now(UTC).isoformat(timespec="seconds"),
-                "huelapse": VERSION,
-                **capture.facts(),
-                **self._facts,
-                "config": self._config,
-            },
-        )
+        facts = {
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
+            "huelapse": VERSION,
+            **capture.facts(),
+            **self._facts,
+            "config": self._config,
+        }
+        try:
+            store = StoreWriter(
+                self.run,
+                name=self._name,
+                layers=capture.layers,
+                responses=capture.responses,
+                facts=facts,
+            )
+        except HuelapseError:
+            raise
+        except OSError as error:  # a place that looked as if it could be written
+            raise RunPathError(f"no run can be made at {self.run}: {error}") from error
         return WriterThread(store, self._on_commit)
 
     def _describe(
@@ -180,6 +236,7 @@ class Filing:
                 *own,
             ),
             multilabel=capture.multilabel,
+            extras=captured.parts.arrays() if captured.parts is not None else (),
             facts={
                 "samples": captured.samples,
                 "mode": modes[captured.training],

@@ -89,8 +89,8 @@ class Plan:
     """Samples of one forward."""
     sums: int = 1
     """Sets of sums that are held at once: those being added up, and those being written."""
-    kept_samples: int = 0
-    """Samples whose responses are kept at each snapshot."""
+    kept_bytes: int = 0
+    """Of one snapshot's kept responses, as float16."""
     probe_bytes: int = 0
     time_share: float | None = None
 
@@ -98,7 +98,7 @@ class Plan:
         units = total_units(self.layers) * self.responses
         cells = sum(k + 1 for k in self.groupings.values()) * units
         stored = sum(self.groupings.values()) * units * STORED_BYTES
-        kept = self.kept_samples * total_units(self.layers) * 2
+        kept = self.kept_bytes
         sums = cells * SUM_BYTES
         return Forecast(
             layers=len(self.layers),

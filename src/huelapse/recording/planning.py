@@ -14,6 +14,9 @@ logger = logging.getLogger(__name__)
 LARGE = 2 * 10**9
 """Bytes of memory from which the user is warned, and not only told."""
 
+MOST_KEPT = 2 * 10**9
+"""Bytes of kept responses of a whole run, up to which they are kept without being asked for."""
+
 
 class Planning:
     """Knows, once the model has been traced, what recording will take; leaves out what has no room."""
@@ -47,12 +50,15 @@ class Planning:
         self._faults = faults
 
     def plan(self) -> None:
-        """Makes the forecast. Where `max_bytes` is less: first the user's groupings go, the widest
-        first, then layers, the widest first; the output stays."""
+        """Makes the forecast. Where `max_bytes` is less: first kept responses go, then the user's
+        groupings, the widest first, then layers, the widest first; the output stays."""
         left_out: list[str] = []
         forecast = self._plan().forecast()
+        if self._keeps_too_much(forecast):
+            self._drop_responses()
+            forecast = self._plan().forecast()
         while self._max_bytes is not None and _most(forecast) > self._max_bytes:
-            dropped = self._drop_grouping() or self._drop_layer()
+            dropped = self._drop_responses() or self._drop_grouping() or self._drop_layer()
             if dropped is None:
                 break
             left_out.append(dropped)
@@ -83,9 +89,27 @@ class Planning:
             batch=capture.batch,
             # a probe's sums are handed over whole; the next window is summed up meanwhile
             sums=len(counts) + self._windows,
+            kept_bytes=self._kept_bytes(),
             probe_bytes=self._probe.nbytes if self._probe is not None else 0,
             time_share=self._time_share,
         )
+
+    def _kept_bytes(self) -> int:
+        optional = self._capture.optional
+        return optional.kept_bytes(self._capture.found) if optional is not None else 0
+
+    def _keeps_too_much(self, forecast: Forecast) -> bool:
+        """Whether responses, kept because each snapshot's fit, would be too many together."""
+        optional = self._capture.optional
+        automatic = optional is not None and optional.wanted.responses == "auto"
+        return automatic and self._kept_bytes() * (forecast.snapshots or 0) > MOST_KEPT
+
+    def _drop_responses(self) -> str | None:
+        optional = self._capture.optional
+        if optional is None or not self._kept_bytes():
+            return None
+        optional.leave_responses_out()
+        return "kept responses"
 
     def _drop_grouping(self) -> str | None:
         own = self._capture.groupings

@@ -1,29 +1,27 @@
 """Two lines in a training loop."""
 
 import logging
-import math
 import os
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 from huelapse.capture import (
     Capture,
-    Captured,
     Pass,
     ProbeSet,
     Samples,
     Selection,
     Unpacking,
-    Window,
+    Wanted,
     default_samples,
+    one_epoch,
     process_rank,
 )
 from huelapse.capture.budget import ProbeBudget
-from huelapse.capture.schedule import ScheduleLike, due, expected
+from huelapse.capture.schedule import ScheduleLike
 from huelapse.config import plain
 from huelapse.errors import (
     HuelapseError,
@@ -32,14 +30,15 @@ from huelapse.errors import (
     ScalarError,
     ScheduleError,
 )
-from huelapse.grouping import check_classes
+from huelapse.grouping import Classes, check_classes
 from huelapse.recording.blocks import NOTHING, Probing, WindowBlock
 from huelapse.recording.ending import SECONDS, end_with_program, ended
 from huelapse.recording.faults import Faults
 from huelapse.recording.filing import Filing, take_directory
 from huelapse.recording.forecast import Forecast
-from huelapse.recording.planning import Planning
-from huelapse.schema import Layer, RunState, SplitKind
+from huelapse.recording.options import check_options, whole
+from huelapse.recording.taking import Taking
+from huelapse.schema import Layer, RunState
 from huelapse.store import check_split_name
 
 logger = logging.getLogger(__name__)
@@ -69,7 +68,7 @@ class Recorder:
         model: Any,
         run: str | os.PathLike[str],
         *,
-        classes: Sequence[str] | int,
+        classes: Classes,
         probe: Any = None,
         window: bool | int | None = None,
         schedule: ScheduleLike = None,
@@ -87,6 +86,11 @@ class Recorder:
         groupings: Mapping[str, tuple[Sequence[str] | int, Any]] | None = None,
         multilabel: bool = False,
         ignore_index: int = -100,
+        keep_responses: Literal["auto"] | bool | int = "auto",
+        maps: bool | Sequence[str] = False,
+        watch: int | Sequence[int] = 0,
+        first_weights: bool = False,
+        thumbnails: bool | tuple[Any, Any] = False,
         split: str = "val",
         window_split: str = "train",
         name: str | None = None,
@@ -101,7 +105,8 @@ class Recorder:
         Args:
             model: any `torch.nn.Module` whose forward gives [sample, class] logits or probabilities.
             run: directory of the run; must not hold one yet.
-            classes: their names in order of index, or how many there are.
+            classes: their names in order of index, name → index (a data set's `class_to_idx`), or
+                how many there are.
             probe: DataLoader, Dataset or (inputs, labels) tensors of held-out samples; a balanced
                 subset of them is drawn once. None: use `probing()` around your own evaluation.
             window: samples of a window of training samples (True: as many as a probe has by
@@ -131,6 +136,14 @@ class Recorder:
             multilabel: labels are [sample, class] of 0 and 1, and a sample counts in each of its
                 classes; the output is then a sigmoid of each logit.
             ignore_index: label of samples without a class; they count as predicted alone.
+            keep_responses: keep the probe's responses themselves, in half precision: "auto" where
+                they are at most 64 MB a snapshot and 2 GB in all; True, False, or bytes a snapshot.
+            maps: keep, per class, the mean map of where units respond, of layers that match these
+                patterns (True: of all that have positions), at most 14 × 14.
+            watch: keep the feature maps of so many of the probe's samples, or of these.
+            first_weights: keep the weights that work on the input itself.
+            thumbnails: keep small pictures of the probe's samples, with the run; (mean, std) says
+                which normalization to undo.
             split: what the probe's snapshots are filed under.
             window_split: what windows are filed under.
             name: shown by the viewer; default the directory's name.
@@ -148,19 +161,26 @@ class Recorder:
             RunExistsError, ClassCountError, GroupingError, LabelError, LayerError, OutputError,
             ProbeError, ScheduleError: what was found, expected, and to do.
         """
+        check_options(
+            name=name,
+            ignore_index=ignore_index,
+            groupings=groupings,
+            functions={"label_fn": label_fn, "on_commit": on_commit},
+        )
+        total_steps = whole("total_steps", total_steps, ScheduleError)
+        probe_samples = whole("probe_samples", probe_samples, ProbeError)
+        max_bytes = whole("max_bytes", max_bytes)
         names = check_classes(classes)
-        self._split, self._window_split = (check_split_name(s) for s in (split, window_split))
-        self._is_due = due(schedule, total_steps)
-        self._window_due = due(window_schedule, total_steps)
-        if window_every < 1:
-            raise ScheduleError(f"window_every is {window_every}, expected 1 or more")
-        if window not in (None, False) and int(window) < 1:
-            raise ScheduleError(f"window is {window} samples, expected 1 or more")
+        split, window_split = check_split_name(split), check_split_name(window_split)
+        self._window_every = whole("window_every", window_every, ScheduleError) or 1
+        n = default_samples(len(names)) if window is True else None
+        if n is None and window:
+            n = whole("window", window, ScheduleError)
         self.budget = ProbeBudget(probe_budget)
         self._capture = Capture(
             model,
             classes=len(names),
-            selection=Selection(layers=layers, unit_axis=dict(unit_axis or {}), output=output),
+            selection=Selection(layers=layers, unit_axis=unit_axis or {}, output=output),
             response=response,
             tokens=tokens,
             groupings=groupings,
@@ -168,10 +188,7 @@ class Recorder:
             ignore_index=ignore_index,
         )
         rank, ranks = process_rank()
-        place = Path(run)
-        self.run = take_directory(
-            place.with_name(f"{place.name}.rank{rank}") if rank else place, exist
-        )
+        self.run = take_directory(run, exist, rank)
         self._filing = Filing(
             self.run,
             name=name or self.run.name,
@@ -181,25 +198,14 @@ class Recorder:
             on_commit=on_commit,
         )
         self._faults = Faults(self.run, strict=strict)
-        self._step = 0
-        self._epoch = math.nan
-        self._owed = False
-        self._window_owed = True
-        self._window_contiguous = window_schedule == 1
-        self._ended = False
         self._batches = 0
-        self._window_every = window_every
-        self._last_probed = 0
-        self._waiting_seconds = 0.0
         self._alone = threading.Lock()
-        self._warned_of_scalars = False
-        self._closed = False
+        self._warned_of_scalars = self._warned_in_child = False
+        self._closed = self._ended = False
         self._pid = os.getpid()
-        n = default_samples(len(names)) if window is True else window
-        self._window = Window(self._capture, n, opens=self._opens, closed=self._full) if n else None
-        self._probe: ProbeSet | None = None
+        samples: ProbeSet | None = None
         if probe is not None and rank == 0:
-            self._probe = ProbeSet(
+            samples = ProbeSet(
                 probe,
                 classes=len(names),
                 samples=probe_samples,
@@ -207,40 +213,37 @@ class Recorder:
                 multilabel=multilabel,
                 ignore_index=ignore_index,
             )
-        self._planning = Planning(
+            wanted = Wanted(
+                responses=keep_responses,
+                maps=maps,
+                watch=watch,
+                first_weights=first_weights,
+                thumbnails=thumbnails,
+            )
+            self._capture.keep(wanted, samples)
+        self._taking = Taking(
             self._capture,
-            probe=self._probe,
-            snapshots=self._expected(schedule, window_schedule, total_steps),
-            time_share=probe_budget if self._probe is not None else None,
+            self._filing,
+            self._faults,
+            self.budget,
+            probe=samples,
+            window_samples=n,
+            schedule=schedule,
+            window_schedule=window_schedule,
+            total_steps=total_steps,
+            split=split,
+            window_split=window_split,
             max_bytes=max_bytes,
-            faults=self._faults,
         )
-        self._capture.when_traced = self._planning.plan
-        if self._probe is not None:
+        if samples is not None:
             try:
-                self._probe_now(self._capture, self._split, {})
+                self._taking.probe_now()
             except BaseException:
                 self._filing.finish(SECONDS, "interrupted", {})
                 raise
         end_with_program(self)
         self.budget.start()
         logger.info("%s", self)
-
-    def _expected(
-        self, schedule: ScheduleLike, window_schedule: ScheduleLike, total_steps: int | None
-    ) -> dict[str, int | None]:
-        """Split → how many snapshots it will have."""
-        found: dict[str, int | None] = {}
-        if self._probe is not None:
-            n = expected(schedule, total_steps)
-            found[self._split] = None if n is None else n + 1  # step 0
-        if self._window is not None:
-            # one after another: how many there are follows from the batch, which nobody knows yet
-            contiguous = self._window_contiguous
-            found[self._window_split] = (
-                None if contiguous else expected(window_schedule, total_steps)
-            )
-        return found
 
     # --- the loop --------------------------------------------------------------------------------
 
@@ -253,41 +256,40 @@ class Recorder:
                 since the one before.
         """
         self._refuse_closed("step()")
-        self._step += 1
-        if self._faults.failed:
+        self._taking.step += 1
+        if self._idle("step()"):
             return
-        self._add_scalars(scalars)
+        self._add_scalars(epoch, scalars)
         try:
-            if epoch is not None:
-                self._epoch = float(epoch)
             if self._filing.error is not None:
                 raise self._filing.error
-            self._window_owed = self._window_due(self._step, self._epoch) or self._window_owed
-            if self._probe is None:
-                return
-            self._owed = self._is_due(self._step, self._epoch) or self._owed
             # two threads may share a recorder, but one probe at a time shares the model
-            if self._owed and self.budget.affordable() and self._alone.acquire(blocking=False):
+            if self._taking.stepped() and self._alone.acquire(blocking=False):
                 try:
-                    self._owed = False
-                    self._probe_now(self._capture, self._split, {})
+                    self._taking.probe_now()
                 finally:
                     self._alone.release()
         except Exception as error:
             self._fail(error)
 
-    def _add_scalars(self, scalars: dict[str, Any]) -> None:
+    def _add_scalars(self, epoch: Any, scalars: dict[str, Any]) -> None:
         """Bad ones raise at the first step; later they are left out, with one warning."""
-        try:
-            self._filing.scalars.add(scalars)
-        except ScalarError as error:
-            if self._step == 1 or self._faults.strict:
-                raise
-            if not self._warned_of_scalars:
-                self._warned_of_scalars = True
-                self._faults.warn(
-                    f"scalars of step {self._step} and the like are not kept: {error}"
-                )
+
+        def take_epoch() -> None:
+            if epoch is not None:
+                self._taking.epoch = one_epoch(epoch)
+
+        for take in (take_epoch, lambda: self._filing.scalars.add(scalars)):
+            try:
+                take()
+            except ScalarError as error:
+                if self._taking.step == 1 or self._faults.strict:
+                    raise
+                if not self._warned_of_scalars:
+                    self._warned_of_scalars = True
+                    self._faults.warn(
+                        f"scalars of step {self._taking.step} and the like are not kept: {error}"
+                    )
 
     def window(
         self, labels: Any, *, ids: Any = None, metadata: Any = None, **groups: Any
@@ -311,20 +313,20 @@ class Recorder:
             LabelError, LayerError, GroupingError …: at the first batch; later ones end recording.
         """
         self._refuse_closed("window()")
-        if self._window is None:
+        if self._taking.window is None:
             raise ScheduleError(
                 "this recorder has no windows; say how many samples each shall hold: "
                 "Recorder(window=2000), or window=True"
             )
         self._batches += 1
         if (
-            self._faults.failed
+            self._idle("window()")
             or (self._batches - 1) % self._window_every
-            or not self._window.wanted()
+            or not self._taking.window.wanted()
         ):
             return NOTHING
         samples = Samples(labels=labels, ids=ids, metadata=metadata, groups=groups)
-        return WindowBlock(self._window, samples, self._fail)
+        return WindowBlock(self._taking.window, samples, self._fail)
 
     @contextmanager
     def probing(self, split: str | None = None) -> Generator[Probing]:
@@ -339,11 +341,11 @@ class Recorder:
         would anyway; huelapse changes neither.
         """
         self._refuse_closed("probing()")
-        name = check_split_name(split) if split else self._split
-        if self._faults.failed:
+        name = check_split_name(split) if split else self._taking.split
+        if self._idle("probing()"):
             yield Probing(None, self._failed_inside)
             return
-        if self._probe is not None and name == self._split:
+        if self._taking.probe is not None and name == self._taking.split:
             raise ProbeError(
                 f"split {name!r} is filled by the built-in probe; give your own evaluation another "
                 f'name: recorder.probing("…")'
@@ -361,7 +363,7 @@ class Recorder:
             return
         try:
             captured = one.result()
-            self._hand_over(captured, name, "evaluation", time.monotonic() - started)
+            self._taking.hand_over(captured, name, "evaluation", time.monotonic() - started)
         except Exception as error:
             if isinstance(error, HuelapseError) and not self._filing.taken.get(name):
                 raise
@@ -380,74 +382,25 @@ class Recorder:
             LayerError: the copy has other layers than the model.
         """
         self._refuse_closed("snapshot()")
-        if self._faults.failed or process_rank()[0]:
+        if self._idle("snapshot()") or process_rank()[0]:
             return
-        if self._probe is None:
+        if self._taking.probe is None:
             raise ProbeError("snapshot() needs a probe: Recorder(probe=…), or use probing()")
         capture = self._capture if model is None else self._capture.of_copy(model)
-        name = check_split_name(split) if split else self._split
-        if (model is None) != (name == self._split):
+        name = check_split_name(split) if split else self._taking.split
+        if (model is None) != (name == self._taking.split):
             raise ProbeError(
                 f"snapshot(split={name!r}) {'without' if model is None else 'with'} a model of its "
-                f"own: {self._split!r} is for the trained weights alone, other splits for copies"
+                f"own: {self._taking.split!r} is for the trained weights alone, other splits for copies"
             )
         facts = {} if model is None else {"weights": "averaged"}
         try:
             with self._alone:
-                self._probe_now(capture, name, facts)
+                self._taking.probe_now(capture, name, facts)
         except Exception as error:
             if isinstance(error, HuelapseError) and not self._filing.taken.get(name):
                 raise
             self._fail(error)
-
-    # --- taking ----------------------------------------------------------------------------------
-
-    def _probe_now(self, capture: Capture, split: str, facts: Mapping[str, Any]) -> None:
-        """Run the built-in probe and hand the result to the writer."""
-        assert self._probe is not None
-        started = time.monotonic()
-        captured = capture.run(self._probe)
-        seconds = time.monotonic() - started
-        facts = {"hash": self._probe.hash, **facts}
-        self._hand_over(captured, split, "probe", seconds, capture=capture, facts=facts)
-        self._last_probed = self._step
-        self.budget.add(time.monotonic() - started, first=self._step == 0)
-
-    def _opens(self) -> bool:
-        """Whether a window may begin now."""
-        owed, self._window_owed = self._window_owed, self._window_contiguous
-        return owed
-
-    def _full(self, captured: Captured) -> None:
-        """A window is closed."""
-        self._hand_over(captured, self._window_split, "window", 0.0)
-
-    def _hand_over(
-        self,
-        captured: Captured,
-        split: str,
-        kind: SplitKind,
-        seconds: float,
-        *,
-        capture: Capture | None = None,
-        facts: Mapping[str, Any] | None = None,
-    ) -> None:
-        started = time.perf_counter()
-        self._filing.hand_over(
-            captured,
-            capture=capture or self._capture,
-            split=split,
-            kind=kind,
-            step=self._step,
-            epoch=self._epoch,
-            seconds=seconds,
-            facts=facts or {},
-            attributes=self._attributes(),
-        )
-        self._waiting_seconds += time.perf_counter() - started
-
-    def _attributes(self) -> dict[str, Any]:
-        return {"gaps": list(self._faults.gaps), "cost": self.cost()}
 
     # --- what the user may ask -------------------------------------------------------------------
 
@@ -455,10 +408,9 @@ class Recorder:
         if not self.layers:
             return f"<Recorder of {self.run}: nothing recorded yet>"
         text = f"<Recorder of {self.run}: {self.forecast}"
-        if self._probe is not None:
-            text += (
-                f"; a probe of {self._probe.samples:,} samples takes {self.budget.expected:.2g} s"
-            )
+        if self._taking.probe is not None:
+            n, seconds = self._taking.probe.samples, self.budget.expected
+            text += f"; a probe of {n:,} samples takes {seconds:.2g} s"
         return text + ">"
 
     @property
@@ -467,9 +419,14 @@ class Recorder:
         return self._capture.layers if self._capture.traced else ()
 
     @property
+    def busy(self) -> bool:
+        """Whether the probe is running: forwards of the model are then the recorder's own."""
+        return self._capture.alone is not None
+
+    @property
     def forecast(self) -> Forecast | None:
-        """What recording will take; None until the model has run: before the first step all the same."""
-        return self._planning.forecast
+        """What recording will take; None until the model has run, which is before the first step."""
+        return self._taking.planning.forecast
 
     def cost(self) -> dict[str, float]:
         """What recording has cost so far, in seconds of the training's thread, shares, and bytes.
@@ -477,29 +434,7 @@ class Recorder:
         Shares are of the training's time. The probe of step 0 comes before the training, and is in
         `probe_seconds` but in no share.
         """
-        elapsed = self.budget.elapsed
-        hooks = self._window.hook_seconds if self._window is not None else 0.0
-        folds = self._window.fold_seconds if self._window is not None else 0.0
-        inside = hooks + folds
-        return {
-            "probe_seconds": self.budget.first + self.budget.spent,
-            "hook_seconds": hooks,
-            "fold_seconds": folds,
-            "waiting_seconds": self._waiting_seconds,
-            "training_seconds": elapsed,
-            "probe_share": self.budget.share,
-            "window_share": inside / elapsed if elapsed > 0 else 0.0,
-            "bytes_held": float(self._held()),
-            "bytes_written": float(self._filing.bytes_written),
-            "snapshots": float(sum(self._filing.taken.values())),
-            "dropped": float(self._filing.dropped),
-        }
-
-    def _held(self) -> int:
-        """Bytes of sums, of the probe's samples, and of what waits to be written."""
-        window = self._window.nbytes if self._window is not None else 0
-        probe = self._probe.nbytes if self._probe is not None else 0
-        return window + probe + self._filing.waiting_bytes
+        return self._taking.cost()
 
     # --- ends and faults -------------------------------------------------------------------------
 
@@ -513,23 +448,17 @@ class Recorder:
             return
         try:
             if (
-                self._probe is not None
+                self._taking.probe is not None
                 and not self._faults.failed
-                and self._step > self._last_probed
+                and self._taking.step > self._taking.last_probed
                 and self.budget.expected <= SECONDS
             ):
-                self._probe_now(self._capture, self._split, {})
-            self._last_window()
+                self._taking.probe_now()
+            if not self._faults.failed:
+                self._taking.last_window()
         except Exception as error:
             self._fail(error)
         self.end("complete")
-
-    def _last_window(self) -> None:
-        if self._window is None or self._faults.failed:
-            return
-        rest = self._window.rest()
-        if rest is not None and not self._filing.taken.get(self._window_split):
-            self._full(rest)
 
     def __enter__(self) -> "Recorder":
         return self
@@ -547,13 +476,15 @@ class Recorder:
             state: of the run.
             leaving: the program is about to end: what cannot be written by then is dropped.
         """
-        if self._closed and self._ended:
+        if (self._closed and self._ended) or os.getpid() != self._pid:
             return
         self._closed = True
         state = "interrupted" if self._faults.failed else state
         # a Ctrl-C before the next line ends leaves the rest to the program's end
         dropped = self._filing.dropped
-        self._ended = self._filing.finish(SECONDS, state, self._attributes(), leaving=leaving)
+        self._ended = self._filing.finish(
+            SECONDS, state, self._taking.attributes(), leaving=leaving
+        )
         if self._ended:
             ended(self)
         dropped = self._filing.dropped - dropped
@@ -572,6 +503,18 @@ class Recorder:
         if self._closed:
             raise RecorderClosedError(f"the recorder is closed; {call} has nothing to write to")
 
+    def _idle(self, call: str) -> bool:
+        """Whether nothing is recorded: it has failed before, or this is a forked child's copy."""
+        if os.getpid() == self._pid:
+            return self._faults.failed
+        if not self._warned_in_child:
+            self._warned_in_child = True
+            self._faults.warn(
+                f"{call} was called in a process forked from the one that records {self.run}, so "
+                f"it records nothing, now and later; call it where the recorder was made"
+            )
+        return True
+
     def _failed_inside(self, error: Exception) -> None:
         """Inside the user's own code: bad input raises before anything is recorded, else it ends
         recording."""
@@ -581,7 +524,7 @@ class Recorder:
 
     def _fail(self, error: Exception) -> None:
         try:
-            self._faults.fail(error, self._step)
+            self._faults.fail(error, self._taking.step)
         finally:
             if not self._closed:
                 self._filing.note({"gaps": list(self._faults.gaps)})

@@ -1,5 +1,6 @@
 """The run on disk: `run.zarr`, its commit, and reading it back. See docs/format.md."""
 
+from huelapse.store.forked import check_not_forked
 from huelapse.store.reader import StoreReader
 from huelapse.store.thread import WriterThread
 from huelapse.store.writer import StoreWriter, check_free, check_split_name, free_directory
@@ -9,6 +10,7 @@ __all__ = [
     "StoreWriter",
     "WriterThread",
     "check_free",
+    "check_not_forked",
     "check_split_name",
     "free_directory",
 ]

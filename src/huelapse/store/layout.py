@@ -24,6 +24,9 @@ COORDINATE_CHUNK = 1024
 CUBES = (("mean", "float32"), ("m2", "float32"), ("active", "uint32"), ("nonfinite", "uint32"))
 """Statistics per class and unit, and how they are stored."""
 
+NO_COUNT = {"int64": -1, "uint32": 2**32 - 1}
+"""Fill of counts by their dtype: no count can be that, so a chunk that is gone is noticed."""
+
 JSON = dict[str, Any]
 
 
@@ -151,13 +154,23 @@ def statistics(split: Split, units: int, responses: Sequence[str] = ("mean",)) -
         cube = ("snapshot", "class", "unit")
         specs.append(
             ArraySpec(
-                path=f"{base}/count", dims=("snapshot", "class"), shape=(classes,), dtype="int64"
+                path=f"{base}/count",
+                dims=("snapshot", "class"),
+                shape=(classes,),
+                dtype="int64",
+                fill=NO_COUNT["int64"],
             )
         )
         for response in responses:
             home = home_of(base, response, responses)
             specs.extend(
-                ArraySpec(path=f"{home}/{name}", dims=cube, shape=(classes, units), dtype=dtype)
+                ArraySpec(
+                    path=f"{home}/{name}",
+                    dims=cube,
+                    shape=(classes, units),
+                    dtype=dtype,
+                    fill=NO_COUNT.get(dtype, 0),
+                )
                 for name, dtype in CUBES
             )
         if grouping.name == TRUE and not split.multilabel:
@@ -167,6 +180,7 @@ def statistics(split: Split, units: int, responses: Sequence[str] = ("mean",)) -
                     dims=("snapshot", "class", "predicted_class"),
                     shape=(classes, classes),
                     dtype="uint32",
+                    fill=NO_COUNT["uint32"],
                 )
             )
     return specs

@@ -6,11 +6,16 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
+from jaxtyping import Int64
 
 from huelapse.errors import FormatError, NotARunError
 from huelapse.schema import FORMAT_VERSION, Layer, RunState, Split
 from huelapse.store import layout
 from huelapse.store.atomic import is_locked
+from huelapse.store.forked import check_not_forked, tensorstore
+
+SAID = 100
+"""Letters of another library's message that are told."""
 
 
 def locate(path: Path) -> Path:
@@ -49,7 +54,9 @@ class StoreReader:
         Raises:
             NotARunError: no run there.
             FormatError: a newer format, or a root that is damaged.
+            ForkedError: this process was forked from one that had recorded or read.
         """
+        check_not_forked()
         self.directory = locate(Path(path))
         self._stamp = self._stat()
         self._root = self._read_root()
@@ -76,9 +83,12 @@ class StoreReader:
             attributes = root["attributes"]
             version = attributes["huelapse_format"]
             _ = root["consolidated_metadata"]["metadata"]
-        except (ValueError, KeyError, TypeError) as error:
+            digest = layout.digest(root)
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            # not the error's repr, which may hold the whole file
+            what = f"{type(error).__name__}: {str(error)[:SAID]}"
             raise FormatError(
-                f"{file} is not the root of a huelapse run ({error!r}); "
+                f"{file} is not the root of a huelapse run ({what}); "
                 f"was it written by another program, or damaged?"
             ) from error
         if not isinstance(version, int) or version > FORMAT_VERSION:
@@ -86,7 +96,7 @@ class StoreReader:
                 f"{self.directory} is in format {version}; this huelapse reads up to "
                 f"{FORMAT_VERSION}: upgrade it with `pip install -U huelapse`"
             )
-        if layout.digest(root) != attributes.get("hash"):
+        if digest != attributes.get("hash"):
             raise FormatError(
                 f"{file} does not match its own hash: it was changed or damaged after it was "
                 f"written; the arrays beside it can still be opened one by one (docs/format.md)"
@@ -120,6 +130,15 @@ class StoreReader:
         return tuple(Layer.from_json(layer) for layer in self._attributes["layers"])
 
     @property
+    def responses(self) -> tuple[str, ...]:
+        """Which responses are recorded of each unit; runs from before there was a choice: the mean."""
+        return tuple(self._attributes.get("responses", ("mean",)))
+
+    def home(self, grouping: str, response: str) -> str:
+        """Path of the group that holds a response's statistics, in a grouping's path."""
+        return layout.home_of(grouping, response, self.responses)
+
+    @property
     def splits(self) -> tuple[Split, ...]:
         return tuple(Split.from_json(split) for split in self._attributes["splits"])
 
@@ -130,12 +149,21 @@ class StoreReader:
     def has(self, path: str) -> bool:
         return path in self._members
 
+    def shape(self, path: str) -> tuple[int, ...]:
+        """Of an array, as far as it is committed."""
+        return tuple(self._members[path]["shape"])
+
+    def attributes_of(self, path: str) -> layout.JSON:
+        """What is said of one array or group."""
+        return cast(layout.JSON, self._members[path]["attributes"])
+
     def read(self, path: str, selection: Any = ...) -> np.ndarray:
         """An array or a part of it, indexed as in numpy by slices and integers.
 
         Raises:
             FormatError: the data cannot be read back: a checksum does not match, a file is gone.
         """
+        check_not_forked()  # a reader the parent had opened knows its arrays by heart
         try:
             return np.asarray(self._open(path)[selection].read().result())
         except ValueError as error:
@@ -144,18 +172,35 @@ class StoreReader:
                 f"Other arrays and snapshots of the run may still be whole"
             ) from error
 
-    def _open_array(self, path: str) -> Any:
-        import tensorstore as ts
+    def read_counts(self, path: str, selection: Any = ...) -> Int64[np.ndarray, "..."]:
+        """Counts, or a part of them: where a chunk is gone they would read as the array's fill.
 
-        return ts.open(
-            {
-                "driver": "zarr3",
-                "kvstore": {
-                    "driver": "file",
-                    "path": f"{self.directory / layout.ROOT / path}/",
-                },
-                "metadata": self._members[path],
-                "open": True,
-                "assume_metadata": True,
-            }
-        ).result()
+        Raises:
+            FormatError: as `read`, and where a part is missing.
+        """
+        counts = self.read(path, selection)
+        fill = self._members[path]["fill_value"]
+        if fill and (counts == fill).any():  # 0 is a count: such an array cannot be told whole
+            raise FormatError(
+                f"{self.directory / layout.ROOT / path}: a part is missing or damaged. "
+                f"Other arrays and snapshots of the run may still be whole"
+            )
+        return counts.astype(np.int64)
+
+    def _open_array(self, path: str) -> Any:
+        return (
+            tensorstore()
+            .open(
+                {
+                    "driver": "zarr3",
+                    "kvstore": {
+                        "driver": "file",
+                        "path": f"{self.directory / layout.ROOT / path}/",
+                    },
+                    "metadata": self._members[path],
+                    "open": True,
+                    "assume_metadata": True,
+                }
+            )
+            .result()
+        )

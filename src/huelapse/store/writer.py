@@ -10,10 +10,11 @@ import numpy as np
 
 from huelapse.errors import RunExistsError, SplitNameError
 from huelapse.moments import Moments
-from huelapse.schema import FORMAT_VERSION, TRUE, Layer, RunState, Split, total_units
+from huelapse.schema import FORMAT_VERSION, LABELS, TRUE, Layer, RunState, Split, total_units
 from huelapse.snapshot import Snapshot
 from huelapse.store import layout
 from huelapse.store.atomic import WriterLock, replace_file, sync_directory
+from huelapse.store.forked import check_not_forked, tensorstore
 
 SPLIT_NAME = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9_.\-]*")
 
@@ -32,7 +33,13 @@ def check_split_name(name: str) -> str:
     Raises:
         SplitNameError: the name cannot be that of a group in the run.
     """
-    if not SPLIT_NAME.fullmatch(name) or name == layout.GROUP_FILE or len(name) > 100:
+    given: Any = name
+    if (
+        not isinstance(given, str)
+        or not SPLIT_NAME.fullmatch(name)
+        or name == layout.GROUP_FILE
+        or len(name) > 100
+    ):
         raise SplitNameError(
             f"split name {name!r}: use letters, digits, '_', '-' and '.', not '.' first, as in 'val'"
         )
@@ -72,6 +79,7 @@ class StoreWriter:
         name: str,
         layers: Sequence[Layer],
         facts: Mapping[str, Any],
+        responses: Sequence[str] = ("mean",),
     ) -> None:
         """
         Args:
@@ -79,20 +87,26 @@ class StoreWriter:
             name: what the viewer calls the run.
             layers: the layer table, in call order.
             facts: provenance, plain JSON values, stored as attributes.
+            responses: of each unit: "mean", "peak" or both; a snapshot's `moments` are those of
+                the first, its `peaks` those of the second.
 
         Raises:
             RunExistsError: the directory holds a run.
             RunLockedError: another process is writing there.
+            ForkedError: this process was forked from one that had recorded or read.
         """
+        check_not_forked()
         check_free(directory)
         self.directory = directory
         self.root = directory / layout.ROOT
         self._lock = WriterLock(directory / "lock")
         self._units = total_units(layers)
+        self._responses = tuple(responses)
         self._attributes: layout.JSON = {
             "huelapse_format": FORMAT_VERSION,
             "name": name,
             "state": "recording",
+            "responses": list(self._responses),
             "layers": [layer.as_json() for layer in layers],
             "splits": [],
             "segments": [{"index": 0, "facts": dict(facts)}],
@@ -125,22 +139,43 @@ class StoreWriter:
         for made in reversed(fresh):
             sync_directory(made.parent)
 
-    def add_split(self, split: Split) -> None:
-        """Declare a split before its first snapshot."""
+    def add_split(self, split: Split, static: Mapping[str, np.ndarray] | None = None) -> None:
+        """Declare a split before its first snapshot.
+
+        Args:
+            split: with the optional arrays its snapshots may hold.
+            static: values of those that are static, by path below the split; visible from now on.
+
+        Raises:
+            ValueError: a static array is missing, or has another shape than declared.
+        """
+        optional = [layout.optional(split.name, extra) for extra in split.extras]
+        given = {f"{split.name}/{path}": value for path, value in (static or {}).items()}
+        written = {spec.path: spec for spec in optional if spec.static}
+        if given.keys() != written.keys():
+            raise ValueError(
+                f"split {split.name!r} declares the static arrays {sorted(written)}, "
+                f"but was given {sorted(given)}"
+            )
+        for path, spec in written.items():
+            _check_shape(spec, given[path])
         self._splits[split.name] = split
         self._lengths[split.name] = 0
         (self.root / split.name).mkdir(exist_ok=True)
-        for grouping in split.groupings:
-            (self.root / split.name / grouping.name).mkdir(exist_ok=True)
+        for path, attributes in layout.groups_of(split, self._responses).items():
+            (self.root / split.name / path).mkdir(exist_ok=True)
             replace_file(
-                self.root / split.name / grouping.name / layout.GROUP_FILE,
-                _encode(layout.group(grouping.as_json())),
+                self.root / split.name / path / layout.GROUP_FILE,
+                _encode(layout.group(attributes)),
             )
         for spec in (
             *layout.coordinates(split.name, ()),
-            *layout.statistics(split, self._units),
+            *layout.statistics(split, self._units, self._responses),
+            *optional,
         ):
             self._open(spec, 0)
+        for path, spec in written.items():
+            self._arrays[path][1].write(np.asarray(given[path], spec.dtype)).result()
         self._attributes["splits"] = [s.as_json() for s in self._splits.values()]
         sync_directory(self.root)
         self._write_root()
@@ -153,7 +188,7 @@ class StoreWriter:
         """
         split = self._splits[snapshot.split]
         index = self._lengths[split.name]
-        values = _values(snapshot)
+        values = self._values(snapshot)
         for name in snapshot.metrics:
             path = f"{split.name}/metric.{name}"
             if path not in self._arrays:  # earlier snapshots read as NaN: there was none
@@ -162,7 +197,16 @@ class StoreWriter:
                     index,
                 )
         # all arrays grow at once and then are written at once: each waits on the disk several times
-        own = {p: entry for p, entry in self._arrays.items() if p.startswith(f"{split.name}/")}
+        own = {
+            path: (spec, array)
+            for path, (spec, array) in self._arrays.items()
+            if path.startswith(f"{split.name}/") and not spec.static
+        }
+        for path, value in values.items():
+            _check_shape(own[path][0], value)
+        for path, (spec, _) in own.items():
+            # not kept this time: nothing that a commit which failed left behind may stand there
+            values.setdefault(path, np.full(spec.shape, spec.fill_value, spec.dtype))
         growing = {
             path: array.resize(exclusive_max=[index + 1, *spec.shape], expand_only=True)
             for path, (spec, array) in own.items()
@@ -204,17 +248,43 @@ class StoreWriter:
         self._lock.release()
 
     def _open(self, spec: layout.ArraySpec, snapshots: int) -> None:
-        import tensorstore as ts
-
-        array = ts.open(
-            {
-                "driver": "zarr3",
-                "kvstore": {"driver": "file", "path": f"{self.root / spec.path}/"},
-                "metadata": spec.metadata(snapshots),
-            },
-            create=True,
-        ).result()
+        array = (
+            tensorstore()
+            .open(
+                {
+                    "driver": "zarr3",
+                    "kvstore": {"driver": "file", "path": f"{self.root / spec.path}/"},
+                    "metadata": spec.metadata(snapshots),
+                },
+                create=True,
+            )
+            .result()
+        )
         self._arrays[spec.path] = (spec, array)
+
+    def _values(self, snapshot: Snapshot) -> dict[str, Any]:
+        """Array path → value of this snapshot. Mean and m2 are NaN where there is no data."""
+        split = snapshot.split
+        values: dict[str, Any] = {
+            f"{split}/step": snapshot.step,
+            f"{split}/epoch": snapshot.epoch,
+            f"{split}/wall_time": snapshot.wall_time,
+            f"{split}/segment": 0,
+            f"{split}/superseded": 0,
+            f"{split}/seconds": snapshot.seconds,
+            **{f"{split}/metric.{name}": value for name, value in snapshot.metrics.items()},
+            **{f"{split}/{path}": value for path, value in snapshot.extras.items()},
+        }
+        of_responses = (snapshot.moments, snapshot.peaks)
+        for response, groupings in zip(self._responses, of_responses, strict=False):
+            for name, moments in groupings.items():
+                base = f"{split}/{name}"
+                home = layout.home_of(base, response, self._responses)
+                values[f"{base}/count"] = moments.count
+                values |= _cubes(home, moments)
+        if snapshot.confusion is not None:
+            values[f"{split}/{TRUE}/confusion"] = snapshot.confusion
+        return values
 
     def _members(self, below: str = "") -> dict[str, layout.JSON]:
         members: dict[str, layout.JSON] = {}
@@ -224,7 +294,8 @@ class StoreWriter:
                 members[path.removeprefix(below)] = spec.metadata(self._lengths[split])
         for split in self._splits.values():
             groups = {split.name: _split_attributes(split)} | {
-                f"{split.name}/{grouping.name}": grouping.as_json() for grouping in split.groupings
+                f"{split.name}/{path}": attributes
+                for path, attributes in layout.groups_of(split, self._responses).items()
             }
             for path, attributes in groups.items():
                 if path.startswith(below) and path != below.rstrip("/"):
@@ -244,40 +315,29 @@ class StoreWriter:
 def _split_attributes(split: Split) -> layout.JSON:
     # the CF convention by which xarray tells coordinates from data
     along = [spec.path.partition("/")[2] for spec in layout.coordinates(split.name, ())]
+    along += [extra.path for extra in split.extras if extra.path == LABELS]
     return {**split.as_json(), "coordinates": " ".join(along)}
+
+
+def _check_shape(spec: layout.ArraySpec, value: Any) -> None:
+    """TensorStore would repeat a value of one sample for all, and be silent about it."""
+    if np.shape(value) != spec.shape:
+        raise ValueError(
+            f"{spec.path} was declared with shape {spec.shape}, but got {np.shape(value)}"
+        )
 
 
 def _encode(metadata: layout.JSON) -> bytes:
     return json.dumps(metadata, indent=1, allow_nan=False).encode()
 
 
-def _values(snapshot: Snapshot) -> dict[str, Any]:
-    """Array path → value of this snapshot. Mean and m2 are NaN where there is no data."""
-    split = snapshot.split
-    values: dict[str, Any] = {
-        f"{split}/step": snapshot.step,
-        f"{split}/epoch": snapshot.epoch,
-        f"{split}/wall_time": snapshot.wall_time,
-        f"{split}/segment": 0,
-        f"{split}/superseded": 0,
-        f"{split}/seconds": snapshot.seconds,
-        **{f"{split}/metric.{name}": value for name, value in snapshot.metrics.items()},
-    }
-    for name, moments in snapshot.moments.items():
-        values |= _grouping_values(f"{split}/{name}", moments)
-    if snapshot.confusion is not None:
-        values[f"{split}/{TRUE}/confusion"] = snapshot.confusion
-    return values
-
-
-def _grouping_values(base: str, moments: Moments) -> dict[str, Any]:
+def _cubes(home: str, moments: Moments) -> dict[str, Any]:
     empty = moments.n == 0
     with np.errstate(over="ignore"):  # becomes inf: read as not finite
         mean, m2 = moments.mean.astype(np.float32), moments.m2.astype(np.float32)
     return {
-        f"{base}/count": moments.count,
-        f"{base}/mean": np.where(empty, np.float32(np.nan), mean),
-        f"{base}/m2": np.where(empty, np.float32(np.nan), m2),
-        f"{base}/active": moments.active,
-        f"{base}/nonfinite": moments.nonfinite,
+        f"{home}/mean": np.where(empty, np.float32(np.nan), mean),
+        f"{home}/m2": np.where(empty, np.float32(np.nan), m2),
+        f"{home}/active": moments.active,
+        f"{home}/nonfinite": moments.nonfinite,
     }

@@ -115,6 +115,8 @@ class Resources:
             "kind": split.kind,
             "samples": split.facts.get("samples"),
             "mode": split.facts.get("mode"),
+            "weights": split.facts.get("weights"),
+            "multilabel": split.multilabel,
             "snapshots": len(self.run.coordinate("step", split.name)),
             "metrics": self.run.metrics(split.name),
             "resources": ["confusion"] if confusion else [],
@@ -125,9 +127,12 @@ class Resources:
         }
 
     def _palette(self) -> Arrays:
-        most = max((len(g.classes) for s in self.run.splits for g in s.groupings), default=2)
-        colors = palette(most)
-        return {"dark": colors.dark, "light": colors.light}
+        """One palette per number of classes: few classes take the hues that are farthest apart."""
+        arrays: Arrays = {}
+        for classes in sorted({len(g.classes) for s in self.run.splits for g in s.groupings}):
+            colors = palette(classes)
+            arrays |= {f"dark.{classes}": colors.dark, f"light.{classes}": colors.light}
+        return arrays
 
     def _scalars(self, split: Split) -> Arrays:
         run, name = self.run, split.name

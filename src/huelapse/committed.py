@@ -1,0 +1,135 @@
+"""One committed state of a run: what is there, and which part of it is asked for."""
+
+from collections.abc import Sequence
+from numbers import Real
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+from huelapse.errors import FormatError, SelectionError
+from huelapse.schema import TRUE, Grouping, Layer, RunState, Split
+from huelapse.store import StoreReader
+
+
+class Committed:
+    """What a run says of itself, and how its parts are named: steps, splits, groupings, layers."""
+
+    def __init__(self, reader: StoreReader) -> None:
+        self._reader = reader
+        self.layers: tuple[Layer, ...] = reader.layers
+        self.splits: tuple[Split, ...] = reader.splits
+        self.response_names: tuple[str, ...] = reader.responses
+        self.signed: Bool[np.ndarray, " unit"] = np.array(
+            [layer.signed for layer in self.layers for _ in range(layer.units)], bool
+        )
+
+    @property
+    def path(self) -> Path:
+        return self._reader.directory
+
+    @property
+    def name(self) -> str:
+        return self._reader.name
+
+    @property
+    def status(self) -> RunState:
+        """Whether the run is complete, still recording, or was interrupted."""
+        return self._reader.state
+
+    @property
+    def version(self) -> str:
+        """Changes with every committed snapshot."""
+        return self._reader.version
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Provenance and price: versions, model, seed, gaps, dropped snapshots, cost."""
+        kept = ("facts", "gaps", "dropped", "cost", "notes")
+        return {name: self._reader.attributes.get(name) for name in kept}
+
+    # --- what is there -------------------------------------------------------------------------
+
+    def split(self, name: str | None = None) -> Split:
+        if not self.splits:
+            raise SelectionError(f"{self.path} has no split yet: nothing has been recorded")
+        if name is None:
+            return self.splits[0]
+        return _find(self.splits, name, "split", self.path)
+
+    def grouping(self, name: str = TRUE, split: str | None = None) -> Grouping:
+        return _find(self.split(split).groupings, name, "grouping", self.path)
+
+    def layer(self, path: str) -> Layer:
+        for layer in self.layers:
+            if layer.path == path:
+                return layer
+        raise SelectionError(
+            f"{self.path} has no layer {path!r}; it has "
+            f"{', '.join(layer.path for layer in self.layers)}"
+        )
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the true classes."""
+        return self.grouping().classes
+
+    @property
+    def units(self) -> int:
+        return len(self.signed)
+
+    @property
+    def steps(self) -> Int64[np.ndarray, " snapshot"]:
+        """Optimizer steps of the first split's snapshots."""
+        return self.coordinate("step")
+
+    def coordinate(self, name: str, split: str | None = None) -> np.ndarray:
+        """A one-dimensional array along `snapshot`: step, epoch, wall_time, seconds, metric.NAME."""
+        path = f"{self.split(split).name}/{name}"
+        if not self._reader.has(path):
+            raise SelectionError(f"{self.path} has no {path!r}; it has {', '.join(self.metrics())}")
+        values = self._reader.read(path)
+        lost = np.isnan(values) if name == "wall_time" else values < 0
+        if name in ("step", "wall_time") and lost.any():
+            raise FormatError(f"{self.path}: coordinates of {path} are missing or damaged")
+        return values
+
+    def metrics(self, split: str | None = None) -> list[str]:
+        """Names of the scalars the user passed."""
+        prefix = f"{self.split(split).name}/metric."
+        return sorted(p.removeprefix(prefix) for p in self._reader.arrays() if p.startswith(prefix))
+
+    def index(self, step: int | None = None, split: str | None = None) -> int:
+        """Which snapshot was taken at `step` (the last of them); None is the last snapshot."""
+        steps = self.coordinate("step", split)
+        if len(steps) == 0:
+            raise SelectionError(f"{self.path} has no snapshot yet")
+        if step is None:
+            return len(steps) - 1
+        if not isinstance(step, Real):
+            raise SelectionError(
+                f"step is {step!r}, expected a number: the optimizer steps at a snapshot"
+            )
+        found = np.flatnonzero(steps == step)
+        if len(found) == 0:
+            near = steps[np.abs(steps - step).argsort()[:3]]
+            raise SelectionError(
+                f"no snapshot at step {step}; the nearest are at {', '.join(map(str, sorted(near)))}"
+            )
+        return int(found[-1])
+
+    def _slice(self, layer: str | None) -> slice:
+        return slice(None) if layer is None else self.layer(layer).slice
+
+
+Named = TypeVar("Named", Split, Grouping)
+
+
+def _find(items: Sequence[Named], name: str, what: str, path: Path) -> Named:
+    for item in items:
+        if item.name == name:
+            return item
+    raise SelectionError(
+        f"{path} has no {what} {name!r}; it has {', '.join(item.name for item in items)}"
+    )

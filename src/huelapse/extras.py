@@ -1,0 +1,232 @@
+"""What a run may hold beside its statistics: kept responses, maps, weights, pictures."""
+
+from collections.abc import Callable
+
+import numpy as np
+from jaxtyping import Float32, Int64, UInt8
+
+from huelapse import kept
+from huelapse.committed import Committed
+from huelapse.errors import FormatError, LabelError, SelectionError
+from huelapse.moments import Moments
+from huelapse.schema import LABELS, layer_name
+
+Rule = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""From labels [sample] and probabilities [sample, output] to a class index for each sample."""
+
+MAPS = "true/maps"
+WATCHED = "watched"
+WEIGHTS = "first_weights"
+THUMBNAILS = "thumbnails"
+
+
+class Extras(Committed):
+    """Reads optional arrays. What was not recorded is a `SelectionError` that says so.
+
+    Methods take `step` (default: the last snapshot), `layer` (a path; default: all units) and
+    `split` (default: the first).
+    """
+
+    def extras(self, split: str | None = None) -> tuple[str, ...]:
+        """Paths of the optional arrays of a split."""
+        return tuple(extra.path for extra in self.split(split).extras)
+
+    def has(self, path: str, split: str | None = None) -> bool:
+        """Whether a split has an optional array, such as "responses" or "thumbnails"."""
+        return path in self.extras(split)
+
+    # --- kept responses --------------------------------------------------------------------------
+
+    def responses(
+        self, step: int | None = None, layer: str | None = None, split: str | None = None
+    ) -> Float32[np.ndarray, "sample unit"]:
+        """The responses themselves, of every sample of the probe.
+
+        Off by at most 2⁻¹¹ of each unit's spread; zeros, signs and constant units are exact.
+
+        Raises:
+            SelectionError: they were not kept, in this run or at this snapshot.
+            FormatError: a part of them is missing.
+        """
+        path = self._extra(kept.RESPONSES, split, "kept responses")
+        index, units = self.index(step, split), self._slice(layer)
+        base = self.split(split).name
+        ref = self._reader.read(f"{base}/{kept.REF}", (index, units))
+        scale = self._reader.read(f"{base}/{kept.SCALE}", (index, units))
+        codes = self._reader.read(path, (index, slice(None), units))
+        unknown, empty = np.isnan(scale), _without_any(codes)
+        if unknown.all() and empty.all():
+            raise SelectionError(
+                f"{self.path} kept no responses at step {self._step(index, split)} of split {base!r}"
+            )
+        if unknown.any() or (empty & np.isfinite(scale)).any():
+            raise FormatError(f"{self.path}: part of {path} is missing or damaged")
+        return kept.decode(codes, ref, scale)
+
+    def probabilities(
+        self, step: int | None = None, split: str | None = None
+    ) -> Float32[np.ndarray, "sample output"]:
+        """The model's output for every sample of the probe, as probabilities."""
+        return self._at(kept.PROBABILITIES, step, split, "kept probabilities")
+
+    def predictions(
+        self, step: int | None = None, split: str | None = None
+    ) -> Int64[np.ndarray, " sample"]:
+        """The predicted class of every sample of the probe, -1 where the output was not finite.
+
+        What the confusion counts count: it may differ from the argmax of `probabilities` where
+        rounding ties them.
+        """
+        return self._indices(self._at(kept.PREDICTIONS, step, split, "kept responses"))
+
+    def labels(self, split: str | None = None) -> Int64[np.ndarray, " sample"]:
+        """The true class of every sample of the probe, -1 for none. The same at every snapshot."""
+        return self._indices(self._reader.read(self._extra(LABELS, split, "kept responses")))
+
+    def regroup(
+        self,
+        classes: Int64[np.ndarray, " sample"] | Rule,
+        *,
+        number: int | None = None,
+        step: int | None = None,
+        layer: str | None = None,
+        split: str | None = None,
+    ) -> Moments:
+        """Statistics by a grouping that nobody thought of while recording, from kept responses.
+
+        Args:
+            classes: the class index of each sample, -1 for none; or a function of
+                (labels, probabilities) that gives them.
+            number: how many classes there are; default: those up to the greatest index.
+            step, layer, split: which responses.
+
+        Raises:
+            LabelError: not one index for each sample, or indices beyond `number`.
+            SelectionError: no responses were kept.
+        """
+        responses = self.responses(step, layer, split)
+        if callable(classes):
+            classes = classes(self.labels(split), self.probabilities(step, split))
+        found = np.asarray(classes)
+        if found.shape != (len(responses),) or found.dtype.kind not in "iu":
+            raise LabelError(
+                f"the grouping gave {found.dtype} of shape {found.shape}, expected "
+                f"({len(responses)},) integers: the class of each sample, or -1 for none"
+            )
+        greatest = int(found.max(initial=-1))
+        number = max(greatest + 1, 1) if number is None else number
+        if greatest >= number or int(found.min(initial=0)) < -1:
+            raise LabelError(
+                f"the grouping gave indices {found.min()} … {greatest}, expected -1 … {number - 1}"
+            )
+        return Moments.from_samples(
+            responses.astype(np.float64), found.astype(np.int64), classes=number
+        )
+
+    def cell(
+        self,
+        true: int | str,
+        predicted: int | str,
+        *,
+        step: int | None = None,
+        layer: str | None = None,
+        split: str | None = None,
+    ) -> Moments:
+        """The units of one confusion cell: its samples against the rest of their true class.
+
+        Args:
+            true, predicted: class names, or their indices.
+            step, layer, split: which responses.
+
+        Returns:
+            Statistics of two classes: samples of class `true` that were predicted as `predicted`,
+            and all others of class `true`. Either may be empty.
+        """
+        row, column = self._class(true, split), self._class(predicted, split)
+        own = self.labels(split) == row
+        inside = self.predictions(step, split) == column
+        classes = np.where(own, np.where(inside, 0, 1), -1)
+        return self.regroup(classes, number=2, step=step, layer=layer, split=split)
+
+    # --- maps, weights, pictures -----------------------------------------------------------------
+
+    def maps(
+        self, layer: str, step: int | None = None, split: str | None = None
+    ) -> Float32[np.ndarray, "class unit y x"]:
+        """Mean response of each unit at each position, by true class; NaN where there is no data,
+        or where any response was not finite."""
+        return self._at(f"{MAPS}/{self._name(layer)}", step, split, "maps of this layer")
+
+    def watched(
+        self, layer: str, step: int | None = None, split: str | None = None
+    ) -> Float32[np.ndarray, "watched unit y x"]:
+        """Feature maps of the watched samples; `watched_samples` says which those are."""
+        return self._at(f"{WATCHED}/{self._name(layer)}", step, split, "watched samples")
+
+    def watched_samples(self, split: str | None = None) -> Int64[np.ndarray, " watched"]:
+        """Which samples of the probe are watched, as indices along `sample`."""
+        for path in self.extras(split):
+            if path.startswith(f"{WATCHED}/"):
+                full = f"{self.split(split).name}/{path}"
+                return np.asarray(self._reader.attributes_of(full)["samples"], np.int64)
+        raise SelectionError(f"{self.path} has no watched samples in split {self._named(split)!r}")
+
+    def first_weights(
+        self, step: int | None = None, split: str | None = None
+    ) -> Float32[np.ndarray, "out in *size"]:
+        """Weights of the first module that has any: those one can look at."""
+        return self._at(WEIGHTS, step, split, "first weights")
+
+    def thumbnails(self, split: str | None = None) -> UInt8[np.ndarray, "sample y x rgb"]:
+        """Small pictures of the probe's samples; how they came about stands in their attributes."""
+        return self._reader.read(self._extra(THUMBNAILS, split, "thumbnails"))
+
+    def attributes_of(self, path: str, split: str | None = None) -> dict[str, object]:
+        """What is said of an optional array: a layer's path, a module's, how pictures were made."""
+        return dict(self._reader.attributes_of(self._extra(path, split, f"array {path!r}")))
+
+    # --- finding ---------------------------------------------------------------------------------
+
+    def _at(self, path: str, step: int | None, split: str | None, what: str) -> np.ndarray:
+        return self._reader.read(self._extra(path, split, what), self.index(step, split))
+
+    def _extra(self, path: str, split: str | None, what: str) -> str:
+        name = self._named(split)
+        if not self.has(path, split):
+            there = ", ".join(self.extras(split)) or "nothing beside statistics"
+            raise SelectionError(
+                f"{self.path} has no {what} in split {name!r}; recorded was {there}"
+            )
+        return f"{name}/{path}"
+
+    def _named(self, split: str | None) -> str:
+        return self.split(split).name
+
+    def _name(self, layer: str) -> str:
+        return layer_name(self.layer(layer).path)
+
+    def _step(self, index: int, split: str | None) -> int:
+        return int(self.coordinate("step", split)[index])
+
+    def _class(self, given: int | str, split: str | None) -> int:
+        names = self.grouping(split=split).classes
+        if isinstance(given, str) and given in names:
+            return names.index(given)
+        if isinstance(given, str) or not 0 <= given < len(names):
+            raise SelectionError(f"{self.path} has no class {given!r}; it has {', '.join(names)}")
+        return int(given)
+
+    def _indices(self, values: np.ndarray) -> Int64[np.ndarray, " sample"]:
+        if (values == kept.NOBODY).any():
+            raise FormatError(
+                f"{self.path}: classes of samples are missing or damaged, or were not kept at this "
+                f"snapshot"
+            )
+        return values.astype(np.int64)
+
+
+def _without_any(codes: np.ndarray) -> np.ndarray:
+    """[unit] bool, whether all codes are NaN. Of float16 `isnan` is slow, and few units need it."""
+    empty = np.asarray(np.isnan(codes[:1]).all(0))
+    empty[empty] = np.isnan(codes[:, empty]).all(0)
+    return empty

@@ -1,0 +1,137 @@
+"""Libraries that are there, are not there, or are broken; other names; other processes."""
+
+import importlib
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+from trainings import forwarded
+
+import huelapse
+from huelapse.errors import MissingExtraError
+
+HERE = Path(__file__).parent
+
+
+def imported_anew(name: str, monkeypatch: pytest.MonkeyPatch, *absent: str) -> None:
+    monkeypatch.delitem(sys.modules, f"huelapse.integrations.{name}", raising=False)
+    for one in absent:
+        monkeypatch.setitem(sys.modules, one, None)
+    importlib.import_module(f"huelapse.integrations.{name}")
+
+
+def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(MissingExtraError, match=r"huelapse\[lightning\]"):
+        imported_anew(
+            "lightning", monkeypatch, "lightning", "lightning.pytorch", "pytorch_lightning"
+        )
+    with pytest.raises(MissingExtraError, match=r"huelapse\[transformers\]"):
+        imported_anew("transformers", monkeypatch, "transformers")
+
+
+def test_without_one_lightning_the_other_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = ModuleType("pytorch_lightning")
+    other.Callback = type("Callback", (), {})
+    monkeypatch.setitem(sys.modules, "pytorch_lightning", other)
+    monkeypatch.delitem(sys.modules, "lightning.pytorch", raising=False)
+    imported_anew("lightning", monkeypatch, "lightning")
+    callback = sys.modules["huelapse.integrations.lightning"].HuelapseCallback
+    assert issubclass(callback, other.Callback)
+
+
+def test_a_broken_library_does_not_pass_for_an_absent_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    # torchmetrics is missing, so lightning.pytorch cannot be imported
+    for name in [name for name in sys.modules if name.partition(".")[0] == "lightning"]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(ModuleNotFoundError, match="torchmetrics") as caught:
+        imported_anew("lightning", monkeypatch, "torchmetrics", "pytorch_lightning")
+    assert not isinstance(caught.value, MissingExtraError)
+
+
+def in_a_process(*words: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *words], capture_output=True, text=True, timeout=200, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_neither_huelapse_nor_its_recorder_loads_any_of_these_libraries() -> None:
+    names = {"lightning", "pytorch_lightning", "transformers", "accelerate"}
+    code = f"import sys, huelapse; huelapse.Recorder; print({names!r} & set(sys.modules))"
+    assert in_a_process("-c", code).strip() == "set()"
+
+
+PYTORCH_LIGHTNING = """
+import sys, torch, pytorch_lightning
+from huelapse.integrations.lightning import Callback, HuelapseCallback
+
+class Module(pytorch_lightning.LightningModule):
+    def __init__(self):
+        super().__init__()
+        self.net = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.ReLU(), torch.nn.Linear(6, 3))
+    def training_step(self, batch, _):
+        return torch.nn.functional.cross_entropy(self.net(batch[0]), batch[1])
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+torch.manual_seed(0)
+data = torch.utils.data.TensorDataset(torch.randn(32, 4), torch.arange(32) % 3)
+callback = HuelapseCallback(
+    sys.argv[1], classes=3, model="net", probe=data, window=8, window_schedule=1, strict=True
+)
+trainer = pytorch_lightning.Trainer(
+    max_epochs=1, accelerator="cpu", logger=False, enable_checkpointing=False,
+    enable_progress_bar=False, enable_model_summary=False, callbacks=callback,
+)
+trainer.fit(Module(), torch.utils.data.DataLoader(data, 8))
+assert issubclass(HuelapseCallback, pytorch_lightning.Callback)
+assert "lightning" not in sys.modules
+"""
+
+
+def test_a_program_that_uses_pytorch_lightning_by_its_old_name_is_recorded(tmp_path: Path) -> None:
+    in_a_process("-c", PYTORCH_LIGHTNING, str(tmp_path / "run"))
+    run = huelapse.open(tmp_path / "run")
+    assert run.status == "complete"
+    assert forwarded(run) == 32
+
+
+RANKS = """
+import sys
+sys.path[:0] = sys.argv[2:]
+from pathlib import Path
+from trainings import HuelapseCallback, Module, by_lightning, convnet, loader, pairs
+
+if __name__ == "__main__":
+    place = Path(sys.argv[1])
+    callback = HuelapseCallback(
+        place / "run", classes=3, probe=0, record_validation=True, window=16, window_schedule=1,
+        schedule=2, strict=True,
+    )
+    data = loader(pairs(64, 1))
+    by_lightning(
+        Module(convnet()), data, callback, val=loader(pairs(30, 2)), strategy="ddp_spawn", devices=2
+    )
+"""
+
+
+@pytest.mark.slow
+def test_each_rank_of_a_distributed_fit_records_its_own_share(tmp_path: Path) -> None:
+    """Two processes that import everything: half a minute."""
+    script = tmp_path / "script.py"
+    script.write_text(RANKS)
+    in_a_process(str(script), str(tmp_path), str(HERE), str(HERE.parent))
+    first, second = (huelapse.open(tmp_path / name) for name in ("run", "run.rank1"))
+    assert [split.name for split in first.splits] == ["val", "train", "validation"]
+    assert [split.name for split in second.splits] == ["train", "validation"]
+    assert first.steps.tolist() == [0, 2, 4]
+    assert first.moments(0, "true", "val").count.sum() == 30  # one rank probes, for all
+    for run in (first, second):
+        assert run.status == "complete"
+        assert forwarded(run, "train") == 32
+        assert forwarded(run, "validation") == 15
+    assert not np.array_equal(*(run.moments(0, "true", "train").mean for run in (first, second)))
