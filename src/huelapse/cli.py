@@ -251,8 +251,11 @@ def _print_summary(found: dict[str, Any]) -> None:
         )
     cost: dict[str, float] = found.get("cost") or {}
     if cost:
+        windows = cost.get("window_share", 0.0)
         out.print(
-            f"Probes took {cost['probe_share']:.1%} of the training time; "
+            f"Probes took {cost['probe_share']:.1%} of the training time"
+            + (f", hooks and sums of windows {windows:.1%}" if windows else "")
+            + f", handing over {cost.get('waiting_seconds', 0.0):.2g} s; "
             f"{found['dropped'] or 0} snapshots dropped"
         )
     gaps: list[dict[str, Any]] = found.get("gaps") or []

@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from huelapse.errors import FormatError, SelectionError
-from huelapse.schema import TRUE, Grouping, Layer, RunState, Split
+from huelapse.schema import TRUE, Graph, Grouping, Layer, RunState, Split
 from huelapse.store import StoreReader
 
 
@@ -24,6 +24,11 @@ class Committed:
         self.signed: Bool[np.ndarray, " unit"] = np.array(
             [layer.signed for layer in self.layers for _ in range(layer.units)], bool
         )
+
+    @property
+    def graph(self) -> Graph | None:
+        """Which layer feeds which; None in a run that does not say."""
+        return self._reader.graph
 
     @property
     def path(self) -> Path:

@@ -209,3 +209,23 @@ def test_compiled_and_parallel_wrappers(run_path: Path) -> None:
     compiled = torch.compile(SmallNet(), backend="eager")
     record(run_path, compiled).close()
     assert len(huelapse.open(run_path).layers) == 3
+
+
+def test_the_run_knows_which_layer_feeds_which(run_path: Path) -> None:
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a, self.b, self.c = (nn.Sequential(nn.Linear(4, 4), nn.ReLU()) for _ in "abc")
+            self.head = nn.Linear(4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            x = self.a(x)
+            return self.head(self.c(x + self.b(x)))
+
+    x, y = torch.randn(90, 4), torch.arange(90) % 3
+    record(run_path, Branches(), probe=(x, y)).close()
+    run = huelapse.open(run_path)
+    assert run.graph is not None
+    assert run.graph.nodes == ("a.1", "b.1", "add", "c.1", "output")
+    assert run.graph.nodes == tuple(layer.path for layer in run.layers)
+    assert run.graph.edges == ((0, 1), (0, 2), (1, 2), (2, 3), (3, 4))

@@ -209,6 +209,7 @@ class Filing:
                 name=self._name,
                 layers=capture.layers,
                 responses=capture.responses,
+                graph=capture.found.graph,
                 facts=facts,
             )
         except HuelapseError:

@@ -419,11 +419,6 @@ class Recorder:
         return self._capture.layers if self._capture.traced else ()
 
     @property
-    def busy(self) -> bool:
-        """Whether the probe is running: forwards of the model are then the recorder's own."""
-        return self._capture.alone is not None
-
-    @property
     def forecast(self) -> Forecast | None:
         """What recording will take; None until the model has run, which is before the first step."""
         return self._taking.planning.forecast

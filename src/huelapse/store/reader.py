@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Int64
 
 from huelapse.errors import FormatError, NotARunError
-from huelapse.schema import FORMAT_VERSION, Layer, RunState, Split
+from huelapse.schema import FORMAT_VERSION, Graph, Layer, RunState, Split
 from huelapse.store import layout
 from huelapse.store.atomic import is_locked
 from huelapse.store.forked import check_not_forked, tensorstore
@@ -128,6 +128,12 @@ class StoreReader:
     @property
     def layers(self) -> tuple[Layer, ...]:
         return tuple(Layer.from_json(layer) for layer in self._attributes["layers"])
+
+    @property
+    def graph(self) -> Graph | None:
+        """Which layer feeds which; None in a run that does not say."""
+        graph = self._attributes.get("graph")
+        return Graph.from_json(graph) if graph is not None else None
 
     @property
     def responses(self) -> tuple[str, ...]:

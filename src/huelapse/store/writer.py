@@ -10,7 +10,7 @@ import numpy as np
 
 from huelapse.errors import RunExistsError, SplitNameError
 from huelapse.moments import Moments
-from huelapse.schema import FORMAT_VERSION, LABELS, TRUE, Layer, RunState, Split, total_units
+from huelapse.schema import FORMAT_VERSION, Graph, LABELS, TRUE, Layer, RunState, Split, total_units
 from huelapse.snapshot import Snapshot
 from huelapse.store import layout
 from huelapse.store.atomic import WriterLock, replace_file, sync_directory
@@ -80,6 +80,7 @@ class StoreWriter:
         layers: Sequence[Layer],
         facts: Mapping[str, Any],
         responses: Sequence[str] = ("mean",),
+        graph: Graph | None = None,
     ) -> None:
         """
         Args:
@@ -89,6 +90,8 @@ class StoreWriter:
             facts: provenance, plain JSON values, stored as attributes.
             responses: of each unit: "mean", "peak" or both; a snapshot's `moments` are those of
                 the first, its `peaks` those of the second.
+
+            graph: which layer feeds which, where that is known.
 
         Raises:
             RunExistsError: the directory holds a run.
@@ -108,6 +111,7 @@ class StoreWriter:
             "state": "recording",
             "responses": list(self._responses),
             "layers": [layer.as_json() for layer in layers],
+            "graph": graph.as_json() if graph is not None else None,
             "splits": [],
             "segments": [{"index": 0, "facts": dict(facts)}],
             "facts": dict(facts),
