@@ -13,6 +13,7 @@ import pickle
 import random
 import signal
 import sys
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from torch import Tensor, nn
 from torch.overrides import _get_current_function_mode_stack
@@ -48,24 +50,24 @@ WAYS = {
 class Recording:
     """What a loop is given: makes its recorders, or what does nothing in their place."""
 
-    def __init__(self, way: str | None, run: Path | None) -> None:
+    def __init__(self, way: str | None, place: Path | None) -> None:
         """
         Args:
             way: one of `WAYS`; None to train without a recorder.
-            run: directory for the runs of the recorders.
+            place: directory for the runs of the recorders.
         """
         self._parts = set() if way is None else WAYS[way]
-        self._run = run
+        self._place = place
         self.made: list[Recorder] = []
 
     def of(self, model: nn.Module, *, probe: Any = None, **options: Any) -> "Recorded":
         """A recorder of this model, probing `probe` (inputs, labels) where probes are recorded."""
         if not self._parts:
             return Recorded(None, self._parts)
-        assert self._run is not None
+        assert self._place is not None
         recorder = Recorder(
             model,
-            self._run.with_name(f"{self._run.name}{len(self.made)}"),
+            self._place.with_name(f"{self._place.name}{len(self.made)}"),
             **{
                 "classes": 3,
                 "probe": (HELD_OUT if probe is None else probe) if "probe" in self._parts else None,
@@ -141,6 +143,16 @@ class Left:
     """Anything else with a state: generators, gradient scalers."""
 
 
+@pytest.fixture(name="place")
+def in_memory(tmp_path: Path) -> Iterator[Path]:
+    """Where a run may be written, in memory if that is possible: what waits on a disk is not ours
+    to test here, and there are many runs."""
+    memory = Path("/dev/shm")
+    usable = memory.is_dir() and os.access(memory, os.W_OK)
+    with tempfile.TemporaryDirectory(dir=memory if usable else tmp_path) as memory_or_disk:
+        yield Path(memory_or_disk, "run")
+
+
 Loop = Callable[[Recording], Left]
 
 LOOPS: dict[str, Loop] = {}
@@ -165,12 +177,12 @@ def loop(name: str, ways: Iterable[str] = ("all",)) -> Callable[[Loop], Loop]:
     return register
 
 
-def train(one: Loop, way: str | None, run: Path | None) -> dict[str, Any]:
+def train(one: Loop, way: str | None, place: Path | None) -> dict[str, Any]:
     """Everything that is there after a training; what it raised is part of it."""
     torch.manual_seed(3)
     np.random.seed(3)
     random.seed(3)
-    recording = Recording(way, run)
+    recording = Recording(way, place)
     gc.collect()
     gc.freeze()  # what is older than this training is not looked at again
     try:
@@ -186,9 +198,9 @@ def train(one: Loop, way: str | None, run: Path | None) -> dict[str, Any]:
     return result | {f"{name} after closing": value for name, value in everything(left).items()}
 
 
-def differences(one: Loop, way: str, run: Path) -> list[str]:
+def differences(one: Loop, way: str, place: Path) -> list[str]:
     """Names of what a recorder has changed."""
-    alone, recorded = without(one), train(one, way, run)
+    alone, recorded = without(one), train(one, way, place)
     if recorded.keys() != alone.keys():
         return [f"raised: {left['raised']}" for left in (alone, recorded) if "raised" in left]
     return [name for part in alone for name in unlike(alone[part], recorded[part], part)]

@@ -8,7 +8,7 @@ import loops  # noqa: F401
 import pytest
 import rare  # noqa: F401
 import wrapped
-from matrix import CASES, LOOPS, differences
+from matrix import CASES, LOOPS, differences, in_memory  # noqa: F401
 from torch.multiprocessing import spawn
 
 SLOW = ("inductor",)
@@ -28,10 +28,10 @@ def _thawed() -> Iterator[None]:
         for case in CASES
     ],
 )
-def test_a_recorder_changes_nothing(name: str, way: str, tmp_path: Path) -> None:
-    assert differences(LOOPS[name], way, tmp_path / "run") == []
+def test_a_recorder_changes_nothing(name: str, way: str, place: Path) -> None:
+    assert differences(LOOPS[name], way, place) == []
 
 
-def test_a_recorder_changes_nothing_in_a_training_of_two_processes(tmp_path: Path) -> None:
-    spawn(wrapped.train_rank, (2, str(tmp_path / "meeting"), str(tmp_path)), nprocs=2)
-    assert [(tmp_path / f"found{rank}").read_text() for rank in (0, 1)] == ["[]", "[]"]
+def test_a_recorder_changes_nothing_in_a_training_of_two_processes(place: Path) -> None:
+    spawn(wrapped.train_rank, (2, str(place.parent / "meeting"), str(place.parent)), nprocs=2)
+    assert [(place.parent / f"found{rank}").read_text() for rank in (0, 1)] == ["[]", "[]"]

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import torch
 from loops import evaluate
-from matrix import Left, Recording, differences, without
+from matrix import Left, Recording, differences, in_memory, without  # noqa: F401
 from nets import Augmented, Restless
 from torch import nn
 from torch.nn import functional as F  # noqa: N812
@@ -62,8 +62,8 @@ def rich(recording: Recording) -> Left:
     return left
 
 
-def test_this_training_is_not_changed(tmp_path: Path) -> None:
-    assert differences(rich, "all", tmp_path / "run") == []
+def test_this_training_is_not_changed(place: Path) -> None:
+    assert differences(rich, "all", place) == []
 
 
 def model_of(one: Any) -> Any:
@@ -278,7 +278,7 @@ def noticed(found: list[str], part: str) -> bool:
 @pytest.mark.usefixtures("restored")
 @pytest.mark.parametrize("name", SABOTEURS)
 def test_a_recorder_is_noticed_that(
-    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without(rich)  # while nothing is broken
     (owner, method, act), seen_in = SABOTEURS[name]
@@ -290,7 +290,7 @@ def test_a_recorder_is_noticed_that(
         return result
 
     monkeypatch.setattr(owner, method, broken)
-    found = differences(rich, "all", tmp_path / "run")
+    found = differences(rich, "all", place)
     monkeypatch.undo()
     assert found and noticed(found, seen_in), found
 
@@ -389,19 +389,19 @@ BREAKAGES: dict[str, tuple[Any, str, Any, str]] = {
 @pytest.mark.usefixtures("restored")
 @pytest.mark.parametrize("breakage", BREAKAGES)
 def test_a_recorder_broken_in_this_way_is_noticed(
-    breakage: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    breakage: str, place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     without(rich)
     where, name, broken, seen_in = BREAKAGES[breakage]
     monkeypatch.setattr(sys.modules[where] if isinstance(where, str) else where, name, broken)
-    found = differences(rich, "all", tmp_path / "run")
+    found = differences(rich, "all", place)
     monkeypatch.undo()
     assert found and noticed(found, seen_in), found
 
 
-def test_hooks_are_on_the_model_only_while_a_probe_runs(tmp_path: Path) -> None:
+def test_hooks_are_on_the_model_only_while_a_probe_runs(place: Path) -> None:
     model = SmallNet()
-    recorder = huelapse.Recorder(model, tmp_path / "run", probe=batches(), classes=3)
+    recorder = huelapse.Recorder(model, place, probe=batches(), classes=3)
     assert all(not m._forward_hooks and not m._forward_pre_hooks for m in model.modules())
     copied = copy.deepcopy(model)
     stream = io.BytesIO()
@@ -415,11 +415,11 @@ def test_hooks_are_on_the_model_only_while_a_probe_runs(tmp_path: Path) -> None:
     recorder.close()
 
 
-def test_an_error_in_the_users_forward_leaves_the_model_as_it_was(tmp_path: Path) -> None:
+def test_an_error_in_the_users_forward_leaves_the_model_as_it_was(place: Path) -> None:
     model = SmallNet()
     model.train()
     recorder = huelapse.Recorder(
-        model, tmp_path / "run", probe=batches(), classes=3, schedule=1, probe_budget=None
+        model, place, probe=batches(), classes=3, schedule=1, probe_budget=None
     )
 
     def explode(*_: Any) -> None:
@@ -436,9 +436,9 @@ def test_an_error_in_the_users_forward_leaves_the_model_as_it_was(tmp_path: Path
     recorder.close()
 
 
-def test_a_keyboard_interrupt_in_a_window_leaves_no_hook_and_no_mode(tmp_path: Path) -> None:
+def test_a_keyboard_interrupt_in_a_window_leaves_no_hook_and_no_mode(place: Path) -> None:
     model = Restless()
-    recorder = huelapse.Recorder(model, tmp_path / "run", classes=3, window=24, window_schedule=1)
+    recorder = huelapse.Recorder(model, place, classes=3, window=24, window_schedule=1)
     inputs, labels = batches(12)
     with recorder.window(labels):
         model(inputs)
@@ -455,5 +455,4 @@ def test_a_keyboard_interrupt_in_a_window_leaves_no_hook_and_no_mode(tmp_path: P
     with recorder.window(labels):
         model(inputs)
     recorder.close()
-    run = huelapse.open(tmp_path / "run")
-    assert run.moments(0, "true", "train").count.sum() == 24
+    assert huelapse.open(place).moments(0, "true", "train").count.sum() == 24

@@ -25,9 +25,8 @@ def imported_anew(name: str, monkeypatch: pytest.MonkeyPatch, *absent: str) -> N
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingExtraError, match=r"huelapse\[lightning\]"):
-        imported_anew(
-            "lightning", monkeypatch, "lightning", "lightning.pytorch", "pytorch_lightning"
-        )
+        monkeypatch.delitem(sys.modules, "lightning.pytorch", raising=False)
+        imported_anew("lightning", monkeypatch, "lightning", "pytorch_lightning")
     with pytest.raises(MissingExtraError, match=r"huelapse\[transformers\]"):
         imported_anew("transformers", monkeypatch, "transformers")
 
@@ -110,7 +109,7 @@ if __name__ == "__main__":
     place = Path(sys.argv[1])
     callback = HuelapseCallback(
         place / "run", classes=3, probe=0, record_validation=True, window=16, window_schedule=1,
-        schedule=2, strict=True,
+        schedule=2, probe_budget=None, strict=True,
     )
     data = loader(pairs(64, 1))
     by_lightning(

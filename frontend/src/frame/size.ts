@@ -26,6 +26,15 @@ export function useSize(element: RefObject<HTMLElement | null>): Size | null {
   return size;
 }
 
+let ruler: CanvasRenderingContext2D | null = null;
+
+/** Width of a text in CSS pixels, in a font as the canvas takes it. */
+export function textWidth(text: string, font: string): number {
+  ruler ??= document.createElement("canvas").getContext("2d") as CanvasRenderingContext2D;
+  ruler.font = font;
+  return ruler.measureText(text).width;
+}
+
 /** Sizes a canvas in device pixels and scales its context to CSS pixels. */
 export function fitCanvas(
   canvas: HTMLCanvasElement,

@@ -137,7 +137,7 @@ export function Key() {
           <line class="axis" x1={0} x2={WIDTH} y1={HEIGHT + 0.5} y2={HEIGHT + 0.5} />
           <line class="now" x1={x} x2={x} y1={-4} y2={HEIGHT + 1} />
           <path class="handle" d={`M${x - 4} ${HEIGHT + 5}h8l-4-5z`} />
-          <text x={0} y={HEIGHT + 16}>
+          <text class="number" x={0} y={HEIGHT + 16}>
             0
           </text>
           <text x={WIDTH} y={HEIGHT + 16} text-anchor="end">

@@ -7,8 +7,12 @@ import { mostTunedToAClass, tunedToClass } from "../run/counts";
 import { CLASS_KEYS } from "../keys";
 import { cssColor } from "../network/colors";
 import { count } from "../format";
-import { useSize } from "../frame/size";
+import { textWidth, useSize } from "../frame/size";
+import { takesPart } from "../derive";
+import { isolated } from "../inline";
+import { drawn } from "../network/drawn";
 import {
+  classes,
   highlight,
   highlighted,
   palette,
@@ -19,21 +23,30 @@ import {
   track,
 } from "../state";
 import { Reading } from "../frame/Reading";
+import { columnsFor } from "./columns";
 import { Key } from "./Key";
 
 const ROW = 25;
-const SPARK_WIDTH = 40;
 const SPARK_HEIGHT = 20;
+const NAME_FONT = '500 12px "Inter", ui-sans-serif, system-ui, sans-serif';
+/** A row's paddings, left and right. */
+const PADDING = 18;
 /** Longer lists draw only the rows in view. */
 const ALL_ROWS = 60;
 
 export function Rail() {
   const current = track.value;
   const open = session.value;
-  const names = current?.grouping.classes ?? open?.split.groupings[0].classes ?? [];
+  const names = classes.value;
   const list = useRef<HTMLDivElement>(null);
   const size = useSize(list);
   const [top, setTop] = useState(0);
+  const keys = names.length <= CLASS_KEYS;
+  const columns = useMemo(() => {
+    void drawn.fonts.value;
+    const widths = names.map((name) => textWidth(name, NAME_FONT) + 1);
+    return columnsFor(widths, (size?.width ?? 0) - PADDING, count(open?.units ?? 0), keys);
+  }, [names, size?.width, open, keys, drawn.fonts.value]);
   const level = threshold.value;
   const most = useMemo(
     () =>
@@ -50,7 +63,7 @@ export function Rail() {
     : Math.min(names.length, first + Math.ceil((size?.height ?? 600) / ROW) + 8);
   const rows = [];
   for (let k = first; k < end; k++)
-    rows.push(<ClassRow key={k} cls={k} name={names[k]} most={most} />);
+    rows.push(<ClassRow key={k} cls={k} name={names[k]} most={most} spark={columns.spark} />);
   return (
     <aside class="rail" aria-label="Classes and key">
       <h2>
@@ -58,7 +71,8 @@ export function Rail() {
       </h2>
       <div
         ref={list}
-        class={`classes${highlighted.value >= 0 ? " dim" : ""}${names.length > CLASS_KEYS ? " many" : ""}`}
+        class={`classes${highlighted.value >= 0 ? " dim" : ""}${keys ? "" : " many"}${columns.spark > 0 ? "" : " bare"}`}
+        style={{ "--spark": `${columns.spark}px`, "--counts": `${columns.counts}px` }}
         onScroll={(event) => setTop(event.currentTarget.scrollTop)}
       >
         <div
@@ -66,7 +80,7 @@ export function Rail() {
           style={{ height: `${names.length * ROW}px`, paddingTop: `${first * ROW}px` }}
         >
           {rows}
-          {open.snapshots > 1 && <Reading width={SPARK_WIDTH} />}
+          {open.snapshots > 1 && columns.spark > 0 && <Reading width={columns.spark} />}
         </div>
       </div>
       <Key />
@@ -74,7 +88,16 @@ export function Rail() {
   );
 }
 
-function ClassRow({ cls, name, most }: { cls: number; name: string; most: number }) {
+interface Row {
+  cls: number;
+  name: string;
+  /** Units of the class that has most, at any time. */
+  most: number;
+  /** Width of the picture. */
+  spark: number;
+}
+
+function ClassRow({ cls, name, most, spark }: Row) {
   const current = track.value;
   const open = session.value;
   const K = current?.grouping.classes.length ?? 0;
@@ -84,19 +107,20 @@ function ClassRow({ cls, name, most }: { cls: number; name: string; most: number
   const path = useMemo(() => {
     if (!current || !open) return "";
     const shape = area<number>()
-      .x((t) => round(x[t] * SPARK_WIDTH))
+      .x((t) => round(x[t] * spark))
       .y0(SPARK_HEIGHT - 2)
       .y1((t) => {
         const n = tunedToClass(current.classBins, K, t, cls, level);
         return round(SPARK_HEIGHT - 2 - ((SPARK_HEIGHT - 4) * n) / Math.max(1, most));
       });
     return shape(Array.from({ length: open.snapshots }, (_, t) => t)) ?? "";
-  }, [current, open, cls, level, most, x]);
+  }, [current, open, cls, level, most, x, spark]);
   // Reads everything that may change from signals: it runs before this component does.
   const tuned = useComputed(() => {
     const now = track.value;
     if (!now) return "";
     const { length } = now.grouping.classes;
+    if (!takesPart(now, cls, snapshot.value)) return "–";
     return count(tunedToClass(now.classBins, length, snapshot.value, cls, threshold.value));
   });
   const key = K <= CLASS_KEYS ? String(cls) : "";
@@ -105,15 +129,17 @@ function ClassRow({ cls, name, most }: { cls: number; name: string; most: number
       type="button"
       class="class"
       aria-pressed={highlighted.value === cls}
-      title={key ? `Highlight ${name} (key ${key})` : `Highlight ${name}`}
+      title={key ? `Highlight ${isolated(name)} (key ${key})` : `Highlight ${isolated(name)}`}
       onClick={() => highlight(cls)}
     >
       <kbd>{key}</kbd>
       <span class="swatch" style={{ background: color }} />
-      <span class="name">{name}</span>
-      <svg class="spark" width={SPARK_WIDTH} height={SPARK_HEIGHT} aria-hidden="true">
-        <path d={path} fill={color} />
-      </svg>
+      <bdi class="name">{name}</bdi>
+      {spark > 0 && (
+        <svg class="spark" width={spark} height={SPARK_HEIGHT} aria-hidden="true">
+          <path d={path} fill={color} />
+        </svg>
+      )}
       <span class="count">{tuned}</span>
     </button>
   );

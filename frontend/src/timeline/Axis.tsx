@@ -49,7 +49,7 @@ function TickLabel({ chart, at, step }: { chart: Chart; at: number; step: number
     [chart, at, text],
   );
   return (
-    <text x={chart.x[at]} y={AXIS_Y + 15} text-anchor="middle" visibility={visibility}>
+    <text class="number" x={chart.x[at]} y={AXIS_Y + 15} text-anchor="middle" visibility={visibility}>
       {text}
     </text>
   );
@@ -75,7 +75,7 @@ function Samples() {
     [constant],
   );
   return (
-    <text x={-198} y={AXIS_Y + 15}>
+    <text class="number" x={-198} y={AXIS_Y + 15}>
       {text}
     </text>
   );

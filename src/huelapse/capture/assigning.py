@@ -1,4 +1,4 @@
-"""From what is known of a batch's samples to the class of each in every grouping. Waits for no device."""
+"""From what is known of samples to the class of each in every grouping. Waits for no device."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

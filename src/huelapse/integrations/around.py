@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from huelapse.capture.watch import Hook, forward_proper, redirected
+from huelapse.capture.watch import Hook, redirected, seen_by
 
 Enter = Callable[[nn.Module, Mapping[str, Any]], AbstractContextManager[Any] | None]
 """From a module and its forward's keyword arguments to what shall stand around this forward."""
@@ -43,7 +43,8 @@ class Around:
         self._abandon()
 
     def _begin(self, module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        if not forward_proper() or module is not self._module or redirected(module):
+        # a probe's forwards are its own
+        if not seen_by(self) or module is not self._module or redirected(module):
             return
         if self._failed:
             self._abandon()
@@ -68,7 +69,7 @@ class Around:
                 hook(module, args, kwargs) if named else hook(module, args)
 
     def _end(self, module: nn.Module, _inputs: Any, output: Any) -> None:
-        if module is not self._module or not forward_proper():
+        if module is not self._module or not seen_by(self):
             return
         if self._depth:
             self._depth -= 1

@@ -9,7 +9,6 @@ trainer.fit(module, train_loader, val_loader)
 import logging
 import os
 import sys
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from importlib import import_module
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from torch import is_grad_enabled, nn
 
 from huelapse.errors import MissingExtraError, ProbeError
+from huelapse.grouping import Classes
 from huelapse.integrations.training import Training, scalars_of
 from huelapse.recording import Recorder
 
@@ -60,7 +60,7 @@ class HuelapseCallback(Callback):
         self,
         run: str | os.PathLike[str],
         *,
-        classes: Sequence[str] | int,
+        classes: Classes,
         probe: Any = None,
         record_validation: bool = False,
         model: str | None = None,

@@ -3,7 +3,7 @@
 import inspect
 import os
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from huelapse.capture.batches import LabelFunction, Unpacking
 from huelapse.errors import ProbeError
+from huelapse.grouping import Classes
 from huelapse.integrations.around import Around, Enter
 from huelapse.recording import Recorder
 from huelapse.recording.blocks import Probing
@@ -23,7 +24,7 @@ class Training:
     def __init__(
         self,
         run: str | os.PathLike[str],
-        classes: Sequence[str] | int,
+        classes: Classes,
         options: Mapping[str, Any],
         *,
         probed: bool,
@@ -66,10 +67,7 @@ class Training:
         self.recorder = Recorder(module, self._place, classes=self._classes, probe=probe, **options)
         self.run = self.recorder.run
         if enter is not None:
-            asked, recorder = enter, self.recorder
-            self._around = Around(
-                module, lambda called, given: None if recorder.busy else asked(called, given)
-            )
+            self._around = Around(module, enter)
 
     def window(self, batch: Any) -> AbstractContextManager[None]:
         """Around a training forward of this batch."""

@@ -20,6 +20,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from huelapse.capture.batches import LABEL_NAMES
 from huelapse.errors import HuelapseWarning, MissingExtraError, ProbeError
+from huelapse.grouping import Classes
 from huelapse.integrations.training import Training, scalars_of
 from huelapse.recording import Recorder
 
@@ -45,7 +46,7 @@ class HuelapseTrainerCallback(TrainerCallback):
         self,
         run: str | os.PathLike[str],
         *,
-        classes: Sequence[str] | int,
+        classes: Classes,
         probe: Any = None,
         record_validation: bool = False,
         **options: Any,

@@ -115,6 +115,11 @@ class Filing:
         """What kept the writer from writing."""
         return self._writer.error if self._writer is not None else None
 
+    def check(self) -> None:
+        """Raises what kept the writer from writing."""
+        if self.error is not None:
+            raise self.error
+
     @property
     def dropped(self) -> int:
         return self._writer.dropped if self._writer is not None else 0

@@ -261,8 +261,7 @@ class Recorder:
             return
         self._add_scalars(epoch, scalars)
         try:
-            if self._filing.error is not None:
-                raise self._filing.error
+            self._filing.check()
             # two threads may share a recorder, but one probe at a time shares the model
             if self._taking.stepped() and self._alone.acquire(blocking=False):
                 try:

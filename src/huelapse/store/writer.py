@@ -10,7 +10,7 @@ import numpy as np
 
 from huelapse.errors import RunExistsError, SplitNameError
 from huelapse.moments import Moments
-from huelapse.schema import FORMAT_VERSION, Graph, LABELS, TRUE, Layer, RunState, Split, total_units
+from huelapse.schema import FORMAT_VERSION, LABELS, TRUE, Graph, Layer, RunState, Split, total_units
 from huelapse.snapshot import Snapshot
 from huelapse.store import layout
 from huelapse.store.atomic import WriterLock, replace_file, sync_directory
