@@ -214,9 +214,7 @@ def test_a_newer_format_and_a_damaged_root_are_refused(run_path: Path) -> None:
 
 
 @pytest.mark.parametrize("start", [b"\xff\xfe", b'{"', b"\x1b[31m"])
-def test_what_a_damaged_root_holds_does_not_reach_the_message(
-    run_path: Path, start: bytes
-) -> None:
+def test_what_a_damaged_root_holds_does_not_reach_the_message(run_path: Path, start: bytes) -> None:
     make_writer(run_path).close()
     (run_path / "run.zarr/zarr.json").write_bytes(start + b"\x1b[31mSECRET" * 1000)
     with pytest.raises(FormatError, match="not the root") as raised:
@@ -335,10 +333,10 @@ def test_selections_that_are_not_there_name_what_is(run_path: Path) -> None:
     with pytest.raises(SelectionError, match="step is 'a', expected a number"):
         run.strength(step="a")  # pyright: ignore[reportArgumentType]
     for index in (99, 1, -1, "a"):
-        with pytest.raises(SelectionError, match="no snapshot .* counted from 0 to 0"):
+        with pytest.raises(SelectionError, match=r"no snapshot .* counted from 0 to 0"):
             run.moments(index)  # pyright: ignore[reportArgumentType]
     for unit in (999, 700, -1, "a"):
-        with pytest.raises(SelectionError, match="no unit .* counted from 0 to 699"):
+        with pytest.raises(SelectionError, match=r"no unit .* counted from 0 to 699"):
             run.history(unit)  # pyright: ignore[reportArgumentType]
     with pytest.raises(SelectionError, match="no end of a range of units 999"):
         run.moments(0, unit=slice(0, 999))

@@ -1,6 +1,5 @@
 """Which axis holds the samples, which the units, which the tokens."""
 
-import warnings
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any

@@ -62,7 +62,8 @@ def test_what_a_limit_leaves_no_room_for_is_named(run_path: Path) -> None:
     )
     x, y = torch.randn(90, 4), torch.arange(90) % 3
     wide = {"many": (200, lambda y, *_: y), "few": (2, [0, 1, 1])}
-    with pytest.warns(HuelapseWarning, match=r"responses, grouping 'many', grouping 'few', layer '1'") as said:
+    left = r"responses, grouping 'many', grouping 'few', layer '1'"
+    with pytest.warns(HuelapseWarning, match=left) as said:
         recorder = record(
             run_path, model, probe=(x, y), groupings=wide, schedule="manual", max_bytes=60_000
         )

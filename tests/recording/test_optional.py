@@ -94,9 +94,7 @@ def test_the_units_of_a_confusion_cell_follow_from_kept_responses(
     np.testing.assert_allclose(cell.mean[0], run.responses(layer="relu")[own].mean(0), rtol=1e-5)
 
 
-def test_what_was_not_kept_is_told(
-    run_path: Path, pictures: tuple[Pictures, torch.Tensor]
-) -> None:
+def test_what_was_not_kept_is_told(run_path: Path, pictures: tuple[Pictures, torch.Tensor]) -> None:
     model, x = pictures
     record(run_path, model, probe=(x, Y), keep_responses=False).close()
     run = huelapse.open(run_path)

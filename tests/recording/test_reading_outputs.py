@@ -18,7 +18,7 @@ Y = torch.arange(60) % 3
 def tuning(run: huelapse.Run, layer: str, truth: Tensor, **options: Any) -> None:
     found = run.tuning(layer=layer, **options)
     for k in range(3):
-        np.testing.assert_allclose(found[k], truth[Y == k].mean(0), rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(found[k], truth[Y.eq(k)].mean(0), rtol=1e-5, atol=1e-6)
 
 
 class Reads(nn.Module):
@@ -119,7 +119,9 @@ def test_units_of_one_to_three_dimensional_features_are_their_channels(
             return self.relu(self.mix(x))
 
         def forward(self, x: Tensor) -> Tensor:
-            return self.head(self.features(x).flatten(2).mean(2) if x.ndim > 2 else self.features(x))
+            return self.head(
+                self.features(x).flatten(2).mean(2) if x.ndim > 2 else self.features(x)
+            )
 
     torch.manual_seed(0)
     model, x = Gates(), torch.randn(60, *shape)

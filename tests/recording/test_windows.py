@@ -46,9 +46,7 @@ def train(
         responses = torch.cat(
             [seen[-1]["a"].mean((2, 3)), seen[-1]["b"], logits.detach().softmax(1)], 1
         )
-        taken.append(
-            (responses.double().numpy(), LABELS[part].numpy(), logits.argmax(1).numpy())
-        )
+        taken.append((responses.double().numpy(), LABELS[part].numpy(), logits.argmax(1).numpy()))
         loss = nn.functional.cross_entropy(logits, LABELS[part])
         optimizer.zero_grad()
         loss.backward()
