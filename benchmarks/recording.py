@@ -27,12 +27,11 @@ console = Console(width=120, highlight=False)
 # --- hooks and folds -------------------------------------------------------------------------------
 
 
-def cases(quick: bool, models: Sequence[str]) -> Iterator[Case]:
+def cases(arguments: argparse.Namespace) -> Iterator[Case]:
     """Every batch of an evaluation; every batch and every 8th of a training."""
-    classes = (10,) if quick else (10, 100, 1000)
-    for model, mode in itertools.product(models, ("train", "eval")):
-        for layers, k in itertools.product(("all", "default"), classes):
-            for every in (1, 8) if mode == "train" and not quick else (1,):
+    for model, mode in itertools.product(arguments.models, ("train", "eval")):
+        for layers, k in itertools.product(("all", "default"), arguments.classes):
+            for every in (1, 8) if mode == "train" and not arguments.quick else (1,):
                 yield Case(model, mode, layers, k, every)
 
 
@@ -204,7 +203,8 @@ def show(numbers: harness.Numbers, shown: Sequence[Case]) -> None:
             *(f"{own['share']:.2%}", f"{own['one_read_share']:.2%}", f"{own['of_one_read']:.1f}"),
             ratio,
         )
-    console.print(table)
+    if shown:
+        console.print(table)
     table = Table("peer", "CPU ratio", "activations held, MB", title="ResNet-18, evaluation")
     for name in ("huelapse", *PEERS):
         ratio = numbers.get(f"peer_{name}_cpu_ratio")
@@ -213,7 +213,8 @@ def show(numbers: harness.Numbers, shown: Sequence[Case]) -> None:
         held = numbers.get(f"peer_{name}_held_mb", math.nan)
         told = ("not installed", "") if math.isnan(ratio) else (f"{ratio:.2f}", f"{held:.0f}")
         table.add_row(name, *told)
-    console.print(table)
+    if table.row_count:
+        console.print(table)
     for name, value in numbers.items():
         if name.startswith(("memory_", "training_")):
             console.print(f"  {name:<40} {value:.4g}")
@@ -225,7 +226,7 @@ def measure(arguments: argparse.Namespace) -> tuple[harness.Numbers, list[Case]]
     numbers: harness.Numbers = {}
     shown: list[Case] = []
     if "shares" in arguments.parts:
-        for case in cases(arguments.quick, arguments.models):
+        for case in cases(arguments):
             numbers |= hooks_and_folds(case, arguments)
             shown.append(case)
             if arguments.verbose:
@@ -236,7 +237,7 @@ def measure(arguments: argparse.Namespace) -> tuple[harness.Numbers, list[Case]]
                 )
     if "ratios" in arguments.parts:
         for case in shown:
-            if (case.classes, case.every) == (10, 1) and not (
+            if (case.classes, case.every) == (arguments.classes[0], 1) and not (
                 arguments.quick and case.model != "cnn"
             ):
                 numbers |= paired_ratio(case, arguments)
@@ -261,10 +262,12 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--pairs", type=int, default=30, help="of steps, for the CPU ratio")
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))
+    parser.add_argument("--classes", type=int, nargs="+", help="default 10 100 1000; quick 10")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--verbose", action="store_true")
     arguments = parser.parse_args()
     arguments.batch = arguments.batch or (8 if arguments.quick else 32)
+    arguments.classes = arguments.classes or ([10] if arguments.quick else [10, 100, 1000])
     started = time.perf_counter()
     numbers, shown = measure(arguments)
     threads = f"{arguments.threads} thread{'s' if arguments.threads > 1 else ''}"

@@ -3,7 +3,7 @@
 from jaxtyping import install_import_hook
 
 # Not capture, grouping and snapshot: to check a container, beartype draws from Python's `random`,
-# which test_harmless.py must find untouched. What they make passes through Moments, checked here.
+# which tests/harmless must find untouched. What they make passes through Moments, checked here.
 with install_import_hook("huelapse", "beartype.beartype"):
     import huelapse.color
     import huelapse.measures

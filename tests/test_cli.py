@@ -1,6 +1,7 @@
 """The command, as a user types it."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -66,6 +67,78 @@ def test_errors_are_one_line_and_no_traceback(tmp_path: Path) -> None:
         assert done.returncode == 2
         assert "does not exist" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_what_a_run_says_does_not_command_the_terminal(tmp_path: Path) -> None:
+    name = "\x1b[31mred\x1b]0;title\x07\r\nsecond\u202e \udc80 :boom: [bold]"
+    with huelapse.Recorder(SmallNet(), tmp_path / "mine", probe=batches(), classes=3, name=name):
+        pass
+    done = huelapse_command("info", str(tmp_path / "mine"))
+    assert done.returncode == 0, done.stderr
+    first = done.stdout.splitlines()[0]
+    assert first.startswith(r"\x1b[31mred\x1b]0;title\x07\r\nsecond\u202e \udc80 :boom: [bold]  /")
+    assert not set(done.stdout) & {"\x1b", "\x07", "\r", "\u202e"}
+    found = json.loads(huelapse_command("info", str(tmp_path / "mine"), "--json").stdout)
+    assert found["name"] == name
+    missing = huelapse_command("info", str(tmp_path / "\x1b[31mnone"))
+    assert missing.returncode == 2
+    assert r"\x1b[31mnone" in missing.stderr
+    assert "\x1b" not in missing.stderr
+
+
+@pytest.mark.parametrize("option", [[], ["--json"]])
+def test_a_reader_that_has_seen_enough_is_no_error(recorded: Path, option: list[str]) -> None:
+    """As `huelapse info RUN | head -1`, with the reader gone before anything is written."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        [sys.executable, "-m", "huelapse", "info", str(recorded), *option],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("after", [None, 0])
+def test_a_demo_that_is_stopped_says_what_there_is(tmp_path: Path, after: int | None) -> None:
+    """Ctrl-C before the first snapshot: there is no run to be viewed."""
+    script = f"""
+import sys, threading
+from huelapse import cli
+from huelapse.demo import training
+
+committed = threading.Event()
+whole = training.train
+
+def stopped(out, **options):
+    if {after} is None:
+        raise KeyboardInterrupt
+
+    def stop(step, loss):
+        committed.wait(60)
+        raise KeyboardInterrupt
+
+    return whole(out, progress=stop, on_commit=lambda *_: committed.set())
+
+training.train = stopped
+sys.argv = ["huelapse", "demo", "--out", {str(tmp_path / "demo")!r}]
+cli.main()
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == 130, done.stderr
+    said = " ".join(done.stdout.split())
+    if after is None:
+        assert said.endswith("Stopped. Nothing was recorded.")
+        assert not (tmp_path / "demo").exists()
+    else:
+        assert "huelapse view" in said
+        assert huelapse.open(tmp_path / "demo").steps[0] == 0
 
 
 def test_view_serves_until_it_is_interrupted(recorded: Path) -> None:

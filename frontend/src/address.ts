@@ -30,7 +30,12 @@ export function followAddress(): () => void {
     if (!open) return;
     void snapshot.value;
     // Walking from unit to unit is not a choice to go back through one by one.
-    const chosen = [unit.value >= 0, highlighted.value, shownGrouping.value?.name, open.split.name].join();
+    const chosen = [
+      unit.value >= 0,
+      highlighted.value,
+      shownGrouping.value?.name,
+      open.split.name,
+    ].join();
     const set = [unit.value, threshold.value, theme.value, axis.value, playing.value].join();
     clearTimeout(timer);
     if (choice !== "" && chosen !== choice) write("pushState");

@@ -24,7 +24,7 @@ export const KEYS: [keys: string[], does: string][] = [
   [["Home", "End"], "first, last snapshot"],
   [["0", "–", "9"], "highlight a class; again to clear (up to ten classes)"],
   [["↑", "↓"], "walk the units of the selected unit’s layer"],
-  [["T"], "group by true label or prediction"],
+  [["T"], "next grouping of samples: true label, prediction, your own"],
   [["D"], "light or dark"],
   [["S"], "copy a link to this picture"],
   [["?"], "these keys"],

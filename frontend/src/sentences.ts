@@ -93,6 +93,8 @@ function already(tuned: number, units: number): string {
 
 /** More layers than this that stand at the same end are not worth their names. */
 const NAMED_TOGETHER = 2;
+/** Letters with which both ends still fit into the title. */
+const TITLE_ROOM = 64;
 
 /** Which layers lead and trail; the output is left out, since it is trained to be tuned. */
 function extremes(layers: readonly LayerShare[], say: Say): string {
@@ -109,7 +111,9 @@ function extremes(layers: readonly LayerShare[], say: Say): string {
     const names = list(there.map((layer) => say(spoken(layer.name))));
     return `${names} ${plural(there.length, `${verb}s`, verb)} at ${at}`;
   };
-  const ends = [end(most, "lead"), end(least, "trail")].filter(Boolean).join(", ");
+  const [lead, trail] = [end(most, "lead"), end(least, "trail")];
+  const both = lead && trail && lead.length + trail.length <= TITLE_ROOM;
+  const ends = both ? `${lead}, ${trail}` : lead || trail;
   return ends && `; of the hidden layers, ${ends}`;
 }
 
@@ -124,7 +128,7 @@ export function networkSubtitle(facts: NetworkFacts): string {
       ? `${some}.`
       : `${some}: units are compared over those alone, so strength reads higher than with all.`;
   }
-  const own = `class of ${said(facts.grouping.title)}`;
+  const own = `class of “${said(facts.grouping.title)}”`;
   const which = { true: "true label", predicted: "predicted label" }[facts.grouping.name] ?? own;
   return `Hue: the ${which} that drives the unit most. Strength: ${facts.measure.title.toLowerCase()}, less one standard error; grey where no class is surely first.`;
 }

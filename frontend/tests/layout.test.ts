@@ -1,9 +1,20 @@
 import { describe, expect, it } from "vitest";
-import { cellAt, layoutNetwork, placeAt, type Layout } from "../src/network/layout";
+import { cellAt, labelAt, layoutNetwork, placeAt, type Layout } from "../src/network/layout";
 import { stageRows } from "../src/network/stages";
 import type { Layer } from "../src/wire/manifest";
 import { layersOf, resnet50 } from "./network-example";
 
+const demo = layersOf(
+  ["stem.2", 16],
+  ["block1.relu", 24],
+  ["block1.join", 24],
+  ["block2.relu", 48],
+  ["block2.join", 48],
+  ["conv3.2", 64],
+  ["fc1.1", 128],
+  ["fc2.1", 64],
+  ["output", 10],
+);
 const small = layersOf(["stem", 24], ["block1.relu", 64], ["fc1", 128], ["head", 10]);
 
 function expectApart(layout: Layout, width: number): void {
@@ -39,8 +50,37 @@ describe("network layout", () => {
   });
 
   it("keeps the numbers under the last block inside the canvas", () => {
-    const last = layoutNetwork(small, 840, 560).blocks.at(-1);
-    expect((last?.x ?? 0) + 60).toBeLessThanOrEqual(840);
+    // "100% of 10" is 66 px wide in one row, 56 px in a row of stages; "output" 38 px.
+    const widths: [number, number, number][] = [
+      [866, 560, 69],
+      [768, 440, 69],
+      [648, 270, 60],
+      [308, 300, 60],
+    ];
+    for (const [width, height, room] of widths) {
+      const last = layoutNetwork(demo, width, height).blocks.at(-1);
+      expect((last?.x ?? 0) + room).toBeLessThanOrEqual(width);
+      expect(last?.slot).toBeGreaterThanOrEqual(room);
+    }
+    const thousand = layersOf(["a", 24], ["b", 24], ["head", 1000]);
+    const last = layoutNetwork(thousand, 300, 560).blocks.at(-1);
+    expect((last?.x ?? 0) + (last?.slot ?? 0)).toBeLessThanOrEqual(301);
+  });
+
+  it("breaks rows of stages where cells would else be too small to see", () => {
+    const layout = layoutNetwork(demo, 308, 300);
+    expect(layout.cell).toBeGreaterThanOrEqual(5);
+    expect(layout.rows.length).toBe(3);
+    expect(layout.height).toBe(300);
+    expectApart(layout, 308);
+  });
+
+  it("knows whose name and numbers are under the pointer", () => {
+    const layout = layoutNetwork(small, 840, 560);
+    const block = layout.blocks[2];
+    expect(labelAt(layout, block.x + 4, block.y - 10)).toBe(2);
+    expect(labelAt(layout, block.x + 4, block.bar + 20)).toBe(2);
+    expect(labelAt(layout, block.x + 4, block.y + 4)).toBe(-1);
   });
 
   it("takes the largest cell: a larger canvas never has smaller ones", () => {
@@ -56,7 +96,12 @@ describe("network layout", () => {
     const layers = resnet50();
     const layout = layoutNetwork(layers, 844, 560);
     expect(layout.wrapped).toBe(true);
-    expect(layout.rows.map((row) => row.title)).toEqual(["layer1", "layer2", "layer3", "layer4"]);
+    expect(layout.rows.map((row) => row.title)).toEqual([
+      "relu – layer1",
+      "layer2",
+      "layer3",
+      "layer4 – fc",
+    ]);
     expect(layout.height).toBe(560);
     expect(layout.cell).toBeGreaterThanOrEqual(3);
     expect(holdsAll(layout, layers)).toBe(true);
@@ -126,9 +171,22 @@ describe("rows of stages", () => {
     for (const row of stageRows(flat, 7)) expect(row.layers.length).toBeLessThanOrEqual(7);
   });
 
-  it("gives a lone stem or head no row of its own", () => {
-    const [first] = stageRows(resnet50(), 100);
-    expect(first.title).toBe("layer1");
-    expect(first.layers).toContain(0);
+  it("gives a lone stem or head no row of its own, and a title that holds them", () => {
+    const rows = stageRows(resnet50(), 100);
+    expect(rows[0].title).toBe("relu – layer1");
+    expect(rows[0].layers).toContain(0);
+    expect(rows[rows.length - 1].title).toBe("layer4 – fc");
+  });
+
+  it("titles each row by the first and the last stage it holds", () => {
+    const titles = stageRows(demo, 100).map((row) => row.title);
+    expect(titles).toEqual(["stem – block1", "block2 – output"]);
+    const cut = stageRows(demo, 4);
+    expect(cut.map((row) => row.title)).toEqual([
+      "stem – block1",
+      "block2 – conv3",
+      "fc1 – output",
+    ]);
+    expect(cut.flatMap((row) => row.layers)).toEqual(demo.map((_, l) => l));
   });
 });

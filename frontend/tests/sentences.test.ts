@@ -4,13 +4,15 @@ import {
   classSentence,
   networkSubtitle,
   networkTitle,
+  splitSentence,
   thresholdSentence,
   unitSentence,
   unitWarning,
   type NetworkFacts,
   type UnitFacts,
 } from "../src/sentences";
-import { HELD, NO_DATA, SILENT, SUPPRESSED, TIED } from "../src/wire/manifest";
+import { isolated } from "../src/inline";
+import { HELD, NO_DATA, SILENT, SUPPRESSED, TIED, type Split } from "../src/wire/manifest";
 
 const measure = { name: "margin", title: "Margin", about: "" };
 const facts: NetworkFacts = {
@@ -22,27 +24,28 @@ const facts: NetworkFacts = {
   ],
   responding: 200,
   silent: 10,
-  groupingTitle: "True label",
-  predicted: false,
+  grouping: { name: "true", title: "True label" },
+  multilabel: false,
   measure,
   present: ["bag", "coat"],
   classes: 2,
   highlighted: null,
 };
+const predicted = { name: "predicted", title: "Predicted" };
 const layersTuned = (...tuned: number[]): NetworkFacts["layers"] =>
   facts.layers.map((layer, i) => ({ ...layer, tuned: tuned[i] }));
 
 describe("network title", () => {
   it("says the share of units and which inner layers lead and trail", () => {
     expect(networkTitle(facts)).toBe(
-      "Step 200: 23% of units are tuned; fc2 leads at 36%, block1 trails at 3%.",
+      "Step 200: 23% of units are tuned; of the hidden layers, fc2 leads at 36%, block1 trails at 3%.",
     );
   });
 
   it("calls a layer that is only a number a layer", () => {
     const numbered = facts.layers.map((layer, i) => ({ ...layer, name: `${2 * i + 1}` }));
     expect(networkTitle({ ...facts, layers: numbered })).toContain(
-      "; layer 3 leads at 36%, layer 1 trails at 3%.",
+      "; of the hidden layers, layer 3 leads at 36%, layer 1 trails at 3%.",
     );
   });
 
@@ -51,12 +54,23 @@ describe("network title", () => {
     expect(title).toBe("Step 200: 24% of units are tuned.");
   });
 
-  it("says that step 0 is before training, and whether units favor a class already", () => {
+  it("names all that lead or trail at the same figure, and none where they are many", () => {
+    const more = [...facts.layers, { name: "stem", units: 1000, tuned: 31, output: false }];
+    expect(networkTitle({ ...facts, layers: more })).toContain("block1 and stem trail at 3%");
+    const many = [...more, { name: "mid", units: 100, tuned: 3, output: false }];
+    const title = networkTitle({ ...facts, layers: many });
+    expect(title).toMatch(/of the hidden layers, fc2 leads at 36%\.$/);
+  });
+
+  it("says that step 0 is before training, and how many units are tuned even so", () => {
     expect(networkTitle({ ...facts, step: 0, layers: layersTuned(6, 0, 0) })).toBe(
-      "Step 0, before training: 3% of units already favor one class.",
+      "Step 0, before training: 3% of units are already tuned to one class.",
+    );
+    expect(networkTitle({ ...facts, step: 0, layers: layersTuned(1, 0, 0) })).toContain(
+      "one unit is already tuned to one class",
     );
     expect(networkTitle({ ...facts, step: 0, layers: layersTuned(0, 0, 0) })).toBe(
-      "Step 0, before training: no unit favors one class.",
+      "Step 0, before training: no unit is tuned yet.",
     );
   });
 
@@ -66,24 +80,53 @@ describe("network title", () => {
   });
 
   it("counts the units of a highlighted class", () => {
-    const of = (tuned: number) => networkTitle({ ...facts, highlighted: { name: "bag", tuned } });
+    const of = (tuned: number, samples = 200) =>
+      networkTitle({ ...facts, highlighted: { name: "bag", tuned, samples } });
     expect(of(6)).toBe("Step 200: 6 of 210 units are tuned to bag.");
     expect(of(1)).toContain("1 of 210 units is tuned");
   });
 
+  it("says that a class has no samples, not that no unit is tuned to it", () => {
+    const of = (samples: number) =>
+      networkTitle({
+        ...facts,
+        grouping: predicted,
+        highlighted: { name: "bag", tuned: 0, samples },
+      });
+    expect(of(0)).toBe("Step 200: no sample is predicted as bag.");
+    expect(of(2)).toBe("Step 200: only two samples are predicted as bag.");
+    expect(of(3)).toContain("0 of 210 units");
+  });
+
+  it("has room for a long name: the tip has it whole", () => {
+    const name = "a class whose name goes on and on ".repeat(8);
+    const long = { ...facts, highlighted: { name, tuned: 6, samples: 200 } };
+    expect(networkTitle(long).length).toBeLessThan(100);
+    expect(networkTitle(long)).toContain("a class whose name");
+    expect(networkTitle(long, isolated)).toContain(name);
+  });
+
   it("says why nothing can be compared", () => {
-    const none = { ...facts, responding: 0, silent: 0, predicted: true };
+    const none = { ...facts, responding: 0, silent: 0, grouping: predicted };
     expect(networkTitle({ ...none, present: ["bag"] })).toBe(
       "Step 200: nothing to compare, every sample is predicted as bag.",
     );
     expect(networkTitle({ ...none, silent: 210 })).toBe("Step 200: every unit is silent.");
+    expect(networkTitle({ ...none, present: ["bag"], multilabel: true })).toContain("every label");
   });
 
   it("says beneath it how many classes are predicted, while not all are", () => {
-    expect(networkSubtitle({ ...facts, predicted: true, classes: 10 })).toMatch(
+    expect(networkSubtitle({ ...facts, grouping: predicted, classes: 10 })).toMatch(
       /^2 of 10 classes predicted:/,
     );
     expect(networkSubtitle(facts)).toMatch(/^Hue: the true label that drives the unit most\./);
+  });
+
+  it("names a grouping of the user's own as it is", () => {
+    const grouping = { name: "hospital", title: "hospital" };
+    expect(networkSubtitle({ ...facts, grouping })).toMatch(
+      /^Hue: the class of “hospital” that drives the unit most\./,
+    );
   });
 });
 
@@ -97,6 +140,7 @@ const unit: UnitFacts = {
   runnerUp: "dress",
   nPreferred: 200,
   n: 2000,
+  counted: "sample",
   activeSamples: 400,
   threshold: 50,
   measure,
@@ -132,6 +176,7 @@ describe("why a unit has its color", () => {
     for (const state of [SILENT, NO_DATA])
       expect(unitSentence({ ...unit, state })).not.toContain("trouser");
     expect(unitSentence({ ...unit, state: SILENT })).toContain("2,000 samples");
+    expect(unitSentence({ ...unit, state: SILENT, counted: "label" })).toContain("2,000 labels");
   });
 
   it("warns of units that few samples activate", () => {
@@ -142,6 +187,22 @@ describe("why a unit has its color", () => {
 });
 
 describe("other sentences", () => {
+  it("say what a snapshot of a split sums up", () => {
+    const split = (fields: Partial<Split>): Split => ({
+      ...{ name: "s", kind: "probe", samples: 90, mode: "eval", weights: null, snapshots: 3 },
+      ...{ multilabel: false, metrics: [], resources: [], groupings: [] },
+      ...fields,
+    });
+    expect(splitSentence(split({}))).toBe("probe: the same samples each time");
+    expect(splitSentence(split({ weights: "averaged" }))).toBe(
+      "probe: the same samples each time, averaged weights",
+    );
+    expect(splitSentence(split({ kind: "window", mode: "train" }))).toBe(
+      "window: the training samples, weights moving, train mode",
+    );
+    expect(splitSentence(split({ kind: "evaluation" }))).toMatch(/^evaluation: /);
+  });
+
   it("explains the threshold in pairs", () => {
     expect(thresholdSentence(50, measure)).toContain("At 0.50,");
     expect(thresholdSentence(50, measure)).toContain("75 of 100");

@@ -5,6 +5,7 @@ import os
 import sys
 import threading
 import webbrowser
+from io import TextIOWrapper
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -28,8 +29,20 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+
+
+class Terminal(Console):
+    """Where text goes. A reader that has seen enough (`huelapse info RUN | head -1`) is no error."""
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        # what is still buffered must not fail when Python ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
+        raise SystemExit(0)
+
+
+out = Terminal(highlight=False, emoji=False)
+err = Terminal(stderr=True, highlight=False, emoji=False)
 
 RunPath = Annotated[
     Path, typer.Argument(metavar="RUN", help="A run directory, as given to Recorder.")
@@ -73,7 +86,7 @@ def demo(
             "the demo trains a network and needs PyTorch: pip install 'huelapse[torch]'"
         ) from error
 
-    from huelapse.store import free_directory
+    from huelapse.store import free_directory, holds_snapshot
 
     place = free_directory(out_dir)
     out.print("Training a 9-layer residual network on Fashion-MNIST (8,000 images, 10 classes).")
@@ -93,13 +106,14 @@ def demo(
             trained = training.train(place, progress=advance)
         except KeyboardInterrupt:
             bar.stop()
-            where = escape(str(place))
-            out.print(f"Stopped. What was recorded is in {where}: huelapse view {where}")
+            where = _shown(place)
+            recorded = f"What was recorded is in {where}: huelapse view {where}"
+            out.print(f"Stopped. {recorded if holds_snapshot(place) else 'Nothing was recorded.'}")
             raise typer.Exit(130) from None
     cost = trained.cost
     out.print(
         f"Accuracy on the 2,000 held-out images: {trained.accuracy:.1%}. "
-        f"{cost['snapshots']:.0f} snapshots in {escape(str(place))}.",
+        f"{cost['snapshots']:.0f} snapshots in {_shown(place)}.",
         soft_wrap=True,
     )
     out.print(
@@ -109,7 +123,7 @@ def demo(
     if view_after:
         _serve(place, port, browser)
     else:
-        out.print(f"Look at it with: huelapse view {escape(str(place))}", soft_wrap=True)
+        out.print(f"Look at it with: huelapse view {_shown(place)}", soft_wrap=True)
 
 
 @app.command()
@@ -137,7 +151,7 @@ def info(
 
     found = _summary(open_run(run))
     if as_json:
-        print(json.dumps(found, indent=2))
+        out.out(json.dumps(found, indent=2))
     else:
         _print_summary(found)
 
@@ -147,7 +161,7 @@ def _serve(run: Path, port: int | None, browser: bool) -> None:
 
     def ready(address: str) -> None:
         out.print(
-            f"Viewing {escape(str(run))} at [bold]{address}[/bold]  (Ctrl-C stops)", soft_wrap=True
+            f"Viewing {_shown(run)} at [bold]{address}[/bold]  (Ctrl-C stops)", soft_wrap=True
         )
         if os.environ.get("SSH_CONNECTION"):
             number = address.split(":")[2].split("/")[0]
@@ -211,6 +225,18 @@ def _summary(run: Any) -> dict[str, Any]:
     }
 
 
+def _plain(text: object) -> str:
+    """What a run or a path says, without what a terminal would obey: escapes, line ends."""
+    return "".join(
+        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text)
+    )
+
+
+def _shown(text: object) -> str:
+    """The same for a text with markup."""
+    return escape(_plain(text))
+
+
 def _mean(strength: Any) -> float | None:
     """Mean over the units of which something is known; None where there are none."""
     known = strength[strength == strength]
@@ -235,17 +261,18 @@ def _print_summary(found: dict[str, Any]) -> None:
     steps: list[int] = found["steps"]
     facts: dict[str, Any] = found["facts"] or {}
     out.print(
-        f"[bold]{escape(found['name'])}[/bold]  {escape(found['path'])}  ({found['state']})",
+        f"[bold]{_shown(found['name'])}[/bold]  {_shown(found['path'])}  ({_shown(found['state'])})",
         soft_wrap=True,
     )
     out.print(
-        f"{escape(facts.get('model', '?'))}, {facts.get('parameters', 0):,} parameters; "
+        f"{_shown(facts.get('model', '?'))}, {facts.get('parameters', 0):,} parameters; "
         f"{len(found['classes'])} classes; {found['units']:,} units; "
         f"{found['bytes'] / 1e6:.1f} MB on disk"
     )
     for name, split in found["splits"].items():
         out.print(
-            f"{name}: {split['kind']} of {split['samples']:,} samples in {split['mode']} mode, "
+            f"{_shown(name)}: {_shown(split['kind'])} of {split['samples']:,} samples in "
+            f"{_shown(split['mode'])} mode, "
             f"{split['snapshots']} snapshots"
             + (f", steps {steps[0]} to {steps[-1]}" if steps else "")
         )
@@ -260,7 +287,7 @@ def _print_summary(found: dict[str, Any]) -> None:
         )
     gaps: list[dict[str, Any]] = found.get("gaps") or []
     for gap in gaps:
-        out.print(f"Recording stopped at step {gap['step']}: {gap['reason']}", markup=False)
+        out.print(f"Recording stopped at step {gap['step']}: {_shown(gap['reason'])}")
     if found["accuracy_last"] is not None:
         out.print(f"Accuracy at the last snapshot: {found['accuracy_last']:.1%}")
     table = Table("layer", "kind", box=None, pad_edge=False)
@@ -269,8 +296,8 @@ def _print_summary(found: dict[str, Any]) -> None:
     for layer in found["layers"]:
         measured = "mean_strength_first" in layer
         table.add_row(
-            escape(layer["path"]),
-            escape(layer["kind"]),
+            _shown(layer["path"]),
+            _shown(layer["kind"]),
             f"{layer['units']:,}",
             *(
                 (
@@ -287,15 +314,18 @@ def _print_summary(found: dict[str, Any]) -> None:
 
 def main() -> None:
     """Run the command; an error of ours is one line, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):  # a terminal that lacks a letter is no error
+            stream.reconfigure(errors="backslashreplace")
     try:
         app()
     except HuelapseError as error:
         err.print(f"[red]huelapse:[/red] {type(error).__name__}:", end=" ")
-        err.print(str(error), markup=False, soft_wrap=True)
+        err.print(_plain(error), markup=False, soft_wrap=True)
         sys.exit(2)
     except OSError as error:
         err.print("[red]huelapse:[/red]", end=" ")
-        err.print(str(error), markup=False, soft_wrap=True)
+        err.print(_plain(error), markup=False, soft_wrap=True)
         sys.exit(2)
 
 

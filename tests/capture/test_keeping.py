@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from passes import X, Y, captured, outputs
+from passes import Given, X, Y, captured, outputs
 from torch import nn
 
 import huelapse
@@ -173,11 +173,12 @@ def test_what_a_probe_kept_is_what_the_run_reads(small_net: nn.Module, run_path:
     for step in range(3):
         weights = first_weights(small_net, first.path)
         assert weights is not None
-        parts = Parts([KeptResponses(), SpatialMaps(layers, 3), WatchedSamples([0, 80], layers),
-                       weights])  # fmt: skip
-        capture.observers[:] = [parts]
+        capture.optional = Given(
+            [KeptResponses(), SpatialMaps(layers, 3), WatchedSamples([0, 80], layers), weights]
+        )  # type: ignore
         captured = capture.run(probe)
-        capture.observers.clear()
+        parts = captured.parts
+        assert parts is not None
         expected.append(outputs(small_net, "relu1"))
         if step == 0:
             groupings = tuple(Grouping(name=n, classes=("a", "b", "c")) for n in (TRUE, PREDICTED))
@@ -199,7 +200,7 @@ def test_what_a_probe_kept_is_what_the_run_reads(small_net: nn.Module, run_path:
                 extras=parts.result(),
             )
 
-        size = 2 * captured.nbytes + parts.nbytes
+        size = captured.nbytes
         assert thread.put(PendingSnapshot(split="val", step=step, nbytes=size, finish=finish), {})
         with torch.no_grad():  # the training goes on at once
             for parameter in small_net.parameters():

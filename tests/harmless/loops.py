@@ -8,16 +8,10 @@ from typing import Any
 import torch
 from matrix import FIRST, WAYS, Left, Recorded, Recording, loop
 from nets import (
-    Attentive,
     Augmented,
     Checkpointed,
     Functional,
-    Heads,
-    Reader,
-    Recurrent,
     Restless,
-    sequences,
-    tokens,
 )
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
@@ -364,15 +358,6 @@ def two_recorders(recording: Recording) -> Left:
     return left
 
 
-@loop("channels last", FIRST)
-def channels_last(recording: Recording) -> Left:
-    def format(x: Tensor) -> Tensor:
-        return x.to(memory_format=torch.channels_last)
-
-    model = Restless().to(memory_format=torch.channels_last)
-    return fit(recording, model, data=[(format(x), y) for x, y in stream()])
-
-
 @loop("evaluation in inference mode")
 def inference(recording: Recording) -> Left:
     return fit(recording, Restless(), evaluated={"without": torch.inference_mode})
@@ -388,114 +373,9 @@ def with_gradients(recording: Recording) -> Left:
     return fit(recording, Restless(), evaluated={"without": nullcontext})
 
 
-@loop("functions in place", WAYS)
-def functions(recording: Recording) -> Left:
-    return fit(recording, Functional())
-
-
-@loop("LSTM", FIRST)
-def lstm(recording: Recording) -> Left:
-    held_out = sequences(20, seed=4)
-    return fit(
-        recording,
-        Recurrent(),
-        data=stream(*sequences(96)),
-        probe=sequences(30, seed=3),
-        evaluated={"inputs": held_out[0], "labels": held_out[1]},
-    )
-
-
-@loop("packed sequences")
-def packed(recording: Recording) -> Left:
-    held_out = sequences(20, seed=4)
-    x, y = sequences(96)
-    lengths = 1 + torch.arange(96) % 4
-    return fit(
-        recording,
-        Recurrent(packed=True),
-        layers=["relu"],
-        data=zip(x.split(16), lengths.split(16), y.split(16), strict=True),
-        probe=sequences(30, seed=3),
-        evaluated={"inputs": held_out[0], "labels": held_out[1]},
-    )
-
-
-def reading(recording: Recording, model: Reader, **evaluated: Any) -> Left:
-    ids, mask, labels = tokens(96)
-    own, its, held_out = tokens(20, seed=4)
-    probe = [{"tokens": i, "attention_mask": m, "labels": y} for i, m, y in [tokens(30, seed=3)]]
-    return fit(
-        recording,
-        model,
-        data=zip(ids.split(16), mask.split(16), labels.split(16), strict=True),
-        call=lambda tokens, mask: model(tokens, attention_mask=mask),
-        probe=probe,
-        evaluated={"inputs": (own, its), "labels": held_out, **evaluated},
-    )
-
-
-@loop("transformer encoder under a padding mask", FIRST)
-def transformer(recording: Recording) -> Left:
-    return reading(recording, Reader(), without=nullcontext)
-
-
-@loop("an embedding that renormalises its weights")
-def renormalising(recording: Recording) -> Left:
-    return reading(recording, Reader(max_norm=1.0), without=nullcontext)
-
-
-@loop("attention with a fused path", FIRST)
-def attentive(recording: Recording) -> Left:
-    return fit(recording, Attentive())
-
-
-def several(output: Tensor, labels: Tensor) -> Tensor:
-    return F.binary_cross_entropy_with_logits(output, labels.float())
-
-
-@loop("several classes per sample", FIRST)
-def multilabel(recording: Recording) -> Left:
-    labels = torch.stack([Y != 1, Y != 2, Y == 0], 1).long()
-    held_out = (labels[:20]).bool()
-    return fit(
-        recording,
-        Heads(),
-        data=stream(X, labels),
-        loss_of=several,
-        probe=(batches(30)[0], labels[:30]),
-        multilabel=True,
-        evaluated={"labels": held_out},
-    )
-
-
-@loop("a single logit", FIRST)
-def single(recording: Recording) -> Left:
-    return fit(
-        recording,
-        Heads(1),
-        data=stream(X, Y % 2),
-        loss_of=several,
-        classes=2,
-        probe=(batches(30)[0], torch.arange(30) % 2),
-        evaluated={"labels": HELD_OUT[1] % 2},
-    )
-
-
-@loop("groupings by table, function and batch; both responses; every leaf", FIRST)
-def groupings(recording: Recording) -> Left:
-    x, y = batches(30)
-    probe = [{"x": x, "labels": y, "site": y % 2}]
-    return fit(
-        recording,
-        Restless(),
-        probe=probe,
-        known=lambda y: {"site": y % 2, "ids": list(range(len(y)))},
-        evaluated={"site": HELD_OUT[1] % 2},
-        response=("mean", "peak"),
-        layers="all",
-        groupings={
-            "coarse": (["a", "b"], [0, 1, 1]),
-            "correct": (["no", "yes"], lambda y, out, _: (out.argmax(1) == y).long()),
-            "site": (2, None),
-        },
-    )
+@loop("a hundred steps over a shuffled loader of random items, probed at every tenth", ("probe",))
+def hundred_steps(recording: Recording) -> Left:
+    data = DataLoader(Augmented(160, 1), 16, shuffle=True)
+    held_out = DataLoader(Augmented(90, 2), 30, shuffle=True)
+    epochs = (batch for _ in range(10) for batch in data)
+    return fit(recording, Restless(), data=epochs, probe=held_out, schedule=10)

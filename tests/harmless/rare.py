@@ -6,9 +6,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from loops import HELD_OUT, X, Y, evaluate, fit, reading, stream
+from loops import HELD_OUT, X, Y, evaluate, fit, stream
 from matrix import FIRST, Left, Recording, loop
-from nets import Attentive, Functional, Heads, Reader, Restless
+from nets import Attentive, Functional, Restless
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional as F  # noqa: N812
@@ -299,40 +299,6 @@ def scheduled(recording: Recording) -> Left:
     return left
 
 
-@loop("sparse gradients of an embedding")
-def sparse(recording: Recording) -> Left:
-    model = nn.Sequential(
-        nn.EmbeddingBag(20, 6, sparse=True), nn.Linear(6, 6), nn.ReLU(), nn.Linear(6, 3)
-    )
-    generator = torch.Generator().manual_seed(4)
-    x = torch.randint(0, 20, (96, 5), generator=generator)
-    return fit(
-        recording,
-        model,
-        data=stream(x),
-        probe=(x[:30], Y[:30]),
-        optimizer=lambda p: torch.optim.SGD(p, 0.1),
-        evaluated={"inputs": x[:20], "labels": Y[:20]},
-    )
-
-
-@loop("one module under two names, weights shared")
-def tied(recording: Recording) -> Left:
-    class Tied(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.first = nn.Linear(72, 72)
-            self.second, self.act = self.first, nn.ReLU()
-            self.third, self.head = nn.Linear(72, 72), nn.Linear(72, 3)
-            self.third.weight = self.first.weight
-
-        def forward(self, x: Tensor) -> Tensor:
-            x = self.act(self.first(x.flatten(1)))
-            return self.head(self.act(self.third(self.act(self.second(x)))))
-
-    return fit(recording, Tied())
-
-
 @loop("features kept by the user and used after the window")
 def features(recording: Recording) -> Left:
     model = Functional()
@@ -392,26 +358,3 @@ def changing_modes(recording: Recording) -> Left:
             return super().forward(x)
 
     return fit(recording, Changing())
-
-
-@loop("outputs in a tuple, inputs given by name", FIRST)
-def named(recording: Recording) -> Left:
-    class Named(Heads):
-        def forward(self, *, image: Tensor, scale: float = 1.0) -> Any:
-            logits = super().forward(image * scale)
-            return logits, {"scale": scale}
-
-    model = Named()
-    x, y = batches(30)
-    return fit(
-        recording,
-        model,
-        call=lambda x: model(image=x)[0],
-        probe=[{"image": x, "labels": y}],
-    )
-
-
-@loop("a transformer evaluated on its fused path", ("probe", "windows", "both", "own"))
-def fused(recording: Recording) -> Left:
-    """Windows go inside the encoder; in the user's evaluation nothing must, so that is not recorded."""
-    return reading(recording, Reader())

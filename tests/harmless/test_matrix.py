@@ -4,6 +4,7 @@ import gc
 from collections.abc import Iterator
 from pathlib import Path
 
+import kinds  # noqa: F401
 import loops  # noqa: F401
 import pytest
 import rare  # noqa: F401

@@ -16,16 +16,29 @@ from huelapse.errors import MissingExtraError
 HERE = Path(__file__).parent
 
 
-def imported_anew(name: str, monkeypatch: pytest.MonkeyPatch, *absent: str) -> None:
+class Absent:
+    """Finds these libraries nowhere."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def find_spec(self, name: str, *_: object) -> None:
+        if name in self.names:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def imported_anew(name: str, monkeypatch: pytest.MonkeyPatch, *absent: str) -> ModuleType:
+    """An adapter, as if these libraries were not installed, and no other was loaded yet."""
+    for loaded in list(sys.modules):
+        if loaded.partition(".")[0] in ("lightning", *absent):
+            monkeypatch.delitem(sys.modules, loaded)
     monkeypatch.delitem(sys.modules, f"huelapse.integrations.{name}", raising=False)
-    for one in absent:
-        monkeypatch.setitem(sys.modules, one, None)
-    importlib.import_module(f"huelapse.integrations.{name}")
+    monkeypatch.setattr(sys, "meta_path", [Absent(*absent), *sys.meta_path])
+    return importlib.import_module(f"huelapse.integrations.{name}")
 
 
 def test_without_the_library_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MissingExtraError, match=r"huelapse\[lightning\]"):
-        monkeypatch.delitem(sys.modules, "lightning.pytorch", raising=False)
         imported_anew("lightning", monkeypatch, "lightning", "pytorch_lightning")
     with pytest.raises(MissingExtraError, match=r"huelapse\[transformers\]"):
         imported_anew("transformers", monkeypatch, "transformers")
@@ -35,18 +48,20 @@ def test_without_one_lightning_the_other_is_taken(monkeypatch: pytest.MonkeyPatc
     other = ModuleType("pytorch_lightning")
     other.Callback = type("Callback", (), {})
     monkeypatch.setitem(sys.modules, "pytorch_lightning", other)
-    monkeypatch.delitem(sys.modules, "lightning.pytorch", raising=False)
-    imported_anew("lightning", monkeypatch, "lightning")
-    callback = sys.modules["huelapse.integrations.lightning"].HuelapseCallback
-    assert issubclass(callback, other.Callback)
+    adapter = imported_anew("lightning", monkeypatch, "lightning")
+    assert issubclass(adapter.HuelapseCallback, other.Callback)
 
 
-def test_a_broken_library_does_not_pass_for_an_absent_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    # torchmetrics is missing, so lightning.pytorch cannot be imported
-    for name in [name for name in sys.modules if name.partition(".")[0] == "lightning"]:
-        monkeypatch.delitem(sys.modules, name)
-    with pytest.raises(ModuleNotFoundError, match="torchmetrics") as caught:
-        imported_anew("lightning", monkeypatch, "torchmetrics", "pytorch_lightning")
+@pytest.mark.parametrize(
+    ("name", "missing"), [("lightning", "torchmetrics"), ("transformers", "tokenizers")]
+)
+def test_a_broken_library_does_not_pass_for_an_absent_one(
+    name: str, missing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for loaded in [loaded for loaded in sys.modules if loaded.partition(".")[0] == "transformers"]:
+        monkeypatch.delitem(sys.modules, loaded)
+    with pytest.raises(ModuleNotFoundError, match=missing) as caught:
+        imported_anew(name, monkeypatch, missing)
     assert not isinstance(caught.value, MissingExtraError)
 
 

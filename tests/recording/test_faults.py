@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from recorded import Pairs, record
 from torch.utils.data import (
     DataLoader,
@@ -128,6 +129,46 @@ def test_a_bad_scalar_later_on_is_left_out_with_one_warning(run_path: Path) -> N
     run = huelapse.open(run_path)
     assert run.steps.tolist() == [0, 2, 4, 6, 8]
     assert run.coordinate("metric.val.acc").tolist()[-1] == 0.5
+
+
+class Freed:
+    """A logger's number whose value is not there."""
+
+    def item(self) -> float:
+        raise RuntimeError("it was freed")
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"loss": 10**400},
+        {"loss": Freed()},
+        {"loss": torch.ones((), device="meta")},
+        {"epoch": "third"},
+        {"epoch": 10**400},
+        {"epoch": float("inf")},
+        {"epoch": Freed()},
+    ],
+)
+def test_whatever_a_later_scalar_or_epoch_raises_does_not_reach_the_loop(
+    run_path: Path, bad: dict[str, Any]
+) -> None:
+    recorder = record(run_path, schedule=huelapse.every(epochs=1))
+    recorder.step(loss=1.0, epoch=1)
+    with pytest.warns(HuelapseWarning, match=f"scalar.* of step 2 .*{next(iter(bad))}") as warned:
+        recorder.step(**{"loss": 2.0, "epoch": 2, **bad})
+        recorder.step(**{"loss": 4.0, "epoch": 2, **bad})
+    assert len(warned) == 1
+    recorder.step(loss=3.0, epoch=3)
+    recorder.close()
+    run = huelapse.open(run_path)
+    assert run.facts["gaps"] == []
+    # the good half of a step is kept: a bad loss leaves the epoch, a bad epoch the loss
+    kept = [0, 1, 2, 4] if "loss" in bad else [0, 1, 4]
+    assert run.steps.tolist() == kept
+    mean = 3.0  # of [2, 4, 3], or of [3] alone
+    assert run.coordinate("metric.loss").tolist()[-1] == mean
+    assert run.coordinate("epoch").tolist()[-1] == 3
 
 
 def test_scalars_are_averaged_for_each_split_apart(run_path: Path) -> None:

@@ -13,7 +13,7 @@ from starlette.testclient import TestClient
 
 import huelapse
 from conftest import SmallNet, batches
-from huelapse.errors import NotARunError, ServerError
+from huelapse.errors import FormatError, NotARunError, ServerError
 from huelapse.measures import interval
 from huelapse.palette import level
 from huelapse.viewer import server
@@ -332,3 +332,17 @@ def test_a_damaged_run_is_an_answer_not_a_crash(tmp_path: Path, bundle: None) ->
     assert answer.status_code == 500
     assert "cannot be read" in answer.text
     assert json.loads(client.get(f"/{server.run_id(run)}/manifest.json").text)["name"] == "run"
+
+
+def test_a_run_without_its_confusion_is_shown_without_accuracy(
+    tmp_path: Path, run: huelapse.Run, caplog: pytest.LogCaptureFixture
+) -> None:
+    shutil.copytree(run.path, tmp_path / "damaged")
+    (tmp_path / "damaged/run.zarr/val/true/confusion/c.3.0.0").unlink()
+    resources = Resources(huelapse.open(tmp_path / "damaged"))
+    scalars = load(resources.get("val/scalars.st")[0])
+    assert np.isnan(scalars["accuracy"]).all()
+    assert scalars["step"].tolist() == list(range(21))
+    assert "missing or damaged" in caplog.text
+    with pytest.raises(FormatError, match="missing or damaged"):
+        resources.get("val/confusion.st")

@@ -11,7 +11,9 @@ import { highlighted, palette, positions, session, show, snapshot, theme } from 
 import { nearestSnapshot, spans } from "../timeline/scale";
 import { HELD, LEVELS, SUPPRESSED, TIED } from "../wire/manifest";
 
-const WIDTH = 304;
+/** Room for the scale at the left. */
+const LEFT = 34;
+const WIDTH = 304 - LEFT;
 const HEIGHT = 96;
 const CODE = 12;
 const MANY = 20;
@@ -23,7 +25,7 @@ interface Lines {
   high: number;
   paths: string[];
   band: string;
-  zero: number;
+  y: (v: number) => number;
   shown: number[];
 }
 
@@ -52,7 +54,7 @@ function linesOf(history: UnitHistory, K: number, x: Float64Array): Lines {
         .y((t) => round(y(history.mean[t * K + k])))(times) ?? "",
   );
   const band = K <= MANY ? "" : bandOf(history, K, x, y, usable);
-  return { low, high, paths, band, zero: y(0), shown };
+  return { low, high, paths, band, y, shown };
 }
 
 /** The classes with the greatest means at the last snapshot. */
@@ -89,7 +91,7 @@ function bandOf(
 
 function showAt(event: MouseEvent): void {
   const box = (event.currentTarget as Element).getBoundingClientRect();
-  show(nearestSnapshot(positions.peek(), (event.clientX - box.left) / WIDTH));
+  show(nearestSnapshot(positions.peek(), (event.clientX - box.left - LEFT) / WIDTH));
 }
 
 export function History({ history, classes: K }: { history: UnitHistory; classes: number }) {
@@ -105,47 +107,51 @@ export function History({ history, classes: K }: { history: UnitHistory; classes
   return (
     <svg
       class="history"
-      width={WIDTH}
+      width={LEFT + WIDTH}
       height={HEIGHT}
       onClick={showAt}
       role="img"
       aria-label="Mean response of each class through training"
     >
-      <rect width={WIDTH} height={HEIGHT} fill="transparent" />
-      <line class="axis" x1={0} x2={WIDTH} y1={lines.zero} y2={lines.zero} />
-      {lines.band && <path class="band" d={lines.band} />}
-      {indexes.map((i) => {
-        const k = lines.shown[i];
-        return (
-          <path
-            key={k}
-            d={lines.paths[i]}
-            stroke={cssColor(palette.value, 4 * (k * LEVELS + 100))}
-            stroke-width={k === first ? 2 : 1.1}
-            opacity={cls >= 0 && cls !== k ? 0.2 : k === first ? 1 : 0.75}
-          />
-        );
-      })}
+      <rect width={LEFT + WIDTH} height={HEIGHT} fill="transparent" />
       <Scale lines={lines} />
-      <line class="now" x1={now} x2={now} y1={0} y2={HEIGHT} />
+      <g transform={`translate(${LEFT})`}>
+        <line class="axis" x1={0} x2={WIDTH} y1={lines.y(0)} y2={lines.y(0)} />
+        {lines.band && <path class="band" d={lines.band} />}
+        {indexes.map((i) => {
+          const k = lines.shown[i];
+          return (
+            <path
+              key={k}
+              d={lines.paths[i]}
+              stroke={cssColor(palette.value, 4 * (k * LEVELS + 100))}
+              stroke-width={k === first ? 2 : 1.1}
+              opacity={cls >= 0 && cls !== k ? 0.2 : k === first ? 1 : 0.75}
+            />
+          );
+        })}
+        <line class="now" x1={now} x2={now} y1={0} y2={HEIGHT} />
+      </g>
     </svg>
   );
 }
 
-/** The greatest and the least value at the left, where little has happened yet; 0 if it is between. */
-function Scale({ lines: { low, high, zero } }: { lines: Lines }) {
+const HALF_LETTER = 3.5;
+
+/** The greatest and the least value, and 0 where it is well between them. */
+function Scale({ lines: { low, high, y } }: { lines: Lines }) {
   const digits = digitsFor(high - low);
-  const mark = (value: number, y: number) => (
-    <text class="number scale" x={0} y={y}>
-      {fixed(value, digits)}
-    </text>
-  );
-  const bottom = HEIGHT - 6;
+  const apart = (v: number): boolean => Math.abs(y(v) - y(0)) > 4 * HALF_LETTER;
+  const marks = low < 0 && apart(low) && apart(high) ? [high, 0, low] : [high, low];
+  // The scale always reaches to 0, and by a hair beyond where all means are 0.
+  const isZero = (v: number): boolean => Math.abs(v) <= 1e-9;
   return (
     <>
-      {mark(high, 8)}
-      {mark(low, bottom)}
-      {low < 0 && high > 0 && zero > 24 && zero < bottom - 12 && mark(0, zero - 3)}
+      {marks.map((v) => (
+        <text key={v} class="number" x={LEFT - 6} y={y(v) + HALF_LETTER} text-anchor="end">
+          {isZero(v) ? "0" : fixed(v, digits)}
+        </text>
+      ))}
     </>
   );
 }
@@ -178,9 +184,9 @@ export function Barcode({ history }: { history: UnitHistory }) {
   const steps = session.value?.scalars.step ?? new Float64Array(1);
   const now = x[snapshot.value] * WIDTH;
   return (
-    <div class="barcode" onClick={showAt}>
+    <div class="barcode" style={{ paddingLeft: `${LEFT}px` }} onClick={showAt}>
       <canvas ref={canvas} role="img" aria-label="Color of this unit through training" />
-      <svg width={WIDTH} height={28} aria-hidden="true">
+      <svg width={WIDTH} height={28} style={{ left: `${LEFT}px` }} aria-hidden="true">
         <line class="now" x1={now} x2={now} y1={-5} y2={CODE + 2} />
         <text x={0} y={25}>
           step {stepText(steps[0])}

@@ -113,10 +113,12 @@ export function Network() {
 
   return (
     <>
-      <h1 data-testid="title" title={wholeTitle}>
-        {title}
-      </h1>
-      <p class="subtitle">{subtitle}</p>
+      <div class="head">
+        <h1 data-testid="title" title={wholeTitle}>
+          {title}
+        </h1>
+        <p class="subtitle">{subtitle}</p>
+      </div>
       <div class="network" ref={frame}>
         <canvas
           ref={canvas}

@@ -44,7 +44,7 @@ export interface Layout {
 
 const LARGEST_CELL = 30;
 const ONE_ROW_LAYERS = 14;
-const ONE_ROW = { gap: 30, head: 24, foot: 66, slot: 66, last: 72, barGap: 10 };
+const ONE_ROW = { gap: 30, head: 24, foot: 66, slot: 66, last: 72, barGap: 10, whole: true };
 const STAGE = { gap: 5, head: 18, foot: 10, slot: 0, last: 0, barGap: 2, blockGap: 7 };
 const NAMED_STAGE = { gap: 14, head: 37, foot: 30, slot: 34, last: 64, barGap: 4, blockGap: 4 };
 /** Widths of "100% of" and of one digit, in the font of the numbers under a layer. */
@@ -52,6 +52,11 @@ const SHARE_WIDTH = 54;
 const DIGIT_WIDTH = 7.5;
 /** Stages name their layers where none has more than this. */
 const NAMED_LAYERS = 10;
+/** Named layers of a row may stand so much farther apart, so that more of their names can be read. */
+const NAMED_EXTRA = 24;
+/** Layers in a row, where longer rows would make cells smaller than can be seen. */
+const SHORT_ROWS = [8, 6, 5, 4, 3];
+const SEEN_CELL = 9;
 /** Even where fewer rows of cells would do, a block is a column rather than a line. */
 const TALL_ROWS = 22;
 const WIDEST_EXTRA = 70;
@@ -71,6 +76,8 @@ interface Measures {
   last: number;
   barGap: number;
   blockGap?: number;
+  /** Whether numbers are always written in full. */
+  whole?: boolean;
 }
 
 /** Room for the texts of a layer: its numbers grow with its units. */
@@ -78,7 +85,7 @@ function slotOf(layer: Layer, m: Measures, isLast: boolean): number {
   if (m.slot === 0) return 0;
   const numbers = SHARE_WIDTH + DIGIT_WIDTH * count(layer.units).length;
   if (isLast) return Math.max(m.last, numbers);
-  return Math.max(m.slot, m === NAMED_STAGE ? 0 : numbers - m.gap);
+  return m.whole ? Math.max(m.slot, numbers - m.gap) : m.slot;
 }
 
 export function layoutNetwork(
@@ -88,7 +95,7 @@ export function layoutNetwork(
   pixelRatio = 1,
 ): Layout {
   const one = layers.length <= ONE_ROW_LAYERS ? fitOneRow(layers, width, height, pixelRatio) : null;
-  const wrapped = () => fitStages(layers, width, height, pixelRatio);
+  const wrapped = () => bestStages(layers, width, height, pixelRatio);
   if (!one) return wrapped();
   // A few very wide layers use the room better in rows.
   if (one.cell >= 7) return one;
@@ -168,13 +175,32 @@ function fitOneRow(
   return null;
 }
 
-function fitStages(
+/** Stages in as few rows as they have; shorter rows where cells would else be too small to see. */
+function bestStages(
   layers: readonly Layer[],
   width: number,
   height: number,
   pixelRatio: number,
 ): Layout {
-  const groups = stageRows(layers, Math.max(4, Math.floor(width / 26)));
+  const fit = (widest: number): Layout => fitStages(layers, widest, width, height, pixelRatio);
+  let best = fit(Math.max(4, Math.floor(width / 26)));
+  if (layers.length > NAMED_LAYERS * 2) return best;
+  for (const widest of SHORT_ROWS) {
+    if (best.cell >= SEEN_CELL) break;
+    const shorter = fit(widest);
+    if (shorter.cell > best.cell && shorter.height <= Math.max(height, best.height)) best = shorter;
+  }
+  return best;
+}
+
+function fitStages(
+  layers: readonly Layer[],
+  widest: number,
+  width: number,
+  height: number,
+  pixelRatio: number,
+): Layout {
+  const groups = stageRows(layers, widest);
   const m = groups.every((g) => g.layers.length <= NAMED_LAYERS) ? NAMED_STAGE : STAGE;
   const fixed = groups.length * (m.head + m.foot);
   let fallback: { cell: number; fewest: number[] } | null = null;
@@ -220,7 +246,13 @@ function fitStages(
       const { title } = group;
       const row = { title, layers: group.layers, named: m === NAMED_STAGE, x: 0, y: y + 12 };
       rows.push(row);
-      blocks.push(...placeRow(layers, row, rowsOfCells[i], cell, m, y + m.head, width, pixelRatio));
+      const spare = width - rowWidth(layers, group.layers, rowsOfCells[i], cell, m);
+      const extra = m === NAMED_STAGE ? spare / Math.max(1, group.layers.length - 1) : 0;
+      const gap = m.gap + Math.max(0, Math.min(extra, NAMED_EXTRA));
+      const spread = { ...m, gap };
+      blocks.push(
+        ...placeRow(layers, row, rowsOfCells[i], cell, spread, y + m.head, width, pixelRatio),
+      );
       y += m.head + rowsOfCells[i] * cell + m.foot + between;
     });
     return { cell, blocks, rows, wrapped: true, width, height: Math.max(height, Math.ceil(y)) };

@@ -12,14 +12,7 @@ import {
   TIED,
 } from "../wire/manifest";
 import { darker, rgbOfWord, word } from "./colors";
-import {
-  dimmed,
-  gapOf,
-  GLYPH_CELL,
-  hasEdge,
-  ringOf,
-  type Scene,
-} from "./scene";
+import { dimmed, gapOf, GLYPH_CELL, hasEdge, ringOf, type Scene } from "./scene";
 
 /** Pixels of the whole canvas, kept between drawings of the same size. */
 export class Texels {

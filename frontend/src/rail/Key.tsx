@@ -216,14 +216,7 @@ function Glyphs() {
       </Glyph>
       {mayBeSuppressed && (
         <Glyph name="suppressed" n={suppressedText}>
-          <rect
-            x={1}
-            y={1}
-            width={11}
-            height={11}
-            rx={2}
-            class="ring"
-          />
+          <rect x={1} y={1} width={11} height={11} rx={2} class="ring" />
         </Glyph>
       )}
       {ever[NO_DATA] && (

@@ -6,9 +6,10 @@ import { useMemo, useRef, useState } from "preact/hooks";
 import { mostTunedToAClass, tunedToClass } from "../run/counts";
 import { CLASS_KEYS } from "../keys";
 import { cssColor } from "../network/colors";
+import type { Session } from "../run/session";
 import { count } from "../format";
 import { textWidth, useSize } from "../frame/size";
-import { takesPart } from "../derive";
+import { hasData, takesPart } from "../derive";
 import { isolated } from "../inline";
 import { drawn } from "../network/drawn";
 import {
@@ -35,27 +36,35 @@ const PADDING = 18;
 const ALL_ROWS = 60;
 
 export function Rail() {
-  const current = track.value;
   const open = session.value;
+  if (!open) return <aside class="rail" />;
+  return (
+    <aside class="rail" aria-label="Classes and key">
+      <h2>
+        <span>Class</span> <small>units tuned</small>
+      </h2>
+      <Legend open={open} />
+      <Key />
+    </aside>
+  );
+}
+
+function Legend({ open }: { open: Session }) {
+  const current = track.value;
   const names = classes.value;
   const list = useRef<HTMLDivElement>(null);
   const size = useSize(list);
   const [top, setTop] = useState(0);
-  const keys = names.length <= CLASS_KEYS;
-  const columns = useMemo(() => {
-    void drawn.fonts.value;
-    const widths = names.map((name) => textWidth(name, NAME_FONT) + 1);
-    return columnsFor(widths, (size?.width ?? 0) - PADDING, count(open?.units ?? 0), keys);
-  }, [names, size?.width, open, keys, drawn.fonts.value]);
   const level = threshold.value;
   const most = useMemo(
-    () =>
-      current && open
-        ? mostTunedToAClass(current.classBins, open.snapshots, names.length, level)
-        : 1,
+    () => (current ? mostTunedToAClass(current.classBins, open.snapshots, names.length, level) : 1),
     [current, open, level, names],
   );
-  if (!open) return <aside class="rail" />;
+  const keys = names.length <= CLASS_KEYS;
+  const columns = useMemo(() => {
+    const widths = names.map((name) => textWidth(name, NAME_FONT) + 1);
+    return columnsFor(widths, (size?.width ?? 0) - PADDING, count(most), keys);
+  }, [names, size?.width, most, keys, drawn.fonts.value]);
   const all = names.length <= ALL_ROWS;
   const first = all ? 0 : Math.max(0, Math.floor(top / ROW) - 4);
   const end = all
@@ -64,27 +73,27 @@ export function Rail() {
   const rows = [];
   for (let k = first; k < end; k++)
     rows.push(<ClassRow key={k} cls={k} name={names[k]} most={most} spark={columns.spark} />);
+  const variants = [
+    "classes",
+    highlighted.value >= 0 && "dim",
+    !keys && "many",
+    columns.spark === 0 && "bare",
+  ];
   return (
-    <aside class="rail" aria-label="Classes and key">
-      <h2>
-        <span>Class</span> <small>units tuned</small>
-      </h2>
+    <div
+      ref={list}
+      class={variants.filter(Boolean).join(" ")}
+      style={{ "--spark": `${columns.spark}px`, "--counts": `${columns.counts}px` }}
+      onScroll={(event) => setTop(event.currentTarget.scrollTop)}
+    >
       <div
-        ref={list}
-        class={`classes${highlighted.value >= 0 ? " dim" : ""}${keys ? "" : " many"}${columns.spark > 0 ? "" : " bare"}`}
-        style={{ "--spark": `${columns.spark}px`, "--counts": `${columns.counts}px` }}
-        onScroll={(event) => setTop(event.currentTarget.scrollTop)}
+        class="class-rows"
+        style={{ height: `${names.length * ROW}px`, paddingTop: `${first * ROW}px` }}
       >
-        <div
-          class="class-rows"
-          style={{ height: `${names.length * ROW}px`, paddingTop: `${first * ROW}px` }}
-        >
-          {rows}
-          {open.snapshots > 1 && columns.spark > 0 && <Reading width={columns.spark} />}
-        </div>
+        {rows}
+        {open.snapshots > 1 && columns.spark > 0 && <Reading width={columns.spark} />}
       </div>
-      <Key />
-    </aside>
+    </div>
   );
 }
 
@@ -120,7 +129,7 @@ function ClassRow({ cls, name, most, spark }: Row) {
     const now = track.value;
     if (!now) return "";
     const { length } = now.grouping.classes;
-    if (!takesPart(now, cls, snapshot.value)) return "–";
+    if (!hasData.value || !takesPart(now, cls, snapshot.value)) return "–";
     return count(tunedToClass(now.classBins, length, snapshot.value, cls, threshold.value));
   });
   const key = K <= CLASS_KEYS ? String(cls) : "";

@@ -49,7 +49,13 @@ function TickLabel({ chart, at, step }: { chart: Chart; at: number; step: number
     [chart, at, text],
   );
   return (
-    <text class="number" x={chart.x[at]} y={AXIS_Y + 15} text-anchor="middle" visibility={visibility}>
+    <text
+      class="number"
+      x={chart.x[at]}
+      y={AXIS_Y + 15}
+      text-anchor="middle"
+      visibility={visibility}
+    >
       {text}
     </text>
   );
@@ -70,7 +76,8 @@ function Samples() {
   const text = useMemo(
     () =>
       computed(
-        () => `n = ${count(samples.value)} ${counted.value}s at ${constant ? "every" : "this"} snapshot`,
+        () =>
+          `n = ${count(samples.value)} ${counted.value}s at ${constant ? "every" : "this"} snapshot`,
       ),
     [constant],
   );

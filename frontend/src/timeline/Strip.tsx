@@ -161,7 +161,10 @@ export function StripNumbers({ chart }: { chart: Chart }) {
       {named &&
         open.layers.map((layer, l) => <RowNumber key={layer.path} layer={l} y={(l + 0.5) * row} />)}
       {!(narrow && named) && (
-        <span class="quiet" style={{ left: named ? "36px" : "0", top: `${named ? row / 2 : 6.5}px` }}>
+        <span
+          class="quiet"
+          style={{ left: named ? "36px" : "0", top: `${named ? row / 2 : 6.5}px` }}
+        >
           {highlighted.value >= 0 ? "units tuned to it" : "mean strength"}
         </span>
       )}

@@ -349,7 +349,8 @@ def _check_responses(response: Any) -> tuple[Response, ...]:
     names: list[Response] = [name for name in get_args(Response) if name in given]
     if not given or len(names) < len(given):
         raise LayerError(f'response is {response!r}, expected "mean", "peak" or ("mean", "peak")')
-    return tuple(sorted(names, key=given.index))
+    # in one order, whatever the user's: a run names the second one's arrays by it
+    return tuple(names)
 
 
 def _refuse_wrapped(model: nn.Module) -> None:

@@ -85,7 +85,7 @@ def reduce(
             out.copy_(_one_token(tensor, tokens, masked))
             return
         if masked is not None:
-            _over_tokens(tensor, masked.to(tensor.device), out, response)
+            _over_tokens(tensor, masked.to(tensor.device, non_blocking=True), out, response)
             return
     positions = [d for d in range(1, tensor.ndim) if d != axis]
     if not positions:

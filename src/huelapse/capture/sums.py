@@ -137,6 +137,6 @@ class Sums:
             return rows
         result: dict[str, Tensor] = {}
         for name, row in rows.items():
-            own = torch.from_numpy(first).to(row.device)
+            own = torch.from_numpy(first).to(row.device, non_blocking=True)
             result[name] = row & own[:, None] if row.ndim > 1 else torch.where(own, row, UNASSIGNED)
         return result

@@ -55,7 +55,8 @@ class Thumbnails:
 
     @property
     def nbytes(self) -> int:
-        return self.pictures.nbytes
+        """None that are held for one snapshot: pictures stay for the run."""
+        return 0
 
     def arrays(self) -> tuple[ExtraArray, ...]:
         return (

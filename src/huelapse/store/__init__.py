@@ -1,7 +1,7 @@
 """The run on disk: `run.zarr`, its commit, and reading it back. See docs/format.md."""
 
 from huelapse.store.forked import check_not_forked
-from huelapse.store.reader import StoreReader
+from huelapse.store.reader import StoreReader, holds_snapshot
 from huelapse.store.thread import WriterThread
 from huelapse.store.writer import StoreWriter, check_free, check_split_name, free_directory
 
@@ -13,4 +13,5 @@ __all__ = [
     "check_not_forked",
     "check_split_name",
     "free_directory",
+    "holds_snapshot",
 ]

@@ -42,6 +42,15 @@ def locate(path: Path) -> Path:
     )
 
 
+def holds_snapshot(path: Path) -> bool:
+    """Whether there is a run with something in it to look at."""
+    try:
+        reader = StoreReader(path)
+    except (NotARunError, FormatError):
+        return False
+    return any(reader.shape(f"{split.name}/step")[0] for split in reader.splits)
+
+
 class StoreReader:
     """One committed state of a run. Never blocks the writer, never lists a directory.
 

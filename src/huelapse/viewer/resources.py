@@ -1,6 +1,7 @@
 """From a run to the arrays the page reads. Everything scientific happens on this side."""
 
 import json
+import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from threading import Lock
@@ -9,11 +10,13 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
-from huelapse.errors import SelectionError
+from huelapse.errors import FormatError, SelectionError
 from huelapse.measures import MEASURES, TUNED, Reading, interval, read
 from huelapse.palette import LEVELS, level, palette
 from huelapse.run import Run, find_measure
 from huelapse.schema import PREDICTED, TRUE, Split
+
+logger = logging.getLogger(__name__)
 
 CHUNK = 16
 """Snapshots in one paint resource."""
@@ -141,7 +144,11 @@ class Resources:
             for coordinate in ("step", "epoch", "wall_time")
         }
         if not split.multilabel:
-            arrays["accuracy"] = run.accuracy(name)
+            try:
+                arrays["accuracy"] = run.accuracy(name)
+            except FormatError as error:  # the rest can still be seen
+                logger.warning("the accuracy is not known: %s", error)
+                arrays["accuracy"] = np.full(len(arrays["step"]), np.nan)
         for metric in run.metrics(name):
             arrays[f"metric.{metric}"] = run.coordinate(f"metric.{metric}", name)
         return arrays

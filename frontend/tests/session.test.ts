@@ -1,0 +1,108 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { server, Session } from "../src/run/session";
+import { RefusedError, UnreachableError, type Source } from "../src/wire/source";
+import { layersOf } from "./network-example";
+import type { Manifest } from "../src/wire/manifest";
+
+/** Arrays as the server would send them. */
+function tensors(arrays: Record<string, [dtype: string, shape: number[], data: ArrayBufferView]>) {
+  let at = 0;
+  const header: Record<string, unknown> = {};
+  for (const [name, [dtype, shape, data]] of Object.entries(arrays))
+    header[name] = { dtype, shape, data_offsets: [at, (at += data.byteLength)] };
+  const text = new TextEncoder().encode(JSON.stringify(header));
+  const bytes = new Uint8Array(8 + text.length + at);
+  new DataView(bytes.buffer).setBigUint64(0, BigInt(text.length), true);
+  bytes.set(text, 8);
+  let end = 8 + text.length;
+  for (const [, , data] of Object.values(arrays)) {
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), end);
+    end += data.byteLength;
+  }
+  return bytes.buffer;
+}
+
+const grouping = { name: "true", title: "True label", classes: ["a", "b"] };
+const own = { name: "kind", title: "kind", classes: ["x", "y", "z"] };
+const split = (name: string, snapshots: number) => ({
+  ...{ name, kind: "probe", samples: 9, mode: "eval", weights: null, multilabel: false, snapshots },
+  ...{ metrics: [], resources: ["confusion"], groupings: [own, grouping] },
+});
+const manifest = {
+  ...{ format: 1, name: "r", created: "", state: "complete", version: "1", levels: 101 },
+  ...{ chunk: 16, threshold: 0.5, model: { name: "Net", parameters: 9 }, versions: {} },
+  measures: [{ name: "margin", title: "Margin", about: "" }],
+  layers: layersOf(["fc", 3], ["output", 2]),
+  splits: [split("val", 2), split("train", 1)],
+} as unknown as Manifest;
+
+let refuse: Error | null = null;
+const colors = (k: number): [string, number[], Uint8Array] => [
+  "U8",
+  [k, 101, 4],
+  new Uint8Array(k * 404).fill(k),
+];
+const source: Source = {
+  runs: async () => [],
+  manifest: async () => manifest,
+  get: async (key) => {
+    if (refuse) throw refuse;
+    const T = key.includes("/train/") ? 1 : 2;
+    if (key.endsWith("palette.st"))
+      return tensors({
+        "dark.2": colors(2),
+        "light.2": colors(2),
+        "dark.3": colors(3),
+        "light.3": colors(3),
+      });
+    if (key.endsWith("confusion.st"))
+      return tensors({ confusion: ["U32", [T, 2, 2], new Uint32Array(4 * T)] });
+    const time: [string, number[], Float64Array] = ["F64", [T], new Float64Array(T)];
+    return tensors({ step: time, epoch: time, wall_time: time });
+  },
+};
+
+describe("a session", () => {
+  beforeEach(() => {
+    vi.useFakeTimers();
+    refuse = null;
+    server.value = "answers";
+  });
+  afterEach(() => void vi.useRealTimers());
+
+  it("stays with what it has when the server was restarted, and goes on when let in again", async () => {
+    const session = await Session.open(source, "r", "val");
+    refuse = new RefusedError("r/val/confusion.st", 403);
+    let came: Uint32Array | null = null;
+    const failed = vi.fn();
+    session.confusion().then((array) => (came = array), failed);
+    await vi.advanceTimersByTimeAsync(3000);
+    expect(server.value).toBe("restarted");
+    expect(came).toBeNull();
+    refuse = new UnreachableError("nobody");
+    await vi.advanceTimersByTimeAsync(9000);
+    expect(server.value).toBe("away");
+    refuse = null;
+    await vi.advanceTimersByTimeAsync(9000);
+    expect(server.value).toBe("answers");
+    expect(came).toHaveLength(8);
+    expect(failed).not.toHaveBeenCalled();
+  });
+
+  it("does not ask again for what the server does not have", async () => {
+    const session = await Session.open(source, "r", "val");
+    refuse = new RefusedError("r/val/confusion.st", 404);
+    await expect(session.confusion()).rejects.toThrow("404");
+    expect(server.value).toBe("answers");
+  });
+
+  it("has other splits of its run, and the colors of every grouping", async () => {
+    const session = await Session.open(source, "r", "val");
+    expect(session.snapshots).toBe(2);
+    expect(session.palette("dark", 2)).toHaveLength(2 * 404);
+    expect(session.palette("light", 3)[0]).toBe(3);
+    const other = await session.other("train");
+    expect(other.split.name).toBe("train");
+    expect(other.snapshots).toBe(1);
+  });
+});
