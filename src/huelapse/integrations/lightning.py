@@ -6,7 +6,7 @@ trainer = Trainer(callbacks=[HuelapseCallback("runs/mine", classes=names)])
 trainer.fit(module, train_loader, val_loader)
 """
 
-import logging
+import math
 import os
 import sys
 from contextlib import AbstractContextManager
@@ -42,8 +42,6 @@ if TYPE_CHECKING:
 else:
     Callback = _callback()
 
-logger = logging.getLogger(__name__)
-
 CALLED = (
     "Recorded is what training_step calls as self(…); where it calls a part of the LightningModule, "
     "say which: HuelapseCallback(model='net'). In compiled code only probes can be recorded"
@@ -72,9 +70,8 @@ class HuelapseCallback(Callback):
             probe: held-out samples as in `Recorder`, or the number of one of the trainer's
                 validation dataloaders; by default the first of them, where neither `window` nor
                 `record_validation` is asked for.
-            record_validation: make each validation a snapshot of "val" ("validation" where a probe
-                fills "val"), with several dataloaders of "val.0", "val.1" …; but for the sanity
-                check.
+            record_validation: make each validation, but not the sanity check, a snapshot of "val"
+                ("validation" beside a probe), with several dataloaders of "val.0", "val.1" ….
             model: path in the LightningModule of what to record, such as "net", where
                 `training_step` calls that rather than `self(…)`.
             options: all others of `Recorder`. With `window` each forward in a `training_step` that
@@ -102,8 +99,7 @@ class HuelapseCallback(Callback):
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """The weights are those the training starts from, and the sanity check is over."""
-        if getattr(trainer, "fast_dev_run", False):  # leaves nothing behind, as loggers do
-            logger.info("nothing is recorded in a fast_dev_run")
+        if trainer.fast_dev_run:  # leaves nothing behind
             return
         probe = _loader_of(trainer, self._probe) if isinstance(self._probe, int) else self._probe
         try:
@@ -126,9 +122,8 @@ class HuelapseCallback(Callback):
         self._batch = batch
 
     def _enter(self, _module: nn.Module, _kwargs: Any) -> AbstractContextManager[None] | None:
-        if self._batch is None or not is_grad_enabled():
-            return None
-        return self._training.window(self._batch)
+        asked = self._batch is not None and is_grad_enabled()
+        return self._training.window(self._batch) if asked else None
 
     def on_train_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int
@@ -190,7 +185,7 @@ def _steps_of(trainer: Any) -> int | None:
     if not trainer.lightning_module.automatic_optimization:
         return None
     steps = trainer.estimated_stepping_batches - trainer.global_step
-    return int(steps) if 0 < steps < float("inf") else None
+    return int(steps) if 0 < steps < math.inf else None
 
 
 def _loader_of(trainer: Any, number: int) -> Any:

@@ -56,8 +56,8 @@ class HuelapseTrainerCallback(TrainerCallback):
             run, classes: as in `Recorder`.
             probe: held-out samples as in `Recorder`. A Dataset's are put together as the Trainer
                 does it: by its data collator, without what the model does not take.
-            record_validation: make each evaluation a snapshot of "val" ("validation" where a probe
-                fills "val"); of several at one step, the others of "val.1", "val.2" ….
+            record_validation: make each evaluation a snapshot of "val" ("validation" beside a
+                probe); of several at one step, the others of "val.1", "val.2" ….
             options: all others of `Recorder`. With `window` each forward that computes gradients
                 is recorded. `label_fn` reads the model's keyword arguments, and the probe's batches.
 
