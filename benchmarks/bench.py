@@ -1,5 +1,6 @@
 """A network, a batch and a recorder to measure, and the clocks for it."""
 
+import threading
 import time
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager
@@ -95,6 +96,7 @@ class Bench:
         self.images = torch.randn(batch, 3, 32, 32)
         self.labels = torch.randint(0, case.classes, (batch,))
         self.optimizer = torch.optim.SGD(self.model.parameters(), lr=1e-3, momentum=0.9)
+        self._written = threading.Event()
         self.recorder = huelapse.Recorder(
             self.model,
             folder / "run",
@@ -103,6 +105,7 @@ class Bench:
             window=10**9 if case.mode == "train" else None,
             window_schedule=1,
             window_every=case.every,
+            on_commit=lambda _split, _step: self._written.set(),
             strict=True,
         )
 
@@ -130,10 +133,12 @@ class Bench:
         """The same with the recorder; an evaluation ends with its snapshot."""
         self.model.train(self.case.mode == "train")
         if self.case.mode == "eval":
+            self._written.clear()
             with torch.no_grad(), self.recorder.probing("val") as probing:
                 for _ in range(batches):
                     self.model(self.images)
                     probing.labels(self.labels)
+            self._written.wait(60)
             return
         for _ in range(batches):
             with self.recorder.window(self.labels):
@@ -172,7 +177,9 @@ class Bench:
                 with clock.last():
                     self.model(self.images)
                 clock.timed(lambda: probing.labels(self.labels))
+            self._written.clear()
             block.__exit__(None, None, None)
+            self._written.wait(60)  # else the writer's thread would be in the next one's time
 
 
 def one_read(layers: Sequence[Layer], batch: int, repeats: int) -> float:

@@ -40,7 +40,7 @@ def hooks_and_folds(case: Case, arguments: argparse.Namespace) -> harness.Number
     repeats = 2 if arguments.quick else arguments.repeats
     # of an evaluation the first batch pays for what the others share
     batches = case.every if case.mode == "train" else 2 if arguments.quick else 8
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         bench = Bench(case, arguments.batch, Path(folder))
         clock = HookClock(bench.model)
         bench.recorded_forwards(1)  # traces
@@ -76,7 +76,7 @@ def hooks_and_folds(case: Case, arguments: argparse.Namespace) -> harness.Number
 
 def paired_ratio(case: Case, arguments: argparse.Namespace) -> harness.Numbers:
     """Whole-process processor time with the recorder ÷ without, in turns."""
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         bench = Bench(case, arguments.batch, Path(folder))
         bench.recorded_step()
         pairs = 2 if arguments.quick else arguments.pairs
@@ -152,7 +152,7 @@ def peers(arguments: argparse.Namespace) -> harness.Numbers:
     """The same evaluation forward, all leaves, by everyone; huelapse in the same turns."""
     case = Case("resnet18", "train", "all", 10, 1)  # by a window, which spans all turns
     numbers: harness.Numbers = {}
-    with tempfile.TemporaryDirectory() as folder, torch.no_grad():
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, torch.no_grad():
         bench = Bench(case, arguments.batch, Path(folder))
         model = bench.model.eval()
 

@@ -67,7 +67,7 @@ def train(arguments: argparse.Namespace) -> dict[str, float]:
     n = max(POOL, 20 * arguments.classes) if arguments.record in ("probe", "both") else 1
     probe = (torch.randn(n, 3, 32, 32), torch.arange(n) % arguments.classes)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         started, wall = time.process_time(), time.perf_counter()
         recorder = recorder_for(arguments, model, probe, folder)
         for step in range(arguments.steps):

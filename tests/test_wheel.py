@@ -1,14 +1,21 @@
 """The built wheel, outside the checkout and without Node: a model of one's own, recorded and viewed."""
 
+import ast
 import os
 import subprocess
 import sys
 import time
 import zipfile
+from email import message_from_bytes
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+import huelapse
 
 ROOT = Path(__file__).parents[1]
 
@@ -65,6 +72,81 @@ def test_the_wheel_holds_the_page_the_data_and_the_notices(wheel: Path) -> None:
     assert any(name.endswith("licenses/NOTICE") for name in names)
     assert not any("node_modules" in name or name.endswith(".ts") for name in names)
     assert size < 250_000  # page and font
+
+
+DECLARED_AS = {"PIL": "pillow"}
+"""Import name → distribution, where they differ."""
+
+
+def requirements_of(wheel: Path) -> dict[str, set[str]]:
+    """Distribution → extras that install it ("" where it always is), as the wheel's metadata say."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/METADATA"))
+        told = message_from_bytes(archive.read(name))
+    extras = ["", *(told.get_all("Provides-Extra") or [])]
+    found: dict[str, set[str]] = {}
+    for line in told.get_all("Requires-Dist") or []:
+        requirement = Requirement(line)
+        marker = requirement.marker
+        found.setdefault(canonicalize_name(requirement.name), set()).update(
+            extra for extra in extras if marker is None or marker.evaluate({"extra": extra})
+        )
+    return found
+
+
+def imports_of(wheel: Path) -> dict[str, set[str]]:
+    """Distribution → files of the package that import it."""
+    found: dict[str, set[str]] = {}
+    with zipfile.ZipFile(wheel) as archive:
+        for name in archive.namelist():
+            if not name.endswith(".py"):
+                continue
+            for node in ast.walk(ast.parse(archive.read(name))):
+                named: list[str] = []
+                if isinstance(node, ast.Import):
+                    named = [alias.name for alias in node.names]
+                elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                    named = [node.module]
+                for module in {module.partition(".")[0] for module in named}:
+                    if module != "huelapse" and module not in sys.stdlib_module_names:
+                        distribution = canonicalize_name(DECLARED_AS.get(module, module))
+                        found.setdefault(distribution, set()).add(name)
+    return found
+
+
+def test_every_library_that_is_imported_is_declared(wheel: Path) -> None:
+    """In its extra where that file alone needs it; always where reading and viewing need it."""
+    declared, imported = requirements_of(wheel), imports_of(wheel)
+    assert len(imported) > 8
+    for library, files in imported.items():
+        assert library in declared, f"{library} is imported by {sorted(files)}"
+        if "" in declared[library]:
+            continue
+        homes = ("capture/", "demo/") if library == "torch" else ()
+        homes += ("integrations/",)
+        for file in files:
+            assert file.removeprefix("huelapse/").startswith(homes), f"{library} in {file}"
+    always = {library for library, extras in declared.items() if "" in extras}
+    assert always <= imported.keys(), "declared, but not used"
+    assert {"torch"} == declared["torch"]
+
+
+def test_the_libraries_at_hand_are_those_the_wheel_asks_for(wheel: Path, tmp_path: Path) -> None:
+    """The wheel, installed with its metadata: what runs in these tests satisfies what it declares."""
+    subprocess.run(
+        [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", tmp_path, wheel],
+        check=True,
+    )
+    (installed,) = metadata.distributions(name="huelapse", path=[str(tmp_path)])
+    required = [Requirement(line) for line in installed.requires or []]
+    assert len(required) > 8
+    for requirement in required:
+        if requirement.marker is None or requirement.marker.evaluate({"extra": "torch"}):
+            found = metadata.version(requirement.name)
+            assert requirement.specifier.contains(found), f"{requirement}, found {found}"
+    (script,) = installed.entry_points.select(group="console_scripts", name="huelapse")
+    assert script.value == "huelapse.cli:main"
+    assert installed.version == huelapse.__version__
 
 
 @pytest.mark.browser

@@ -5,6 +5,7 @@ import {
   classesWithSamples,
   samplesAt,
   stateCounts,
+  suppressedByClass,
   tunedInLayer,
   tunedPerLayerAndClass,
   tunedToClass,
@@ -13,7 +14,16 @@ import type { Track } from "./run/session";
 import type { LayerNumbers } from "./network/draw";
 import { isolated } from "./inline";
 import { networkSubtitle, networkTitle, type Counted, type NetworkFacts } from "./sentences";
-import { classes, highlighted, painted, session, snapshot, threshold, track } from "./state";
+import {
+  approximate,
+  classes,
+  highlighted,
+  painted,
+  session,
+  snapshot,
+  threshold,
+  track,
+} from "./state";
 import { FEWEST_SAMPLES, HELD, NO_DATA, NOT_RECORDED, SILENT, STATES, TIED } from "./wire/manifest";
 
 let counts = new Uint32Array(0);
@@ -94,6 +104,13 @@ export const counted = computed((): Counted => {
   return several && !own ? "label" : "sample";
 });
 
+/** Of the units tuned to a class, those that are suppressed by it: known once the cells are here. */
+function suppressedNow(k: number): number {
+  const cells = painted.value;
+  if (!cells || approximate.value) return 0;
+  return suppressedByClass(cells.paint, k, threshold.value);
+}
+
 export const facts = computed((): NetworkFacts | null => {
   const open = session.value;
   const current = track.value;
@@ -122,6 +139,7 @@ export const facts = computed((): NetworkFacts | null => {
         ? {
             name: current.grouping.classes[k],
             tuned: tunedToClass(current.classBins, K, t, k, threshold.value),
+            suppressed: suppressedNow(k),
             samples: current.summary.n[t * K + k],
           }
         : null,

@@ -44,7 +44,8 @@ export interface NetworkFacts {
   /** Classes with samples at this snapshot, and all classes. */
   present: readonly string[];
   classes: number;
-  highlighted: { name: string; tuned: number; samples: number } | null;
+  /** `suppressed` of the units tuned to it respond to it least. */
+  highlighted: { name: string; tuned: number; suppressed: number; samples: number } | null;
 }
 
 const isPredicted = (facts: NetworkFacts): boolean => facts.grouping.name === "predicted";
@@ -56,12 +57,15 @@ export function networkTitle(facts: NetworkFacts, say: Say = said): string {
   const units = total(facts);
   const tuned = facts.layers.reduce((sum, layer) => sum + layer.tuned, 0);
   const at = `Step ${stepText(facts.step)}`;
-  if (facts.responding === 0) return `${at}: ${whyNothing(facts, units, say)}.`;
-  if (facts.highlighted) return `${at}: ${ofClass(facts, facts.highlighted, units, say)}.`;
+  if (facts.responding === 0) return ended(`${at}: ${whyNothing(facts, units, say)}`);
+  if (facts.highlighted) return ended(`${at}: ${ofClass(facts, facts.highlighted, units, say)}`);
   if (facts.step === 0) return `${at}, before training: ${already(tuned, units)}.`;
   if (tuned === 0) return `${at}: no unit is tuned to a class.`;
   return `${at}: ${percent(tuned / units)} of units are tuned${extremes(facts.layers, say)}.`;
 }
+
+/** A sentence whose last name was cut short has its points already. */
+const ended = (sentence: string): string => (sentence.endsWith("…") ? sentence : `${sentence}.`);
 
 function whyNothing(facts: NetworkFacts, units: number, say: Say): string {
   if (facts.silent === units) return "every unit is silent";
@@ -82,7 +86,9 @@ function ofClass(
     const few = ["no sample is", "only one sample is", "only two samples are"][cls.samples];
     return `${few} ${isPredicted(facts) ? "predicted as" : "of class"} ${name}`;
   }
-  return `${count(cls.tuned)} of ${count(units)} units ${plural(cls.tuned, "is", "are")} tuned to ${name}`;
+  const n = cls.suppressed;
+  const least = n > 0 ? ` (${count(n)} of them ${plural(n, "is", "are")} suppressed by it)` : "";
+  return `${count(cls.tuned)} of ${count(units)} units ${plural(cls.tuned, "is", "are")} tuned to ${name}${least}`;
 }
 
 function already(tuned: number, units: number): string {

@@ -81,7 +81,7 @@ describe("network title", () => {
 
   it("counts the units of a highlighted class", () => {
     const of = (tuned: number, samples = 200) =>
-      networkTitle({ ...facts, highlighted: { name: "bag", tuned, samples } });
+      networkTitle({ ...facts, highlighted: { name: "bag", tuned, suppressed: 0, samples } });
     expect(of(6)).toBe("Step 200: 6 of 210 units are tuned to bag.");
     expect(of(1)).toContain("1 of 210 units is tuned");
   });
@@ -91,7 +91,7 @@ describe("network title", () => {
       networkTitle({
         ...facts,
         grouping: predicted,
-        highlighted: { name: "bag", tuned: 0, samples },
+        highlighted: { name: "bag", tuned: 0, suppressed: 0, samples },
       });
     expect(of(0)).toBe("Step 200: no sample is predicted as bag.");
     expect(of(2)).toBe("Step 200: only two samples are predicted as bag.");
@@ -100,8 +100,9 @@ describe("network title", () => {
 
   it("has room for a long name: the tip has it whole", () => {
     const name = "a class whose name goes on and on ".repeat(8);
-    const long = { ...facts, highlighted: { name, tuned: 6, samples: 200 } };
-    expect(networkTitle(long).length).toBeLessThan(100);
+    const long = { ...facts, highlighted: { name, tuned: 6, suppressed: 2, samples: 200 } };
+    expect(networkTitle(long).length).toBeLessThan(120);
+    expect(networkTitle(long)).toContain("(2 of them are suppressed by it).");
     expect(networkTitle(long)).toContain("a class whose name");
     expect(networkTitle(long, isolated)).toContain(name);
   });

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from passes import Given, X, Y, captured, outputs
 from torch import nn
@@ -13,6 +14,7 @@ from huelapse.capture import Capture, Captured, Pass, ProbeSet, Samples
 from huelapse.capture.keeping import KeptResponses, Part, Parts
 from huelapse.capture.maps import SpatialMaps, WatchedSamples
 from huelapse.capture.weights import FirstWeighted, FirstWeights, first_weights
+from huelapse.errors import GroupingError
 from huelapse.schema import PREDICTED, TRUE, Grouping, Split
 from huelapse.snapshot import PendingSnapshot, Snapshot
 from huelapse.store import StoreWriter, WriterThread, layout
@@ -226,3 +228,10 @@ def test_what_a_probe_kept_is_what_the_run_reads(small_net: nn.Module, run_path:
         )
     assert not np.array_equal(run.first_weights(0), run.first_weights(1))
     np.testing.assert_array_equal(run.labels(), Y.numpy())
+
+
+def test_a_grouping_named_like_an_array_of_samples_is_refused(small_net: nn.Module) -> None:
+    for name in ("labels", "responses", "a/b"):
+        with pytest.raises(GroupingError, match=f"grouping '{name}' (means something|cannot be)"):
+            Capture(small_net, classes=3, groupings={name: (2, [0, 1, 1])})
+    Capture(small_net, classes=3, groupings={"superclass": (2, [0, 1, 1])})

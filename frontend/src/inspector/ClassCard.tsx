@@ -4,7 +4,7 @@ import { CloseIcon } from "../frame/icons";
 import { percent, strengthOfLevel } from "../format";
 import { isolated, said, type Say } from "../inline";
 import { cssColor } from "../network/colors";
-import { strongestUnits } from "../run/counts";
+import { isSuppressed, strongestUnits } from "../run/counts";
 import { classSentence } from "../sentences";
 import {
   highlighted,
@@ -141,7 +141,10 @@ function Strongest({ cls, color }: { cls: number; color: string }) {
         const level = cells.paint.level[u];
         return (
           <button key={u} type="button" class="unit" onClick={() => selectUnit(u)}>
-            <i style={{ background: cssColor(palette.value, 4 * (cls * LEVELS + level)) }} />
+            <i
+              class={isSuppressed(cells.paint, u) ? "least" : undefined}
+              style={{ color: cssColor(palette.value, 4 * (cls * LEVELS + level)) }}
+            />
             <span class="path" title={`${open.layers[l].path}, ${open.layers[l].kind}`}>
               {open.names[l]} · {u - open.layers[l].offset}
             </span>

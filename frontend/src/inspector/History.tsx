@@ -9,7 +9,7 @@ import { cssColor, pageColors } from "../network/colors";
 import type { UnitHistory } from "../run/session";
 import { highlighted, palette, positions, session, show, snapshot, theme } from "../state";
 import { nearestSnapshot, spans } from "../timeline/scale";
-import { HELD, LEVELS, SUPPRESSED, TIED } from "../wire/manifest";
+import { FEWEST_SAMPLES, HELD, LEVELS, SUPPRESSED, TIED } from "../wire/manifest";
 
 /** Room for the scale at the left. */
 const LEFT = 34;
@@ -18,7 +18,8 @@ const HEIGHT = 96;
 const CODE = 12;
 const MANY = 20;
 const SHOWN = 5;
-const FEWEST = 3;
+/** So that a scale has a height where all means are 0. */
+const HAIR = 1e-9;
 
 interface Lines {
   low: number;
@@ -34,9 +35,9 @@ const round = (v: number): number => Math.round(v * 10) / 10;
 function linesOf(history: UnitHistory, K: number, x: Float64Array): Lines {
   const T = x.length;
   const usable = (t: number, k: number): boolean =>
-    history.n[t * K + k] >= FEWEST && Number.isFinite(history.mean[t * K + k]);
+    history.n[t * K + k] >= FEWEST_SAMPLES && Number.isFinite(history.mean[t * K + k]);
   let low = 0;
-  let high = 1e-9;
+  let high = HAIR;
   for (let t = 0; t < T; t++)
     for (let k = 0; k < K; k++) {
       if (!usable(t, k)) continue;
@@ -142,9 +143,10 @@ const HALF_LETTER = 3.5;
 function Scale({ lines: { low, high, y } }: { lines: Lines }) {
   const digits = digitsFor(high - low);
   const apart = (v: number): boolean => Math.abs(y(v) - y(0)) > 4 * HALF_LETTER;
-  const marks = low < 0 && apart(low) && apart(high) ? [high, 0, low] : [high, low];
-  // The scale always reaches to 0, and by a hair beyond where all means are 0.
-  const isZero = (v: number): boolean => Math.abs(v) <= 1e-9;
+  // The scale always reaches to 0, and by a hair beyond where no mean does.
+  const isZero = (v: number): boolean => Math.abs(v) <= HAIR;
+  const ends = [high, low].filter((v) => v !== high || low < 0 || !isZero(high));
+  const marks = low < 0 && apart(low) && apart(high) ? [high, 0, low] : ends;
   return (
     <>
       {marks.map((v) => (

@@ -5,7 +5,7 @@ import { cut } from "../inline";
 import { cssColor } from "../network/colors";
 import type { UnitHistory } from "../run/session";
 import { highlighted, palette, snapshot } from "../state";
-import { LEVELS } from "../wire/manifest";
+import { FEWEST_SAMPLES, LEVELS } from "../wire/manifest";
 
 const WIDTH = 304;
 const ROW = 17;
@@ -13,8 +13,6 @@ const NAME = 92;
 const VALUE = 44;
 const MANY = 20;
 const SHOWN = 12;
-/** With fewer samples a mean says nothing: n is written in its place. */
-const FEWEST = 3;
 
 interface Bar {
   name: string;
@@ -41,7 +39,7 @@ function bars(history: UnitHistory, names: readonly string[]): Bar[] {
   });
   const all = Array.from({ length: K }, (_, k) => k);
   if (K <= MANY) return all.map(bar);
-  const usable = all.filter((k) => history.n[row + k] >= FEWEST);
+  const usable = all.filter((k) => history.n[row + k] >= FEWEST_SAMPLES);
   usable.sort((a, b) => history.mean[row + b] - history.mean[row + a]);
   const rest = usable.slice(SHOWN);
   if (rest.length === 0) return usable.map(bar);
@@ -64,7 +62,7 @@ function bars(history: UnitHistory, names: readonly string[]): Bar[] {
 
 export function Tuning({ history, names }: { history: UnitHistory; names: readonly string[] }) {
   const rows = bars(history, names);
-  const shown = rows.filter((bar) => bar.n >= FEWEST);
+  const shown = rows.filter((bar) => bar.n >= FEWEST_SAMPLES);
   const low = Math.min(0, ...shown.map((bar) => finite(bar.low, bar.mean)));
   const high = Math.max(0, ...shown.map((bar) => finite(bar.high, bar.mean)));
   const span = high - low || 1;
@@ -90,7 +88,7 @@ export function Tuning({ history, names }: { history: UnitHistory; names: readon
               {bar.name !== text && <title>{bar.name}</title>}
               {text}
             </text>
-            {bar.n < FEWEST ? (
+            {bar.n < FEWEST_SAMPLES ? (
               <text x={x(0) + 4} y={y + 12}>
                 n={bar.n}
               </text>

@@ -97,8 +97,19 @@ export function tunedPerLayerAndClass(
 
 export function suppressedCount(paint: Paint): number {
   let n = 0;
+  for (let u = 0; u < paint.state.length; u++) if (isSuppressed(paint, u)) n++;
+  return n;
+}
+
+/** Whether a unit responds least to the class it holds. */
+export const isSuppressed = (paint: Paint, u: number): boolean =>
+  paint.state[u] === HELD && (paint.flags[u] & SUPPRESSED) !== 0;
+
+/** Units tuned to a class by responding least to it. */
+export function suppressedByClass(paint: Paint, cls: number, threshold: number): number {
+  let n = 0;
   for (let u = 0; u < paint.state.length; u++)
-    if (paint.state[u] === HELD && paint.flags[u] & SUPPRESSED) n++;
+    if (paint.preferred[u] === cls && paint.level[u] >= threshold && isSuppressed(paint, u)) n++;
   return n;
 }
 

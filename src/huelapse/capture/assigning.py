@@ -10,7 +10,13 @@ from torch import Tensor
 
 from huelapse.capture.forwards import Doubt, Forward
 from huelapse.errors import GroupingError, LabelError
-from huelapse.grouping import UNASSIGNED, check_classes, check_kind, check_labels
+from huelapse.grouping import (
+    UNASSIGNED,
+    check_classes,
+    check_grouping_name,
+    check_kind,
+    check_labels,
+)
 from huelapse.schema import PREDICTED, TRUE, Grouping
 
 Rule = None | Sequence[int] | Callable[[Any, Any, Any], Any]
@@ -71,6 +77,7 @@ class Assigning:
     def _declare(self, name: str, entry: Any) -> None:
         if name in (TRUE, PREDICTED):
             raise GroupingError(f"grouping {name!r} is always recorded; give yours another name")
+        check_grouping_name(name)
         if not isinstance(entry, tuple) or len(entry) != 2:  # pyright: ignore
             raise GroupingError(
                 f"grouping {name!r} is {type(entry).__name__}, expected (class names, rule), where "
