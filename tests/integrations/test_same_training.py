@@ -3,15 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from torch import nn
 from trainings import (
     BATCH,
     CLASSES,
     OTHERS_WARNINGS,
     STEPS,
     Module,
+    assert_same,
     bert,
     by_lightning,
     by_transformers,
@@ -21,6 +20,7 @@ from trainings import (
     padded,
     pairs,
     plainly,
+    same_weights,
     stacked,
     texts,
     vit,
@@ -41,26 +41,6 @@ OPTIONS: dict[str, Any] = {
 }
 
 pytestmark = OTHERS_WARNINGS
-
-
-def assert_same(one: Run, other: Run, *, splits: tuple[str, ...] = ("val", "train")) -> None:
-    """Bit for bit: steps, counts, moments of every layer in every grouping, confusion."""
-    assert [(a.path, a.units) for a in one.layers] == [(b.path, b.units) for b in other.layers]
-    for split in splits:
-        steps = one.coordinate("step", split)
-        assert np.array_equal(steps, other.coordinate("step", split)), split
-        assert np.array_equal(one.confusion(split), other.confusion(split)), split
-        for i in range(len(steps)):
-            for grouping in ("true", "predicted"):
-                a, b = (run.moments(i, grouping, split) for run in (one, other))
-                for name in ("count", "mean", "m2", "active", "nonfinite"):
-                    ours, theirs = getattr(a, name), getattr(b, name)
-                    assert np.array_equal(ours, theirs), (split, i, grouping, name)
-
-
-def same_weights(one: nn.Module, other: nn.Module) -> bool:
-    ours, theirs = one.state_dict(), other.state_dict()
-    return all(ours[name].equal(theirs[name]) for name in ours)
 
 
 KINDS = {"images": (vit, images, stacked), "padded texts": (bert, texts, padded)}

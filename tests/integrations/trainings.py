@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from lightning.pytorch import Callback, LightningModule
@@ -341,3 +342,23 @@ def same(a: Any, b: Any) -> bool:
     if isinstance(a, list | tuple):
         return len(a) == len(b) and all(same(x, y) for x, y in zip(a, b, strict=True))
     return bool(a == b)
+
+
+def assert_same(one: Run, other: Run, *, splits: tuple[str, ...] = ("val", "train")) -> None:
+    """Bit for bit: steps, counts, moments of every layer in every grouping, confusion."""
+    assert [(a.path, a.units) for a in one.layers] == [(b.path, b.units) for b in other.layers]
+    for split in splits:
+        steps = one.coordinate("step", split)
+        assert np.array_equal(steps, other.coordinate("step", split)), split
+        assert np.array_equal(one.confusion(split), other.confusion(split)), split
+        for i in range(len(steps)):
+            for grouping in ("true", "predicted"):
+                a, b = (run.moments(i, grouping, split) for run in (one, other))
+                for name in ("count", "mean", "m2", "active", "nonfinite"):
+                    ours, theirs = getattr(a, name), getattr(b, name)
+                    assert np.array_equal(ours, theirs), (split, i, grouping, name)
+
+
+def same_weights(one: nn.Module, other: nn.Module) -> bool:
+    ours, theirs = one.state_dict(), other.state_dict()
+    return all(ours[name].equal(theirs[name]) for name in ours)

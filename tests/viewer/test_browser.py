@@ -1,22 +1,19 @@
 """The viewer in a real Chromium, on the demo's run."""
 
-import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-import uvicorn
+from viewing import Viewer, served
 
 import huelapse
 from huelapse.color import paint
 from huelapse.demo.training import Trained
 from huelapse.palette import palette
-from huelapse.viewer import server
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
-TOKEN = "browser-test"
 
 
 @pytest.fixture(scope="module")
@@ -26,68 +23,8 @@ def run(demo_run: Trained) -> huelapse.Run:
 
 @pytest.fixture(scope="module")
 def address(run: huelapse.Run) -> Iterator[str]:
-    listener = server.listen(None)
-    port = listener.getsockname()[1]
-    app = server.build_app([run], token=TOKEN, port=port)
-    served = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-    thread = threading.Thread(target=served.run, kwargs={"sockets": [listener]})
-    thread.start()
-    yield f"http://127.0.0.1:{port}/?token={TOKEN}"
-    served.should_exit = True
-    thread.join()
-    listener.close()
-
-
-class Viewer:
-    """A page on the run, with everything the console said."""
-
-    def __init__(self, page: Any, address: str) -> None:
-        self.page = page
-        self.said: list[str] = []
-        page.on("console", lambda m: self.said.append(f"{m.type}: {m.text}"))
-        page.on("pageerror", lambda error: self.said.append(f"error: {error}"))
-        page.goto(address)
-        self.base = page.url.partition("#")[0]
-        self.ready()
-
-    def ready(self) -> None:
-        self.until("() => Boolean(globalThis.huelapse && globalThis.huelapse.ready)")
-
-    def until(self, condition: str, seconds: float = 20) -> None:
-        """Polled from outside: the page's own policy forbids evaluating strings in it."""
-        deadline = time.monotonic() + seconds
-        while not self.page.evaluate(condition):
-            assert time.monotonic() < deadline, condition
-            time.sleep(0.05)
-
-    def open(self, state: str) -> None:
-        self.page.goto("about:blank")
-        self.page.goto(f"{self.base}#{state}")
-        self.ready()
-
-    def snapshot(self) -> int:
-        return self.page.evaluate("() => globalThis.huelapse.snapshot()")
-
-    def by(self, name: str) -> Any:
-        return self.page.get_by_test_id(name)
-
-    def cell_colors(self, units: list[int]) -> list[list[int]]:
-        return self.page.evaluate(
-            """(units) => {
-                const read = new Map();  // each canvas once: Chromium warns of repeated read-backs
-                return units.map((unit) => {
-                    const { canvas, x, y } = globalThis.huelapse.cellPixel(unit);
-                    if (!read.has(canvas)) {
-                        const context = canvas.getContext("2d");
-                        read.set(canvas, context.getImageData(0, 0, canvas.width, canvas.height));
-                    }
-                    const image = read.get(canvas);
-                    const at = 4 * (Math.floor(y) * image.width + Math.floor(x));
-                    return [...image.data.slice(at, at + 4)];
-                });
-            }""",
-            units,
-        )
+    with served(run) as address:
+        yield address
 
 
 @pytest.fixture
@@ -192,16 +129,7 @@ def test_a_unit_is_picked_and_explained(viewer: Viewer, run: huelapse.Run) -> No
     fc2 = run.layers[-2]
     strength = run.strength(layer=fc2.path)
     unit = fc2.offset + int(strength.argmax())
-    spot = viewer.page.evaluate(
-        """(unit) => {
-            const at = globalThis.huelapse.cellPixel(unit);
-            const box = at.canvas.getBoundingClientRect();
-            const scale = box.width / at.canvas.width;
-            return [box.x + at.x * scale, box.y + at.y * scale];
-        }""",
-        unit,
-    )
-    viewer.page.mouse.click(*spot)
+    viewer.page.mouse.click(*viewer.place_of(unit))
     viewer.until(f"() => location.hash.includes('unit={unit}')")
     inspector = viewer.by("inspector")
     name = run.classes[int(run.preferred()[unit])]
@@ -238,29 +166,85 @@ def test_the_threshold_changes_what_counts_as_tuned(viewer: Viewer, run: huelaps
     viewer.until("() => location.hash.includes('threshold=0.75')")
 
 
-def test_class_names_are_text(browser: Any, tmp_path: Any) -> None:
-    from conftest import SmallNet, batches
-
-    names = ["<img src=x onerror=alert(1)>", "b & c", "ä" * 200]
-    huelapse.Recorder(SmallNet(), tmp_path / "odd", probe=batches(), classes=names).close()
-    listener = server.listen(None)
-    app = server.build_app(
-        [huelapse.open(tmp_path / "odd")], token=TOKEN, port=listener.getsockname()[1]
-    )
-    served = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-    thread = threading.Thread(target=served.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        context = browser.new_context(viewport={"width": 1440, "height": 900})
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}/?token={TOKEN}"
+def test_a_restarted_viewer_takes_nothing_away(browser: Any, run: huelapse.Run) -> None:
+    context = browser.new_context(viewport={"width": 1440, "height": 900})
+    with served(run) as address:
         viewer = Viewer(context.new_page(), address)
-        assert "<img src=x" in viewer.page.locator("body").inner_text()
-        assert viewer.page.locator("img").count() == 0
-        width = viewer.page.evaluate("() => document.documentElement.scrollWidth")
-        assert width <= 1440
-        assert viewer.said == []
-        context.close()
-    finally:
-        served.should_exit = True
-        thread.join()
-        listener.close()
+        title = viewer.by("title").inner_text()
+    port = int(address.partition("/?")[0].rpartition(":")[2])
+    with served(run, port=port, token="another") as again:
+        viewer.page.mouse.click(*viewer.place_of(run.layers[-2].offset))
+        viewer.until("() => Boolean(document.querySelector('[data-testid=banner]'))")
+        banner = viewer.by("banner").inner_text()
+        assert banner == "The viewer was restarted: open the address it printed"
+        assert viewer.by("problem").count() == 0
+        assert viewer.by("title").inner_text() == title
+        viewer.page.keyboard.press("Home")  # what is loaded can still be looked at
+        assert "before training" in viewer.by("title").inner_text()
+        other = Viewer(context.new_page(), again)
+        other.page.close()
+        viewer.until("() => !document.querySelector('[data-testid=banner]')", seconds=30)
+        viewer.until(
+            "() => document.querySelector('[data-testid=inspector]').innerText.includes('sure')"
+        )
+    assert {line.partition(":")[0] for line in viewer.said} <= {"error"}
+    assert all("403" in line for line in viewer.said), viewer.said
+    context.close()
+
+
+@pytest.mark.parametrize(("width", "height"), [(1024, 768), (760, 620)])
+@pytest.mark.parametrize("layer", [0, -1])
+def test_what_is_picked_is_not_covered_by_what_is_said_of_it(
+    viewer: Viewer, run: huelapse.Run, width: int, height: int, layer: int
+) -> None:
+    viewer.resize(width, height)
+    unit = run.layers[layer].offset + run.layers[layer].units - 1
+    viewer.open(f"unit={unit}")
+    sheet = viewer.by("inspector").bounding_box()
+    assert sheet["x"] + sheet["width"] <= width + 0.5
+    for name in ("marker", "title", "network"):
+        box = viewer.by(name).bounding_box()
+        assert box["x"] + box["width"] <= sheet["x"], name
+    on_top = "([x, y]) => document.elementFromPoint(x, y).dataset.testid"
+    assert viewer.page.evaluate(on_top, viewer.place_of(unit)) in ("marker", "network")
+    assert viewer.by("marker").bounding_box()["width"] >= 8
+
+
+def test_no_data_never_reads_as_zero(viewer: Viewer) -> None:
+    viewer.open("step=0&grouping=predicted")
+    assert "every sample is predicted as" in viewer.by("title").inner_text()
+    rail = viewer.page.locator(".rail")
+    assert "– tuned" in rail.inner_text()
+    assert set(rail.locator(".class .count").all_inner_texts()) == {"–"}
+    viewer.by("grouping-true").click()
+    viewer.until("() => !location.hash.includes('grouping=')")
+    assert "–" not in rail.inner_text()
+
+
+def test_the_key_stays_where_it_is_from_grouping_to_grouping(viewer: Viewer) -> None:
+    viewer.open("step=0")
+    before = viewer.by("key-threshold").bounding_box()
+    viewer.by("grouping-predicted").click()
+    viewer.until("() => location.hash.includes('grouping=predicted')")
+    assert viewer.by("key-threshold").bounding_box() == before
+
+
+def test_a_layer_has_one_name_and_its_path_in_the_tip(viewer: Viewer, run: huelapse.Run) -> None:
+    fc2 = run.layers[-2]
+    viewer.open(f"unit={fc2.offset}")
+    heading = viewer.by("inspector").locator("h1")
+    assert heading.inner_text().split() == ["fc2", "unit", "0"]
+    assert heading.locator(".path").get_attribute("title") == f"{fc2.path}, {fc2.kind}"
+    assert "fc2" in viewer.by("timeline").inner_text().split()
+    x, _ = viewer.place_of(fc2.offset)
+    top = viewer.by("network").bounding_box()["y"]
+    viewer.page.mouse.move(x, top + 12)
+    assert fc2.path in viewer.page.locator(".tip").inner_text()
+
+
+def test_the_legend_stands_under_its_header(viewer: Viewer) -> None:
+    def right(selector: str) -> float:
+        box = viewer.page.locator(selector).first.bounding_box()
+        return box["x"] + box["width"]
+
+    assert right(".class .count") == pytest.approx(right(".rail > h2 small"), abs=0.6)

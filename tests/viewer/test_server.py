@@ -138,7 +138,7 @@ def test_scalars_confusion_and_palette(client: TestClient, run: huelapse.Run) ->
     confusion = get(client, run, "val/confusion.st")["confusion"]
     np.testing.assert_array_equal(confusion, run.confusion())
     palette = get(client, run, "palette.st")
-    assert palette["dark"].shape == palette["light"].shape == (3, 101, 4)
+    assert palette["dark.3"].shape == palette["light.3"].shape == (3, 101, 4)
 
 
 def test_what_did_not_change_is_not_sent_again(client: TestClient, run: huelapse.Run) -> None:

@@ -3,7 +3,6 @@
 from huelapse.integrations.lightning import HuelapseCallback
 
 trainer = Trainer(callbacks=[HuelapseCallback("runs/mine", classes=names)])
-trainer.fit(module, train_loader, val_loader)
 """
 
 import math
@@ -84,8 +83,7 @@ class HuelapseCallback(Callback):
         self._probe: Any = 0 if probe is None and nothing_else else probe
         self._training = Training(run, classes, options, probed=self._probe is not None)
         self._key, self._path, self._validates = str(run), model, record_validation
-        self._batch, self._steps = None, 0
-        self._logged: dict[str, Any] = {}
+        self._batch, self._steps, self._logged = None, 0, dict[str, Any]()
 
     @property
     def recorder(self) -> Recorder | None:
@@ -182,10 +180,9 @@ class HuelapseCallback(Callback):
 
 def _steps_of(trainer: Any) -> int | None:
     """How many optimizer steps this fit will take, where Lightning knows."""
-    if not trainer.lightning_module.automatic_optimization:
-        return None
     steps = trainer.estimated_stepping_batches - trainer.global_step
-    return int(steps) if 0 < steps < math.inf else None
+    known = trainer.lightning_module.automatic_optimization and 0 < steps < math.inf
+    return int(steps) if known else None
 
 
 def _loader_of(trainer: Any, number: int) -> Any:
