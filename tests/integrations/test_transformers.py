@@ -229,10 +229,10 @@ def test_after_the_best_model_is_loaded_nothing_is_recorded_of_it(tmp_path: Path
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf")
 def test_of_a_compiled_model_the_probe_is_recorded_and_windows_are_refused(tmp_path: Path) -> None:
     compiled = {"torch_compile": True, "torch_compile_backend": "eager"}
-    run = train(tmp_path, probe=texts(30, 2), schedule=2, trainer=compiled)
+    run = train(tmp_path, bert(blocks=1), probe=texts(30, 2), schedule=2, trainer=compiled)
     assert list(run.steps) == [0, 2, 4]
     with pytest.raises(ProbeError, match="compiled code"):
-        train(tmp_path / "windows", **WINDOWS, trainer=compiled)
+        train(tmp_path / "windows", bert(blocks=1), **WINDOWS, trainer=compiled)
 
 
 # --- what goes wrong -------------------------------------------------------------------------------

@@ -70,14 +70,14 @@ def vit(dropout: float = 0.0) -> nn.Module:
     )
 
 
-def bert(dropout: float = 0.0) -> nn.Module:
-    """A text classifier of two blocks on token ids and an attention mask."""
+def bert(dropout: float = 0.0, blocks: int = 2) -> nn.Module:
+    """A text classifier on token ids and an attention mask."""
     torch.manual_seed(1)
     return BertForSequenceClassification(
         BertConfig(
             vocab_size=40,
             hidden_size=16,
-            num_hidden_layers=2,
+            num_hidden_layers=blocks,
             num_attention_heads=2,
             intermediate_size=24,
             max_position_embeddings=16,

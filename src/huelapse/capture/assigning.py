@@ -261,7 +261,7 @@ def host_ids(ids: Any, n: int) -> list[Any] | None:
     return own
 
 
-class OnlyOnce:
+class EachOnce:
     """Remembers the samples of a snapshot by their ids, so that each counts once."""
 
     def __init__(self) -> None:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from huelapse.capture.accumulator import Accumulator
-from huelapse.capture.assigning import OnlyOnce, Rows
+from huelapse.capture.assigning import EachOnce, Rows
 from huelapse.capture.forwards import Doubt, Forward
 from huelapse.capture.responses import Response
 from huelapse.grouping import UNASSIGNED
@@ -73,7 +73,7 @@ class Sums:
         self._capture = capture
         self._sums: dict[Response, Accumulator] = {}
         self._counts: Tensor | None = None
-        self._once = OnlyOnce()
+        self._once = EachOnce()
         self._modes: set[bool] = set()
 
     @property
