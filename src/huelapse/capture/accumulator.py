@@ -16,6 +16,9 @@ SCRATCH = 2**18
 LEAST_ROWS, MOST_ROWS = 16, 1024
 """Samples folded at a time, however many units there are."""
 
+CLASSES = 64
+"""Classes turned from sums into moments at a time."""
+
 WHOLE = 2**24
 """Up to here float32 counts every whole number. Its `index_add_` is 25 times as fast as int32's."""
 
@@ -66,9 +69,9 @@ class Accumulator:
         self._sums: dict[str, _Sums] = {
             grouping: _Sums(
                 count=torch.zeros(k + 1, dtype=torch.int64, device=device),
-                total=torch.zeros((k + 1, units), dtype=torch.float64, device=device),
-                squares=torch.zeros((k + 1, units), dtype=torch.float64, device=device),
-                active=torch.zeros((k + 1, units), dtype=torch.float32, device=device),
+                total=_zeros(k + 1, units, torch.float64, device),
+                squares=_zeros(k + 1, units, torch.float64, device),
+                active=_zeros(k + 1, units, torch.float32, device),
             )
             for grouping, k in self._classes.items()
         }
@@ -163,23 +166,47 @@ class Accumulator:
                     sums.nonfinite = sums.nonfinite.double()
 
     def moments(self) -> dict[str, Moments]:
-        """Grouping → moments, in float64 on the host. Waits for the device."""
+        """Grouping → moments, in float64 on the host. Waits for the device.
+
+        On a CPU the sums themselves are turned into what they give, some classes at a time, so that
+        at 1,000 classes memory is not doubled: they are gone afterwards.
+        """
         result: dict[str, Moments] = {}
-        for grouping, sums in self._sums.items():
-            count, total, squares, active = (s[:-1].cpu().numpy() for s in sums.all[:4])
-            bad = sums.nonfinite
-            nonfinite = np.zeros(active.shape) if bad is None else bad[:-1].cpu().numpy()
-            ref = np.zeros(total.shape[1]) if self._ref is None else self._ref.cpu().numpy()
-            n = count[:, None] - nonfinite.astype(np.int64)
-            shifted = np.divide(total, n, out=np.zeros(total.shape), where=n > 0)
+        for grouping in list(self._sums):
+            sums = self._sums.pop(grouping)
+            count, mean, m2, active = (s[:-1].cpu().numpy() for s in sums.all[:4])
+            # one 0 seen everywhere: no memory for what never happened
+            nonfinite = np.broadcast_to(np.int64(0), active.shape)
+            if sums.nonfinite is not None:
+                nonfinite = sums.nonfinite[:-1].cpu().numpy().astype(np.int64)
+            ref = np.zeros(mean.shape[1]) if self._ref is None else self._ref.cpu().numpy()
+            whole = np.empty(active.shape, np.int64)
+            for start in range(0, len(count), CLASSES):
+                part = slice(start, start + CLASSES)
+                n = count[part, None] - nonfinite[part]
+                there, n = n > 0, np.maximum(n, 1)
+                whole[part] = active[part]
+                mean[part] /= n  # still relative to ref
+                m2[part] -= mean[part] ** 2 * n
+                np.maximum(m2[part], 0.0, out=m2[part])
+                mean[part] += ref
+                mean[part] *= there  # what is not there is finite, so it becomes 0
             result[grouping] = Moments(
                 count=count.astype(np.int64),
-                mean=np.where(n > 0, ref + shifted, 0.0),
-                m2=np.maximum(squares - n * shifted**2, 0.0),
-                active=active.astype(np.int64),
-                nonfinite=nonfinite.astype(np.int64),
+                mean=mean,
+                m2=m2,
+                active=whole,
+                nonfinite=nonfinite,
             )
         return result
+
+
+def _zeros(rows: int, units: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """On a CPU memory that is taken when it is first written, not at once on the training thread."""
+    if device.type != "cpu":
+        return torch.zeros((rows, units), dtype=dtype, device=device)
+    wide = np.float64 if dtype == torch.float64 else np.float32
+    return torch.from_numpy(np.zeros((rows, units), wide))
 
 
 def _add(sums: Tensor, place: Tensor, values: Tensor) -> None:

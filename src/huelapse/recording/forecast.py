@@ -8,8 +8,8 @@ from huelapse.schema import Layer, total_units
 SUM_BYTES = 8 + 8 + 4
 """Of each class and unit while it is added up: two float64 sums, a count of active samples."""
 
-FINISH_BYTES = 4 * 8
-"""The same in the writer's thread, as moments: mean, m2, active, nonfinite."""
+FINISH_BYTES = 8
+"""More for each in the writer's thread, where sums become moments in their place: whole counts."""
 
 STORED_BYTES = 4 + 4 + 4 + 4
 """Of each class and unit on disk before compression: mean, m2, active, nonfinite."""
