@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from traceback import clear_frames
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -132,11 +133,17 @@ class Forwards:
                 self._attach_layers()
             yield
         finally:
-            for handle in handles:
+            watch = self._watch
+            for handle in (*handles, *(watch.handles if watch is not None else ())):
                 handle.remove()
-            if self._watch is not None:
-                self._watch.__exit__(None, None, None)
-            clear_copies()
+            try:
+                if watch is not None:
+                    watch.__exit__()
+                clear_copies()
+            except Exception as error:  # must not take the place of the user's own
+                self.keep(error)
+            if self.error is not None:  # its frames would hold what the forward gave, and its graph
+                clear_frames(self.error.__traceback__)
 
     def doubts(self) -> list[Doubt]:
         """What was seen since the last time and nobody has waited to look at."""
@@ -219,7 +226,7 @@ class Forwards:
         fused = self._watch.changes_fused(fused_now(self._capture.model))
         if not fused:
             return False
-        self._watch.__exit__(None, None, None)
+        self._watch.__exit__()
         self.keep(
             LayerError(
                 f"layers inside {', '.join(fused[:3])} are recorded, and hooks would turn off the "

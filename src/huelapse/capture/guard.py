@@ -103,9 +103,9 @@ def same_model(model: nn.Module, *, as_it_is: bool = False) -> Generator[None]:
         for parameter, gradient in gradients:
             if parameter.grad is not gradient:
                 parameter.grad = gradient
-        with torch.no_grad():
+        with torch.no_grad(), ExitStack() as stack:
             for one in kept:
-                one.put_back()
+                stack.callback(one.put_back)  # all of them, though one fails
 
 
 class _Kept:

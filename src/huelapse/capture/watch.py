@@ -240,7 +240,8 @@ class Watch:
         self._depth = 0
         self._mode_on = False
         self._calls: Counter[PlaceKey] = Counter()
-        self._handles: list[Any] = []
+        self.handles: list[Any] = []
+        """Of all hooks, while entered."""
 
     def changes_fused(self, paths: Iterable[str]) -> list[str]:
         """Which of these modules would not run fused because of a hook inside or a mode."""
@@ -258,7 +259,7 @@ class Watch:
         return self
 
     def _attach(self) -> None:
-        keep = self._handles.append
+        keep = self.handles.append
         keep(self._model.register_forward_pre_hook(self._hook(self._begin)))
         if self._mode is not None:
             for path, module in hookable(self._model)[1:]:
@@ -276,9 +277,9 @@ class Watch:
     def __exit__(self, *_: Any) -> None:
         self._leave_mode()
         self._depth = 0
-        for handle in self._handles:
+        for handle in self.handles:
             handle.remove()
-        self._handles.clear()
+        self.handles.clear()
 
     def begin(self) -> None:
         """A forward starts: calls are counted anew. For those who do not call the model itself.
@@ -296,7 +297,7 @@ class Watch:
 
     def _begin(self, module: nn.Module, *_: Any) -> None:
         # torch still calls a hook that was taken away by the one before
-        if not self._handles or module is not self._model:
+        if not self.handles or module is not self._model:
             return
         if seen_by(self._owner) and not redirected(module):
             self.begin()
@@ -350,16 +351,17 @@ class Watch:
 
     def function(self, name: str, output: Any) -> None:
         """An activation function has run."""
-        try:
-            if not self._inside or isinstance(self._inside[-1][1], ACTIVATIONS):
-                return
-            if seen_by(self._owner):
-                path = self._inside[-1][0]
-                self._on_output(Place(path, self._count((path, name, None)), name), None, output)
-        except Exception as error:
-            if self._failed is None:
-                raise
-            self._failed(error)
+        if not self._inside or isinstance(self._inside[-1][1], ACTIVATIONS):
+            return
+        if seen_by(self._owner):
+            path = self._inside[-1][0]
+            self._on_output(Place(path, self._count((path, name, None)), name), None, output)
+
+    def fail(self, error: Exception) -> None:
+        """Something went wrong in here, inside of a forward."""
+        if self._failed is None:
+            raise error
+        self._failed(error)
 
     def _count(self, key: PlaceKey) -> int:
         before = self._calls[key]
@@ -384,9 +386,12 @@ class _Mode(TorchFunctionMode):
         self, func: Any, types: Any, args: Any = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         output = func(*args, **(kwargs or {}))
-        name = FUNCTIONS.get(func)
-        if name is not None:
-            self._watch.function(name, output)
-        elif self._is_join is not None and self._is_join(func, args, kwargs or {}):
-            self._watch.function(JOIN, output)
+        try:
+            name = FUNCTIONS.get(func)
+            if name is not None:
+                self._watch.function(name, output)
+            elif self._is_join is not None and self._is_join(func, args, kwargs or {}):
+                self._watch.function(JOIN, output)
+        except Exception as error:
+            self._watch.fail(error)
         return output

@@ -5,7 +5,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Literal
 
 from huelapse.capture import (
@@ -257,10 +257,10 @@ class Recorder:
         """
         self._refuse_closed("step()")
         self._taking.step += 1
-        if self._idle("step()"):
-            return
-        self._add_scalars(epoch, scalars)
         try:
+            if self._idle("step()"):
+                return
+            self._add_scalars(epoch, scalars)
             self._filing.check()
             # two threads may share a recorder, but one probe at a time shares the model
             if self._taking.stepped() and self._alone.acquire(blocking=False):
@@ -269,6 +269,8 @@ class Recorder:
                 finally:
                     self._alone.release()
         except Exception as error:
+            if isinstance(error, ScalarError):
+                raise
             self._fail(error)
 
     def _add_scalars(self, epoch: Any, scalars: dict[str, Any]) -> None:
@@ -318,14 +320,18 @@ class Recorder:
                 "Recorder(window=2000), or window=True"
             )
         self._batches += 1
-        if (
-            self._idle("window()")
-            or (self._batches - 1) % self._window_every
-            or not self._taking.window.wanted()
-        ):
+        try:
+            if (
+                self._idle("window()")
+                or (self._batches - 1) % self._window_every
+                or not self._taking.window.wanted()
+            ):
+                return NOTHING
+            samples = Samples(labels=labels, ids=ids, metadata=metadata, groups=groups)
+            return WindowBlock(self._taking.window, samples, self._fail)
+        except Exception as error:
+            self._fail(error)
             return NOTHING
-        samples = Samples(labels=labels, ids=ids, metadata=metadata, groups=groups)
-        return WindowBlock(self._taking.window, samples, self._fail)
 
     @contextmanager
     def probing(self, split: str | None = None) -> Generator[Probing]:
@@ -341,24 +347,22 @@ class Recorder:
         """
         self._refuse_closed("probing()")
         name = check_split_name(split) if split else self._taking.split
-        if self._idle("probing()"):
-            yield Probing(None, self._failed_inside)
-            return
-        if self._taking.probe is not None and name == self._taking.split:
-            raise ProbeError(
-                f"split {name!r} is filled by the built-in probe; give your own evaluation another "
-                f'name: recorder.probing("…")'
-            )
-        if not self._alone.acquire(blocking=False):
-            raise ProbeError("another evaluation is being recorded; end its `with` block first")
         started = time.monotonic()
-        one = Pass(self._capture)
-        try:
-            with one.attached():
-                yield Probing(one, self._failed_inside)
-        finally:
-            self._alone.release()
-        if self._faults.failed:
+        one: Pass | None = None
+        with ExitStack() as around:
+            try:
+                if not self._idle("probing()"):
+                    self._take_turn(name)
+                    around.callback(self._alone.release)
+                    one = Pass(self._capture)
+                    around.enter_context(one.attached())
+            except HuelapseError:
+                raise
+            except Exception as error:
+                one = None
+                self._fail(error)
+            yield Probing(one, lambda error: self._failed_inside(error, name))
+        if one is None or self._faults.failed:
             return
         try:
             captured = one.result()
@@ -367,6 +371,20 @@ class Recorder:
             if isinstance(error, HuelapseError) and not self._filing.taken.get(name):
                 raise
             self._fail(error)
+
+    def _take_turn(self, split: str) -> None:
+        """One evaluation is recorded at a time."""
+        if self._taking.probe is not None and split == self._taking.split:
+            raise ProbeError(
+                f"split {split!r} is filled by the built-in probe; give your own evaluation "
+                f'another name: recorder.probing("…")'
+            )
+        self._wait_for_turn(0.0)
+
+    def _wait_for_turn(self, seconds: float) -> None:
+        """Not for ever: the evaluation that is being recorded may be the one this stands in."""
+        if not self._alone.acquire(timeout=seconds):
+            raise ProbeError("another evaluation is being recorded; end its `with` block first")
 
     def snapshot(self, model: Any = None, *, split: str | None = None) -> None:
         """Probe now, whatever the schedule says.
@@ -381,25 +399,38 @@ class Recorder:
             LayerError: the copy has other layers than the model.
         """
         self._refuse_closed("snapshot()")
-        if self._idle("snapshot()") or process_rank()[0]:
+        try:
+            if self._idle("snapshot()") or process_rank()[0]:
+                return
+            capture, name = self._whose(model, split)
+            self._wait_for_turn(SECONDS)
+        except HuelapseError:
+            raise
+        except Exception as error:
+            self._fail(error)
             return
-        if self._taking.probe is None:
-            raise ProbeError("snapshot() needs a probe: Recorder(probe=…), or use probing()")
-        capture = self._capture if model is None else self._capture.of_copy(model)
-        name = check_split_name(split) if split else self._taking.split
-        if (model is None) != (name == self._taking.split):
-            raise ProbeError(
-                f"snapshot(split={name!r}) {'without' if model is None else 'with'} a model of its "
-                f"own: {self._taking.split!r} is for the trained weights alone, other splits for copies"
-            )
         facts = {} if model is None else {"weights": "averaged"}
         try:
-            with self._alone:
-                self._taking.probe_now(capture, name, facts)
+            self._taking.probe_now(capture, name, facts)
         except Exception as error:
             if isinstance(error, HuelapseError) and not self._filing.taken.get(name):
                 raise
             self._fail(error)
+        finally:
+            self._alone.release()
+
+    def _whose(self, model: Any, split: str | None) -> tuple[Capture, str]:
+        """What `snapshot` is to record, and the split it is filed under."""
+        if self._taking.probe is None:
+            raise ProbeError("snapshot() needs a probe: Recorder(probe=…), or use probing()")
+        own = self._taking.split
+        name = check_split_name(split) if split else own
+        if (model is None) != (name == own):
+            raise ProbeError(
+                f"snapshot(split={name!r}) {'without' if model is None else 'with'} a model of its "
+                f"own: {own!r} is for the trained weights alone, other splits for copies"
+            )
+        return self._capture if model is None else self._capture.of_copy(model), name
 
     # --- what the user may ask -------------------------------------------------------------------
 
@@ -473,7 +504,12 @@ class Recorder:
         if (self._closed and self._ended) or os.getpid() != self._pid:
             return
         self._closed = True
-        state = "interrupted" if self._faults.failed else state
+        try:
+            self._finish("interrupted" if self._faults.failed else state, leaving)
+        except Exception as error:
+            self._fail(error)
+
+    def _finish(self, state: RunState, leaving: bool) -> None:
         # a Ctrl-C before the next line ends leaves the rest to the program's end
         dropped = self._filing.dropped
         self._ended = self._filing.finish(
@@ -509,10 +545,10 @@ class Recorder:
             )
         return True
 
-    def _failed_inside(self, error: Exception) -> None:
-        """Inside the user's own code: bad input raises before anything is recorded, else it ends
+    def _failed_inside(self, error: Exception, split: str) -> None:
+        """Inside the user's own evaluation: bad input raises in the first one, else it ends
         recording."""
-        if isinstance(error, HuelapseError) and not self._filing.taken:
+        if isinstance(error, HuelapseError) and not self._filing.taken.get(split):
             raise error
         self._fail(error)
 
