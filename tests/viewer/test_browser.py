@@ -81,9 +81,8 @@ def test_scrubbing_moves_through_training(viewer: Viewer, run: huelapse.Run) -> 
         seen.add(viewer.snapshot())
     viewer.page.mouse.up()
     assert len(seen) >= 5
-    viewer.until("() => location.hash.includes('step=')")
     step = int(run.steps[viewer.snapshot()])
-    assert f"step={step}" in viewer.page.url
+    viewer.until(f"() => location.hash.includes('step={step}')")
 
 
 def test_playing_runs_to_the_end_and_stops(viewer: Viewer, run: huelapse.Run) -> None:
