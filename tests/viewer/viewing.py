@@ -17,18 +17,17 @@ TOKEN = "browser-test"
 @contextmanager
 def served(run: huelapse.Run, *, port: int | None = None, token: str = TOKEN) -> Iterator[str]:
     """The address of a viewer on `run`, token included, while the block lasts."""
-    listener = server.listen(port)
-    number = listener.getsockname()[1]
-    app = server.build_app([run], token=token, port=number)
-    uvicorn_server = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-    thread = threading.Thread(target=uvicorn_server.run, kwargs={"sockets": [listener]})
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{number}/?token={token}"
-    finally:
-        uvicorn_server.should_exit = True
-        thread.join()
-        listener.close()
+    with server.listen(port) as listener:
+        number = listener.getsockname()[1]
+        app = server.build_app([run], token=token, port=number)
+        serving = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        thread = threading.Thread(target=serving.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{number}/?token={token}"
+        finally:
+            serving.should_exit = True
+            thread.join()
 
 
 class Viewer:
