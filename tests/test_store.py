@@ -213,7 +213,7 @@ def test_a_newer_format_and_a_damaged_root_are_refused(run_path: Path) -> None:
             huelapse.open(run_path)
 
 
-@pytest.mark.parametrize("start", [b"\xff\xfe", b'{"', b"\x1b[31m"])
+@pytest.mark.parametrize("start", [b"\x80\x81", b"\xff\xfe", b'{"', b"\x1b[31m"])
 def test_what_a_damaged_root_holds_does_not_reach_the_message(run_path: Path, start: bytes) -> None:
     make_writer(run_path).close()
     (run_path / "run.zarr/zarr.json").write_bytes(start + b"\x1b[31mSECRET" * 1000)

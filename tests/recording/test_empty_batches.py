@@ -49,7 +49,7 @@ def test_a_window_passes_over_empty_batches(run_path: Path, where: str) -> None:
     ) as recorder:
         for part in PARTS[where]:
             model.eval()  # batch norm refuses none in train mode
-            with recorder.window(Y[part], ids=list(range(90))[part]):
+            with recorder.window(Y[part].tolist(), ids=list(range(90))[part]):
                 model(X[part])
     run = huelapse.open(run_path)
     assert run.moments(0, split="train").count.tolist() == [30, 30, 30]

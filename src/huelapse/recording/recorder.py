@@ -158,8 +158,9 @@ class Recorder:
         as `run.rank1` …), and rank 0 alone runs the probe.
 
         Raises:
-            RunExistsError, ClassCountError, GroupingError, LabelError, LayerError, OutputError,
-            ProbeError, ScheduleError: what was found, expected, and to do.
+            RunExistsError, RunPathError, ForkedError, ClassCountError, GroupingError, LabelError,
+            LayerError, OutputError, ProbeError, ScheduleError, SplitNameError, OptionError,
+            ConfigError: what was found, expected, and to do.
         """
         check_options(
             name=name,
