@@ -4,6 +4,7 @@ Every leaf also inherits a builtin, so that callers who know nothing of huelapse
 """
 
 import logging
+import traceback
 import warnings
 
 logger = logging.getLogger(__name__)
@@ -23,6 +24,18 @@ def notice(text: str) -> None:
         warnings.warn(text, HuelapseWarning, stacklevel=3)
     except HuelapseWarning:  # the user turns warnings into errors, but not this loop's
         logger.warning(text)
+
+
+def without_frames(error: Exception) -> Exception:
+    """The same error to be kept: with its traceback as text, as frames would hold what the user's
+    code had in hand, activations and their graph too."""
+    if error.__traceback__ is not None:
+        error.add_note("".join(traceback.format_tb(error.__traceback__)).rstrip())
+    one: BaseException | None = error
+    while one is not None:
+        one.__traceback__ = None
+        one = one.__cause__ or one.__context__
+    return error
 
 
 class LabelError(HuelapseError, ValueError):

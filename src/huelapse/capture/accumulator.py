@@ -61,7 +61,7 @@ class Accumulator:
             device: where responses come from; one with float64.
         """
         self._classes = dict(classes)
-        self._device = device
+        self.device = device
         self._units = units
         self._on_host = device.type == "cpu"
         self._ref: Tensor | None = None
@@ -147,8 +147,8 @@ class Accumulator:
             wide, narrow = self._scratch
             return wide[0, :samples], wide[1, :samples], narrow[:samples]
         shape = (samples, self._units)
-        wide = torch.empty((2, *shape), dtype=torch.float64, device=self._device)
-        return wide[0], wide[1], torch.empty(shape, dtype=torch.float32, device=self._device)
+        wide = torch.empty((2, *shape), dtype=torch.float64, device=self.device)
+        return wide[0], wide[1], torch.empty(shape, dtype=torch.float32, device=self.device)
 
     def _make_nonfinite(self) -> None:
         for sums in self._sums.values():

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from traceback import clear_frames
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -27,10 +26,14 @@ from huelapse.capture.watch import (
     redirected,
     seen_by,
 )
-from huelapse.errors import LayerError, OutputError, notice
+from huelapse.errors import LayerError, OutputError, notice, without_frames
 
 if TYPE_CHECKING:
     from huelapse.capture.capturing import Capture
+
+
+VIEWS = 10_000
+"""Of parts of blocks that are kept; making them anew would cost as much as a reduction's call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +145,6 @@ class Forwards:
                 clear_copies()
             except Exception as error:  # must not take the place of the user's own
                 self.keep(error)
-            if self.error is not None:  # its frames would hold what the forward gave, and its graph
-                clear_frames(self.error.__traceback__)
 
     def doubts(self) -> list[Doubt]:
         """What was seen since the last time and nobody has waited to look at."""
@@ -164,7 +165,7 @@ class Forwards:
     def keep(self, error: Exception) -> None:
         """The first error is the one that counts."""
         if self.error is None:
-            self.error = error
+            self.error = without_frames(error)
 
     def _mine(self, module: nn.Module) -> bool:
         return module is self._capture.model and seen_by(self)
@@ -406,6 +407,8 @@ class Forwards:
             self._blocks[response, index] = block
             for key in [key for key in self._views if key[:2] == (response, index)]:
                 del self._views[key]
+        if len(self._views) > VIEWS:  # a training with batches of very many sizes
+            self._views.clear()
         view = self._views[response, index, samples] = block[:samples]
         return view
 

@@ -37,6 +37,8 @@ class Captured:
     doubts: Sequence[Doubt] = ()
     parts: "Parts | None" = None
     """What else was kept of the samples."""
+    ready: torch.cuda.Event | None = None
+    """Reached when the device has added up everything."""
 
     def check(self) -> None:
         """Waits for the device.
@@ -44,6 +46,8 @@ class Captured:
         Raises:
             LabelError, OutputError: labels or probabilities out of range have come.
         """
+        if self.ready is not None:
+            self.ready.synchronize()
         for doubt in self.doubts:
             doubt.resolve()
 
@@ -62,6 +66,16 @@ class Captured:
         """Bytes held until it is written."""
         parts = self.parts.nbytes if self.parts is not None else 0
         return parts + sum(one.nbytes for one in self.sums.values())
+
+
+def _now_on(device: torch.device) -> torch.cuda.Event | None:
+    """Where the device is now. Who reads in another thread does so on another stream than the
+    training, if that is not on the default one, and must wait for it."""
+    if device.type != "cuda" or not torch.cuda.is_initialized():
+        return None
+    event = torch.cuda.Event()
+    event.record(torch.cuda.current_stream(device))
+    return event
 
 
 class Sums:
@@ -120,6 +134,7 @@ class Sums:
             repeated=self._once.repeated,
             training=next(iter(self._modes)) if len(self._modes) == 1 else None,
             doubts=tuple(doubts),
+            ready=_now_on(next(iter(self._sums.values())).device) if self._sums else None,
         )
 
     def _count(self, true: Tensor, predicted: Tensor) -> None:

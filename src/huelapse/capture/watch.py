@@ -312,10 +312,10 @@ class Watch:
 
     def _leave_mode(self) -> None:
         if self._mode is not None and self._mode_on:
-            self._mode_on = False
-            self._without.clear()
             if _last_mode() is not None:
                 self._mode.__exit__(None, None, None)
+            self._mode_on = False
+            self._without.clear()
 
     def _step_in(self, path: str, module: nn.Module, _inputs: Any) -> None:
         self._inside.append((path, module))

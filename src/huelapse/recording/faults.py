@@ -4,7 +4,7 @@ import logging
 import warnings
 from typing import Any
 
-from huelapse.errors import HuelapseWarning
+from huelapse.errors import HuelapseWarning, without_frames
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +31,7 @@ class Faults:
         if self.strict:
             raise error
         logger.debug("recording failed", exc_info=error)
+        without_frames(error)
         if first:
             self.warn(
                 f"huelapse stopped recording {self._run} at step {step}; the training goes on, "

@@ -350,6 +350,7 @@ class Recorder:
         name = check_split_name(split) if split else self._taking.split
         started = time.monotonic()
         one: Pass | None = None
+        probing = Probing(None, self._fail)
         with ExitStack() as around:
             try:
                 if not self._idle("probing()"):
@@ -357,12 +358,13 @@ class Recorder:
                     around.callback(self._alone.release)
                     one = Pass(self._capture)
                     around.enter_context(one.attached())
+                    probing = Probing(one, lambda error: self._failed_inside(error, name))
             except HuelapseError:
                 raise
             except Exception as error:
                 one = None
                 self._fail(error)
-            yield Probing(one, lambda error: self._failed_inside(error, name))
+            yield probing
         if one is None or self._faults.failed:
             return
         try:
