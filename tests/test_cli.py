@@ -54,7 +54,7 @@ def test_info_says_what_a_run_holds(recorded: Path) -> None:
     for text in ("mine", "SmallNet", "3 classes", "15 units", "relu1", "eval mode", "Accuracy"):
         assert text in done.stdout, text
     found = json.loads(huelapse_command("info", str(recorded), "--json").stdout)
-    assert found["steps"] == [0, 1]
+    assert found["steps"] == found["splits"]["val"]["steps"] == [0, 1]
     assert found["classes"] == ["x", "y", "z"]
     assert found["splits"]["val"]["metrics"] == ["loss"]
     assert found["cost"]["snapshots"] == 2

@@ -210,6 +210,7 @@ def _summary(run: Any) -> dict[str, Any]:
                 "samples": split.facts.get("samples"),
                 "mode": split.facts.get("mode"),
                 "snapshots": len(run.coordinate("step", split.name)),
+                "steps": run.coordinate("step", split.name).tolist(),
                 "groupings": [g.name for g in split.groupings],
                 "metrics": run.metrics(split.name),
             }
@@ -258,7 +259,6 @@ def _size(path: Path) -> int:
 
 
 def _print_summary(found: dict[str, Any]) -> None:
-    steps: list[int] = found["steps"]
     facts: dict[str, Any] = found["facts"] or {}
     out.print(
         f"[bold]{_shown(found['name'])}[/bold]  {_shown(found['path'])}  ({_shown(found['state'])})",
@@ -270,6 +270,7 @@ def _print_summary(found: dict[str, Any]) -> None:
         f"{found['bytes'] / 1e6:.1f} MB on disk"
     )
     for name, split in found["splits"].items():
+        steps: list[int] = split["steps"]
         out.print(
             f"{_shown(name)}: {_shown(split['kind'])} of {split['samples']:,} samples in "
             f"{_shown(split['mode'])} mode, "

@@ -192,6 +192,9 @@ def test_a_directory_that_holds_a_run_is_left_alone(run_path: Path) -> None:
     recorder = record(run_path, exist="new")
     recorder.close()
     assert recorder.run == run_path.with_name("run-2")
+    with pytest.raises(ScheduleError):
+        record(run_path, exist="new", schedule=-1)
+    assert not run_path.with_name("run-3").exists()  # nothing was recorded in it
 
 
 class Broken:

@@ -104,6 +104,15 @@ def test_much_memory_is_warned_of(run_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "max_bytes" in str(said[0].message)
 
 
+def test_steps_of_a_generator_are_forecast_and_taken(run_path: Path) -> None:
+    with record(run_path, schedule=(step for step in (1, 3)), probe_budget=None) as recorder:
+        assert recorder.forecast is not None
+        assert recorder.forecast.snapshots == 3
+        for _ in range(3):
+            recorder.step()
+    assert huelapse.open(run_path).steps.tolist() == [0, 1, 3]
+
+
 def test_the_cost_is_told_by_its_parts(run_path: Path) -> None:
     model, (x, y) = SmallNet(), batches()
     with Recorder(

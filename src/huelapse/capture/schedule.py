@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from numbers import Integral, Real
 from typing import Any, Literal
@@ -67,6 +67,11 @@ def due(schedule: ScheduleLike = None, total_steps: int | None = None) -> Due:
         return _every(schedule)
     plain = _of_steps(schedule, total_steps)
     return lambda step, _epoch: bool(plain(step))
+
+
+def lasting(schedule: ScheduleLike) -> ScheduleLike:
+    """The same schedule; steps that a generator would give only once are kept."""
+    return tuple(schedule) if isinstance(schedule, Iterator) else schedule
 
 
 def expected(schedule: ScheduleLike, total_steps: int | None) -> int | None:

@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -53,6 +54,14 @@ def take_directory(run: Any, exist: Any, rank: int = 0) -> Path:
     ) as error:  # a name too long, a NUL in it, a place nobody may look at
         raise RunPathError(f"no run can be made at {run!r}: {error}") from error
     return place
+
+
+def leave_directory(place: Path) -> None:
+    """Give back a directory that was taken and in which nothing was recorded."""
+    with suppress(OSError):  # there is more in it than the mark, or it was never made
+        if [path.name for path in place.iterdir()] == ["lock"]:
+            (place / "lock").unlink()
+            place.rmdir()
 
 
 def _check_place(place: Path) -> None:

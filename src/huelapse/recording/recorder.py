@@ -34,7 +34,7 @@ from huelapse.grouping import Classes, check_classes
 from huelapse.recording.blocks import NOTHING, Probing, WindowBlock
 from huelapse.recording.ending import SECONDS, end_with_program, ended
 from huelapse.recording.faults import Faults
-from huelapse.recording.filing import Filing, take_directory
+from huelapse.recording.filing import Filing, leave_directory, take_directory
 from huelapse.recording.forecast import Forecast
 from huelapse.recording.options import check_options, whole
 from huelapse.recording.taking import Taking
@@ -204,38 +204,43 @@ class Recorder:
         self._warned_of_scalars = self._warned_in_child = False
         self._closed = self._ended = False
         self._pid = os.getpid()
-        samples: ProbeSet | None = None
-        if probe is not None and rank == 0:
-            samples = ProbeSet(
-                probe,
-                classes=len(names),
-                samples=probe_samples,
-                unpack=Unpacking(label_fn, list(self._capture.groupings)),
-                multilabel=multilabel,
-                ignore_index=ignore_index,
+        try:
+            samples: ProbeSet | None = None
+            if probe is not None and rank == 0:
+                samples = ProbeSet(
+                    probe,
+                    classes=len(names),
+                    samples=probe_samples,
+                    unpack=Unpacking(label_fn, list(self._capture.groupings)),
+                    multilabel=multilabel,
+                    ignore_index=ignore_index,
+                )
+                wanted = Wanted(
+                    responses=keep_responses,
+                    maps=maps,
+                    watch=watch,
+                    first_weights=first_weights,
+                    thumbnails=thumbnails,
+                )
+                self._capture.keep(wanted, samples)
+            self._taking = Taking(
+                self._capture,
+                self._filing,
+                self._faults,
+                self.budget,
+                probe=samples,
+                window_samples=n,
+                schedule=schedule,
+                window_schedule=window_schedule,
+                total_steps=total_steps,
+                split=split,
+                window_split=window_split,
+                max_bytes=max_bytes,
             )
-            wanted = Wanted(
-                responses=keep_responses,
-                maps=maps,
-                watch=watch,
-                first_weights=first_weights,
-                thumbnails=thumbnails,
-            )
-            self._capture.keep(wanted, samples)
-        self._taking = Taking(
-            self._capture,
-            self._filing,
-            self._faults,
-            self.budget,
-            probe=samples,
-            window_samples=n,
-            schedule=schedule,
-            window_schedule=window_schedule,
-            total_steps=total_steps,
-            split=split,
-            window_split=window_split,
-            max_bytes=max_bytes,
-        )
+        except BaseException:
+            if exist == "new":
+                leave_directory(self.run)
+            raise
         if samples is not None:
             try:
                 self._taking.probe_now()

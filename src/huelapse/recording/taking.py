@@ -7,7 +7,7 @@ from typing import Any
 
 from huelapse.capture import Capture, Captured, ProbeSet, Window
 from huelapse.capture.budget import ProbeBudget
-from huelapse.capture.schedule import ScheduleLike, due, expected
+from huelapse.capture.schedule import ScheduleLike, due, expected, lasting
 from huelapse.recording.faults import Faults
 from huelapse.recording.filing import Filing
 from huelapse.recording.planning import Planning
@@ -44,6 +44,7 @@ class Taking:
         self._faults = faults
         self._budget = budget
         self._window_split = window_split
+        schedule, window_schedule = lasting(schedule), lasting(window_schedule)
         self._is_due, self._window_is_due = (
             due(s, total_steps) for s in (schedule, window_schedule)
         )
