@@ -35,6 +35,11 @@ class Committed:
         return self._reader.directory
 
     @property
+    def id(self) -> str:
+        """The same for as long as the run is gone on with; "" in runs from before there was one."""
+        return self._reader.id
+
+    @property
     def name(self) -> str:
         return self._reader.name
 

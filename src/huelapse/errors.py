@@ -94,6 +94,10 @@ class RunExistsError(HuelapseError, FileExistsError):
     """The directory already holds a run."""
 
 
+class ResumeError(HuelapseError, ValueError):
+    """A run that cannot be gone on with: what was recorded so far is something else."""
+
+
 class RunLockedError(HuelapseError, RuntimeError):
     """Another process is writing this run."""
 
@@ -127,3 +131,11 @@ class ServerError(HuelapseError, OSError):
 
 class MissingExtraError(HuelapseError, ModuleNotFoundError):
     """An optional library is needed; the message names the extra that installs it."""
+
+
+class ExportError(HuelapseError, ValueError):
+    """An export to no known format or no possible place, or of rows that are none."""
+
+
+class ExportExistsError(HuelapseError, FileExistsError):
+    """The file to be written by an export is already there."""

@@ -7,7 +7,7 @@ run.strength(step=200, layer="fc2")        # [unit]
 
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float64, Int64
@@ -19,18 +19,26 @@ from huelapse.moments import Moments
 from huelapse.schema import TRUE
 from huelapse.store import StoreReader
 
+if TYPE_CHECKING:
+    from huelapse.export.frame import DataFrame
+    from huelapse.export.labelled import Dataset, DataTree
+
 MEANS = ("mean", "m2")
 COUNTS = ("active", "nonfinite")
 
 
-def open_run(path: str | Path) -> "Run":
+def open_run(path: str | Path, *, superseded: bool = False) -> "Run":
     """Open a run directory (or its `run.zarr`) for reading, also while it is being written.
+
+    Args:
+        path: of the run.
+        superseded: show also snapshots of steps that a resumed training made again.
 
     Raises:
         NotARunError: there is no run.
         FormatError: it was written by a newer huelapse, or is damaged.
     """
-    return Run(StoreReader(path))
+    return Run(StoreReader(path, superseded=superseded))
 
 
 class Run(Extras):
@@ -235,6 +243,91 @@ class Run(Extras):
         self, step: int | None, grouping: str, split: str | None, response: str | None
     ) -> Reading:
         return self.reading(self.index(step, split), grouping, split, response=response)
+
+    # --- for other libraries -------------------------------------------------------------------
+
+    def to_xarray(
+        self,
+        split: str | None = None,
+        grouping: str | None = None,
+        layer: str | None = None,
+        response: str | None = None,
+    ) -> "DataTree | Dataset":
+        """The run as labelled arrays of xarray, read from disk when they are used.
+
+        Without arguments a DataTree; with any of them the Dataset of one node of it, the others
+        taking their defaults. Its nodes:
+
+        - `units/{split}`: the user's metrics and `seconds`, along `snapshot`;
+        - `units/{split}/{grouping}`: `count` (snapshot, class); `mean`, `m2`, `active`, `nonfinite`
+          (snapshot, class, unit) of all units; `confusion` in "true". Beside `unit` stand `layer`,
+          its path, and `index_in_layer`;
+        - `layers/{split}/{grouping}/{layer}`: the same for one layer, its `unit` counted from 0. In
+          a path a "/" and what else a file's name cannot hold stand as %XX (docs/format.md);
+        - `…/peak` below each of these where a run has a second response.
+
+        `class` holds class names. `snapshot` has `step` as an index, and `epoch`, `wall_time`:
+        `ds.sel(step=200, **{"class": "cat"})`. Means are NaN where there is no data, as everywhere
+        but in `moments`, where they are 0; all others equal those of `moments` bit for bit. A mean is
+        float32 as stored, a count int64.
+
+        Raises:
+            MissingExtraError: xarray is not installed.
+            SelectionError: there is no such split, grouping, layer or response.
+            FormatError: when values are read: a part is missing or damaged.
+        """
+        from huelapse.export import labelled
+        from huelapse.export.rows import select
+
+        if split is grouping is layer is response is None:
+            return labelled.tree(self, self._reader)
+        chosen = select(
+            self, split=split, grouping=TRUE if grouping is None else grouping, response=response
+        )
+        return labelled.dataset(self, self._reader, chosen, layer)
+
+    def to_dataframe(
+        self,
+        layer: str | None = None,
+        split: str | None = None,
+        grouping: str = TRUE,
+        step: int | None = None,
+        response: str | None = None,
+        *,
+        per: str = "class",
+    ) -> "DataFrame":
+        """The run as a tidy pandas DataFrame: a row per snapshot, layer, unit, and class.
+
+        It is whole in memory, some 70 bytes a row; `huelapse export` streams.
+
+        Args:
+            layer, split, grouping, response: as everywhere.
+            step: of one snapshot; here the default is all of them.
+            per: "class", or "unit" for what is derived: a row per snapshot, layer and unit.
+
+        Returns:
+            Columns split, grouping, step, epoch, layer, unit (index in the layer), and
+
+            - per class: class, count (samples), nonfinite (responses that enter nothing else), mean,
+              sd (from n - 1), active_share (responses > 0 of those that were finite);
+            - per unit: preferred and runner_up (classes), suppressed, sure, margin, strength, and
+              state: "tuned", "unselective", "tied", "silent", "no_data" or "not_finite".
+
+            NaN where there is no data. Text is categorical, in the run's order.
+
+        Raises:
+            MissingExtraError: pandas is not installed.
+            SelectionError: there is no such split, grouping, layer, step or response.
+            ExportError: `per` is neither.
+            FormatError: a part is missing or damaged.
+        """
+        from huelapse.export.frame import frame
+        from huelapse.export.rows import select
+
+        chosen = select(
+            self, per=per, split=split, grouping=grouping, layer=layer, step=step, response=response
+        )
+        return frame(self, chosen)
 
 
 def find_measure(name: str) -> Measure:

@@ -30,7 +30,7 @@ from trainings import (
 )
 
 import huelapse
-from huelapse.errors import ProbeError
+from huelapse.errors import ProbeError, RunExistsError
 from huelapse.integrations.lightning import HuelapseCallback
 
 pytestmark = OTHERS_WARNINGS
@@ -375,7 +375,8 @@ def test_a_checkpoint_holds_where_the_run_is_and_nothing_of_the_recorder(tmp_pat
     by_lightning(Module(convnet()), data, callback, enable_checkpointing=True, also=[saves])
     # plain values alone: a recorder, or anything of huelapse, would be refused
     saved = torch.load(tmp_path / "last.ckpt", weights_only=True)
-    assert {"run": str(tmp_path / "run")} in saved["callbacks"].values()
+    run = tmp_path / "run"
+    assert {"run": str(run), "id": huelapse.open(run).id} in saved["callbacks"].values()
     fresh = HuelapseCallback(tmp_path / "run", window=16, exist="new", **ALL)
     by_lightning(
         Module(convnet()),
@@ -429,3 +430,45 @@ def test_copies_made_in_the_middle_of_a_fit_are_free_of_the_recorder(tmp_path: P
     callbacks = [one for one in copies.taken if isinstance(one, HuelapseCallback)]
     assert callbacks
     assert all(one.recorder is None for one in callbacks)
+
+
+# --- a training that goes on from a checkpoint -------------------------------------------------------
+
+
+def saved(place: Path) -> dict[str, Any]:
+    """Options of a Trainer that saves a checkpoint every second step."""
+    saving = ModelCheckpoint(place / "saved", every_n_train_steps=2, save_top_k=-1)
+    return {"also": [saving], "enable_checkpointing": True}
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory", "ignore:You're resuming from")
+def test_a_resumed_fit_goes_on_in_its_run(tmp_path: Path) -> None:
+    first = fit(tmp_path, n=4 * BATCH, schedule=1, fit=saved(tmp_path))
+    assert first.steps.tolist() == [0, 1, 2, 3, 4]
+    before = first.moments(3).mean
+    checkpoint = next((tmp_path / "saved").glob("*step=2.ckpt"))
+    again = fit(tmp_path, n=4 * BATCH, schedule=1, fit={**saved(tmp_path), "ckpt_path": checkpoint})
+    assert again.id == first.id
+    assert again.steps.tolist() == [0, 1, 2, 3, 4]
+    assert again.coordinate("segment").tolist() == [0, 0, 1, 1, 1]
+    every = huelapse.open(tmp_path / "run", superseded=True)
+    assert np.array_equal(every.moments(3).mean, before)
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory", "ignore:You're resuming from")
+def test_a_fit_that_is_resumed_elsewhere_begins_a_run_at_its_step(tmp_path: Path) -> None:
+    fit(tmp_path, n=4 * BATCH, schedule=1, fit=saved(tmp_path))
+    checkpoint = next((tmp_path / "saved").glob("*step=2.ckpt"))
+    (tmp_path / "run").rename(tmp_path / "moved")
+    again = fit(tmp_path, n=4 * BATCH, schedule=1, fit={**saved(tmp_path), "ckpt_path": checkpoint})
+    assert again.steps.tolist() == [2, 3, 4]
+
+
+@pytest.mark.filterwarnings("ignore:Checkpoint directory", "ignore:You're resuming from")
+def test_another_run_in_the_place_of_the_checkpoints_is_not_gone_on_with(tmp_path: Path) -> None:
+    fit(tmp_path, n=4 * BATCH, fit=saved(tmp_path))
+    checkpoint = next((tmp_path / "saved").glob("*step=2.ckpt"))
+    (tmp_path / "run").rename(tmp_path / "moved")
+    fit(tmp_path, n=4 * BATCH)
+    with pytest.raises(RunExistsError):
+        fit(tmp_path, n=4 * BATCH, fit={**saved(tmp_path), "ckpt_path": checkpoint})

@@ -332,3 +332,27 @@ def test_a_training_with_the_callback_is_bit_for_bit_one_without(tmp_path: Path)
     assert forwarded(run, "validation") == 3 * 30
     for name in without:
         assert same(without[name], with_it[name]), name
+
+
+# --- a training that goes on from a checkpoint -------------------------------------------------------
+
+
+def test_a_resumed_training_goes_on_in_its_run(tmp_path: Path) -> None:
+    place, options = tmp_path / "run", {**ALL, "probe": texts(30, 2), "schedule": 1}
+
+    def go(**how: Any) -> None:
+        set_seed(3)
+        callback = HuelapseTrainerCallback(place, **options)
+        by_transformers(
+            tmp_path / "out", bert(), texts(4 * BATCH, 1), callback, collate=padded,
+            evaluated=texts(30, 2), save_strategy="steps", save_steps=2, **how,
+        )  # fmt: skip
+
+    go()
+    first = huelapse.open(place)
+    assert first.steps.tolist() == [0, 1, 2, 3, 4]
+    go(resume=str(tmp_path / "out" / "checkpoint-2"))
+    again = huelapse.open(place)
+    assert again.id == first.id
+    assert again.steps.tolist() == [0, 1, 2, 3, 4]
+    assert again.coordinate("segment").tolist() == [0, 0, 1, 1, 1]

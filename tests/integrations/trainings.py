@@ -295,6 +295,7 @@ def by_transformers(
     evaluated: Any = None,
     also: Sequence[TrainerCallback] = (),
     prepared: Callable[[Trainer], None] | None = None,
+    resume: str | None = None,
     **options: Any,
 ) -> Trainer:
     trainer = Trainer(
@@ -310,7 +311,7 @@ def by_transformers(
     # these models' forwards take any keyword, from which the Trainer concludes that they divide the
     # loss by the samples of all batches of a step; they do not, and gradients would be summed
     trainer.model_accepts_loss_kwargs = False
-    trainer.train()
+    trainer.train(resume_from_checkpoint=resume)
     return trainer
 
 

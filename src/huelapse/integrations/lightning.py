@@ -106,6 +106,7 @@ class HuelapseCallback(Callback):
                 probe=probe,
                 enter=self._enter if self._training.windows else None,
                 defaults={"total_steps": _steps_of(trainer)},
+                first_step=trainer.global_step,
             )
         except Exception as error:
             if self._path is None:
@@ -171,16 +172,19 @@ class HuelapseCallback(Callback):
         return self._generate_state_key(run=self._key)
 
     def state_dict(self) -> dict[str, Any]:
-        """Where the run is. Recording does not go on in it when a training is resumed."""
-        return {"run": str(self.run)} if self.run is not None else {}
+        """Which run this is: a training resumed from the checkpoint goes on in it."""
+        run, recorder = self._training.run, self.recorder
+        known = recorder.id if recorder is not None else self._training.id
+        return {"run": str(run), "id": known} if run is not None else {}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self._training.run = Path(state_dict["run"])
+        self._training.id = state_dict.get("id") or ""
 
 
 def _steps_of(trainer: Any) -> int | None:
-    """How many optimizer steps this fit will take, where Lightning knows."""
-    steps = trainer.estimated_stepping_batches - trainer.global_step
+    """How many optimizer steps the training will have taken, where Lightning knows."""
+    steps = trainer.estimated_stepping_batches
     known = trainer.lightning_module.automatic_optimization and 0 < steps < math.inf
     return int(steps) if known else None
 

@@ -11,11 +11,12 @@ from typing import Any
 from torch import Tensor, nn
 
 from huelapse.capture.batches import LabelFunction, Unpacking
-from huelapse.errors import ProbeError
+from huelapse.errors import FormatError, NotARunError, ProbeError
 from huelapse.grouping import Classes
 from huelapse.integrations.around import Around, Enter
 from huelapse.recording import Recorder
 from huelapse.recording.blocks import Probing
+from huelapse.store import StoreReader
 
 
 class Training:
@@ -40,6 +41,8 @@ class Training:
         inspect.signature(Recorder).bind(None, run, classes=classes, **options)
         self.recorder: Recorder | None = None
         self.run: Path | None = None
+        self.id: str | None = None
+        """Of that run, where a checkpoint says it."""
         self.windows = bool(options.get("window"))
         split = str(options.get("split", "val"))
         self.split = split if not probed else "validation" if split != "validation" else "val"
@@ -50,24 +53,50 @@ class Training:
         self._evaluation: tuple[str, Probing, ExitStack] | None = None
 
     def begin(
-        self, module: nn.Module, *, probe: Any, enter: Enter | None, defaults: Mapping[str, Any]
+        self,
+        module: nn.Module,
+        *,
+        probe: Any,
+        enter: Enter | None,
+        defaults: Mapping[str, Any],
+        first_step: int,
     ) -> None:
         """The weights are those the training starts from.
+
+        A training that goes on from a checkpoint goes on in its run, where that is still there.
 
         Args:
             module: what is recorded.
             probe: as in `Recorder`.
             enter: asked before each forward of the module.
             defaults: options that were found out.
+            first_step: optimizer steps made before.
         """
-        options: dict[str, Any] = {**defaults, **self._options}
+        options: dict[str, Any] = {"first_step": first_step, **defaults, **self._options}
+        place = self._place
+        if first_step and self.recorder is None and self._goes_on():
+            options["exist"] = "resume"
+            place = self.run or place
         if self.recorder is not None:  # begun anew, as with smaller batches for want of memory
             options["exist"] = "new"
             self.leave()
-        self.recorder = Recorder(module, self._place, classes=self._classes, probe=probe, **options)
+        self.recorder = Recorder(module, place, classes=self._classes, probe=probe, **options)
         self.run = self.recorder.run
         if enter is not None:
             self._around = Around(module, enter)
+
+    def _goes_on(self) -> bool:
+        """Whether the run of the checkpoint is there; or any, where no checkpoint says which.
+
+        Whoever has said what shall happen to a run that exists gets that.
+        """
+        if "exist" in self._options:
+            return False
+        try:
+            found = StoreReader(Path(self.run or self._place))
+        except (NotARunError, FormatError):
+            return False
+        return self.id in (None, found.id)
 
     def window(self, batch: Any) -> AbstractContextManager[None]:
         """Around a training forward of this batch."""
@@ -125,6 +154,8 @@ class Training:
         """Take everything off the model; unless it has ended, the recorder was interrupted."""
         around, self._around = self._around, None
         recorder, self.recorder = self.recorder, None
+        if recorder is not None:
+            self.id = recorder.id
         if around is not None:
             around.remove()
         self.evaluated(RuntimeError("the evaluation did not end"))

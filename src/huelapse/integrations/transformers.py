@@ -102,7 +102,8 @@ class HuelapseTrainerCallback(TrainerCallback):
             model,
             probe=probe,
             enter=self._enter if self._training.windows or self._validates else None,
-            defaults={"total_steps": max(0, state.max_steps - state.global_step) or None},
+            defaults={"total_steps": max(0, state.max_steps) or None},
+            first_step=state.global_step,
         )
 
     def _enter(

@@ -12,7 +12,14 @@ from huelapse.capture import Capture, Captured, ScalarMeans, means
 from huelapse.errors import HuelapseError, OptionError, RunPathError
 from huelapse.schema import PREDICTED, TRUE, VERSION, Grouping, RunState, Split, SplitKind
 from huelapse.snapshot import PendingSnapshot, Snapshot
-from huelapse.store import StoreWriter, WriterThread, check_free, check_not_forked, free_directory
+from huelapse.store import (
+    StoreWriter,
+    WriterThread,
+    check_free,
+    check_not_forked,
+    check_resumable,
+    free_directory,
+)
 from huelapse.store.layout import ROOT
 
 
@@ -21,17 +28,18 @@ def take_directory(run: Any, exist: Any, rank: int = 0) -> Path:
 
     Args:
         run: as the user gave it.
-        exist: "error" or "new", for where there is a run already.
+        exist: "error", "resume" or "new", for where there is a run already.
         rank: of this process; those above 0 record beside `run`.
 
     Raises:
         RunExistsError: it holds a run, and `exist` is "error".
         RunPathError: no run can be made there.
+        FormatError, RunLockedError: the run to go on with is damaged, or is being written.
         ForkedError: this process was forked from one that had recorded or read.
     """
     check_not_forked()
-    if exist not in ("error", "new"):
-        raise OptionError(f'exist is {exist!r}, expected "error" or "new"')
+    if exist not in ("error", "resume", "new"):
+        raise OptionError(f'exist is {exist!r}, expected "error", "resume" or "new"')
     given: Any = os.fspath(run) if isinstance(run, os.PathLike) else run
     if not isinstance(given, str) or not given or "\0" in given:
         raise RunPathError(f'run is {run!r}, expected a directory to be made, such as "runs/mine"')
@@ -42,7 +50,10 @@ def take_directory(run: Any, exist: Any, rank: int = 0) -> Path:
         if exist == "new":
             place = free_directory(place)
         _check_place(place)
-        check_free(place)
+        if exist == "resume":
+            check_resumable(place)
+        else:
+            check_free(place)
         if exist == "new":
             place.mkdir(parents=True, exist_ok=True)
             (place / "lock").touch()  # taken: a second recorder goes on to the next number
@@ -98,6 +109,8 @@ class Filing:
         config: Any,
         facts: Mapping[str, Any],
         on_commit: Callable[[str, int], None] | None,
+        first_step: int,
+        resume: bool,
     ) -> None:
         """
         Args:
@@ -107,6 +120,8 @@ class Filing:
             config: the user's own, plain JSON values.
             facts: more provenance of the run.
             on_commit: called with (split, step) in the writer's thread once a snapshot is safe.
+            first_step: optimizer steps made before.
+            resume: go on with the run that is there.
         """
         self.run = run
         self.scalars = ScalarMeans()
@@ -117,6 +132,7 @@ class Filing:
         self._config = config
         self._facts = dict(facts)
         self._on_commit = on_commit
+        self._first_step, self._resume = first_step, resume
         self._writer: WriterThread | None = None
 
     @property
@@ -128,6 +144,11 @@ class Filing:
         """Raises what kept the writer from writing."""
         if self.error is not None:
             raise self.error
+
+    @property
+    def id(self) -> str | None:
+        """Of the run, once it is begun."""
+        return self._writer.id if self._writer is not None else None
 
     @property
     def dropped(self) -> int:
@@ -225,6 +246,8 @@ class Filing:
                 responses=capture.responses,
                 graph=capture.found.graph,
                 facts=facts,
+                first_step=self._first_step,
+                resume=self._resume,
             )
         except HuelapseError:
             raise

@@ -21,6 +21,22 @@ def whole(name: str, value: Any, error: type[Exception] = OptionError) -> int | 
     return int(value)
 
 
+def made_before(first_step: Any, exist: Any) -> int:
+    """Optimizer steps made before recording starts.
+
+    Raises:
+        OptionError: no whole number, or a run is to be gone on with and nobody says where.
+    """
+    if first_step is None and exist == "resume":
+        raise OptionError(
+            'exist="resume" needs first_step: the optimizer steps made before this training starts, '
+            "0 for a new one. What was recorded beyond them is superseded"
+        )
+    if isinstance(first_step, Integral) and first_step == 0 and first_step is not False:
+        return 0
+    return whole("first_step", first_step) or 0
+
+
 def check_options(
     *,
     name: Any,

@@ -36,7 +36,7 @@ from huelapse.recording.ending import SECONDS, end_with_program, ended
 from huelapse.recording.faults import Faults
 from huelapse.recording.filing import Filing, leave_directory, take_directory
 from huelapse.recording.forecast import Forecast
-from huelapse.recording.options import check_options, whole
+from huelapse.recording.options import check_options, made_before, whole
 from huelapse.recording.taking import Taking
 from huelapse.schema import Layer, RunState
 from huelapse.store import check_split_name
@@ -94,7 +94,8 @@ class Recorder:
         split: str = "val",
         window_split: str = "train",
         name: str | None = None,
-        exist: Literal["error", "new"] = "error",
+        exist: Literal["error", "resume", "new"] = "error",
+        first_step: int | None = None,
         config: dict[str, Any] | None = None,
         max_bytes: int | None = None,
         on_commit: Callable[[str, int], None] | None = None,
@@ -147,7 +148,10 @@ class Recorder:
             split: what the probe's snapshots are filed under.
             window_split: what windows are filed under.
             name: shown by the viewer; default the directory's name.
-            exist: "error", or "new" to record into a numbered sibling where there is a run.
+            exist: where there is a run: "error"; "resume" to go on with it (and begin it where
+                there is none); or "new" to record into a numbered sibling.
+            first_step: optimizer steps made before, of a training that goes on from a checkpoint;
+                with "resume", what was recorded beyond is superseded: kept, and hidden.
             config: values to keep with the run; what JSON does not know is kept as its text.
             max_bytes: the most the run on disk, and what is held in memory, may take; see
                 `forecast` for what is then left out.
@@ -171,6 +175,7 @@ class Recorder:
         total_steps = whole("total_steps", total_steps, ScheduleError)
         probe_samples = whole("probe_samples", probe_samples, ProbeError)
         max_bytes = whole("max_bytes", max_bytes)
+        first_step = made_before(first_step, exist)
         names = check_classes(classes)
         split, window_split = check_split_name(split), check_split_name(window_split)
         self._window_every = whole("window_every", window_every, ScheduleError) or 1
@@ -197,6 +202,8 @@ class Recorder:
             config=plain(config or {}),
             facts={"rank": rank, "ranks": ranks} if ranks > 1 else {},
             on_commit=on_commit,
+            first_step=first_step,
+            resume=exist == "resume",
         )
         self._faults = Faults(self.run, strict=strict)
         self._batches = 0
@@ -236,6 +243,7 @@ class Recorder:
                 split=split,
                 window_split=window_split,
                 max_bytes=max_bytes,
+                first_step=first_step,
             )
         except BaseException:
             if exist == "new":
@@ -250,6 +258,11 @@ class Recorder:
         end_with_program(self)
         self.budget.start()
         logger.info("%s", self)
+
+    @property
+    def id(self) -> str | None:
+        """What tells this run from others, wherever it is; None before its first snapshot."""
+        return self._filing.id
 
     # --- the loop --------------------------------------------------------------------------------
 
@@ -290,7 +303,7 @@ class Recorder:
             try:
                 take()
             except ScalarError as error:
-                if self._taking.step == 1 or self._faults.strict:
+                if self._taking.step == self._taking.first_step + 1 or self._faults.strict:
                     raise
                 if not self._warned_of_scalars:
                     self._warned_of_scalars = True

@@ -32,11 +32,12 @@ class Taking:
         split: str,
         window_split: str,
         max_bytes: int | None,
+        first_step: int = 0,
     ) -> None:
         """Options are those of `Recorder`. Raises as `schedule.due`."""
-        self.step = 0
+        self.step = self.first_step = first_step
         self.epoch = math.nan
-        self.last_probed = 0
+        self.last_probed = first_step
         self.split = split
         self.probe = probe
         self._capture = capture
@@ -124,7 +125,7 @@ class Taking:
             facts={"hash": self.probe.hash, **(facts or {})},
         )
         self.last_probed = self.step
-        self._budget.add(time.monotonic() - started, first=self.step == 0)
+        self._budget.add(time.monotonic() - started, first=self.step == self.first_step)
 
     def last_window(self) -> None:
         """A window that is not full at the end is left out, unless it would be the only one."""

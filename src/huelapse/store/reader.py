@@ -13,6 +13,7 @@ from huelapse.schema import FORMAT_VERSION, Graph, Layer, RunState, Split
 from huelapse.store import layout
 from huelapse.store.atomic import is_locked
 from huelapse.store.forked import check_not_forked, tensorstore
+from huelapse.store.segments import chosen, superseded
 
 SAID = 100
 """Letters of another library's message that are told."""
@@ -58,8 +59,12 @@ class StoreReader:
     written does not exist here. `refresh` looks for a newer root.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, *, superseded: bool = False) -> None:
         """
+        Args:
+            path: of the run.
+            superseded: show also snapshots that a later segment replaced.
+
         Raises:
             NotARunError: no run there.
             FormatError: a newer format, or a root that is damaged.
@@ -72,10 +77,14 @@ class StoreReader:
         self._attributes: layout.JSON = self._root["attributes"]
         self._members: layout.JSON = self._root["consolidated_metadata"]["metadata"]
         self._open = lru_cache(maxsize=256)(self._open_array)
+        self._with_superseded = superseded
+        self._shown: dict[str, np.ndarray | None] = {}
 
     def refreshed(self) -> "StoreReader":
         """This reader, or a new one where the writer has committed since."""
-        return self if self._stat() == self._stamp else StoreReader(self.directory)
+        if self._stat() == self._stamp:
+            return self
+        return StoreReader(self.directory, superseded=self._with_superseded)
 
     def _stat(self) -> tuple[int, int, int]:
         file = self.directory / layout.ROOT / layout.GROUP_FILE
@@ -116,6 +125,11 @@ class StoreReader:
     def version(self) -> str:
         """Changes with every commit."""
         return str(self._attributes["hash"])[:16]
+
+    @property
+    def id(self) -> str:
+        """The same for as long as the run is gone on with, and wherever it is copied to."""
+        return str(self._attributes.get("id", ""))
 
     @property
     def name(self) -> str:
@@ -165,8 +179,14 @@ class StoreReader:
         return path in self._members
 
     def shape(self, path: str) -> tuple[int, ...]:
-        """Of an array, as far as it is committed."""
-        return tuple(self._members[path]["shape"])
+        """Of an array, as far as it is committed, and shown."""
+        shape = tuple(self._members[path]["shape"])
+        shown = self._shown_of(path)
+        return shape if shown is None else (len(shown), *shape[1:])
+
+    def metadata_of(self, path: str) -> layout.JSON:
+        """The Zarr metadata of one array, as committed."""
+        return cast(layout.JSON, self._members[path])
 
     def attributes_of(self, path: str) -> layout.JSON:
         """What is said of one array or group."""
@@ -175,10 +195,37 @@ class StoreReader:
     def read(self, path: str, selection: Any = ...) -> np.ndarray:
         """An array or a part of it, indexed as in numpy by slices and integers.
 
+        Along `snapshot`, those that are shown are counted.
+
         Raises:
             FormatError: the data cannot be read back: a checksum does not match, a file is gone.
         """
         check_not_forked()  # a reader the parent had opened knows its arrays by heart
+        shown = self._shown_of(path)
+        if shown is None:
+            return self._read_stored(path, selection)
+        stored, taken = chosen(selection, shown)
+        values = self._read_stored(path, stored)
+        return values if taken is None else values[taken]
+
+    def _shown_of(self, path: str) -> np.ndarray | None:
+        """Which of the stored snapshots of an array are shown; None for all of them."""
+        segments = self._attributes.get("segments", ())
+        along = self._members[path].get("dimension_names") or [None]
+        if self._with_superseded or len(segments) < 2 or along[0] != "snapshot":
+            return None
+        split = path.partition("/")[0]
+        if split not in self._shown:
+            steps, taken = (
+                self._read_stored(f"{split}/{name}", ...) for name in ("step", "segment")
+            )
+            hidden = superseded(
+                steps, taken, [segment.get("first_step", 0) for segment in segments]
+            )
+            self._shown[split] = np.flatnonzero(~hidden) if hidden.any() else None
+        return self._shown[split]
+
+    def _read_stored(self, path: str, selection: Any) -> np.ndarray:
         try:
             return np.asarray(self._open(path)[selection].read().result())
         except ValueError as error:

@@ -62,6 +62,7 @@ class WriterThread:
     ) -> None:
         self.error: Exception | None = None
         self.dropped = 0
+        self.id = store.id
         self._store = store
         self._on_commit = on_commit
         self.waiting_bytes = 0
@@ -76,7 +77,12 @@ class WriterThread:
         self._thread.start()
 
     def add_split(self, split: Split, static: Mapping[str, np.ndarray] | None = None) -> None:
-        """Declare a split before its first snapshot, with the values of its static arrays."""
+        """Declare a split before its first snapshot, with the values of its static arrays.
+
+        Raises:
+            ResumeError: as `StoreWriter.check_split`.
+        """
+        self._store.check_split(split)  # looks at nothing that the thread changes
         self._queue.put(_Declared(split, static or {}))
 
     def put(self, snapshot: Snapshot | PendingSnapshot, attributes: dict[str, Any]) -> bool:

@@ -1,66 +1,24 @@
 """Writing a run: snapshots become visible one by one, each in one step."""
 
 import json
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
-from huelapse.errors import RunExistsError, SplitNameError
-from huelapse.moments import Moments
-from huelapse.schema import FORMAT_VERSION, LABELS, TRUE, Graph, Layer, RunState, Split, total_units
+from huelapse.errors import ResumeError
+from huelapse.schema import FORMAT_VERSION, LABELS, Graph, Layer, RunState, Split, total_units
 from huelapse.snapshot import Snapshot
 from huelapse.store import layout
 from huelapse.store.atomic import WriterLock, replace_file, sync_directory
+from huelapse.store.directory import check_free, holds_run
 from huelapse.store.forked import check_not_forked, tensorstore
-
-SPLIT_NAME = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9_.\-]*")
-
-
-def free_directory(path: Path) -> Path:
-    """`path`, or the first of `path-2`, `path-3` … that is not there or empty."""
-    number, candidate = 1, path
-    while candidate.exists() and not (candidate.is_dir() and not any(candidate.iterdir())):
-        number += 1
-        candidate = path.with_name(f"{path.name}-{number}")
-    return candidate
-
-
-def check_split_name(name: str) -> str:
-    """
-    Raises:
-        SplitNameError: the name cannot be that of a group in the run.
-    """
-    given: Any = name
-    if (
-        not isinstance(given, str)
-        or not SPLIT_NAME.fullmatch(name)
-        or name == layout.GROUP_FILE
-        or len(name) > 100
-    ):
-        raise SplitNameError(
-            f"split name {name!r}: use letters, digits, '_', '-' and '.', not '.' first, as in 'val'"
-        )
-    return name
-
-
-def holds_run(path: Path) -> bool:
-    """Whether a run was begun here: its root is there."""
-    return (path / layout.ROOT / layout.GROUP_FILE).exists()
-
-
-def check_free(path: Path) -> None:
-    """
-    Raises:
-        RunExistsError: the directory holds a run.
-    """
-    if holds_run(path):
-        raise RunExistsError(
-            f"{path} already holds a run; give another directory, or pass "
-            f'exist="new" to record into a numbered one beside it. Nothing was changed'
-        )
+from huelapse.store.reader import StoreReader
+from huelapse.store.resuming import check_same_split, check_same_units
+from huelapse.store.segments import superseded
+from huelapse.store.values import values_of
 
 
 class StoreWriter:
@@ -81,6 +39,8 @@ class StoreWriter:
         facts: Mapping[str, Any],
         responses: Sequence[str] = ("mean",),
         graph: Graph | None = None,
+        first_step: int = 0,
+        resume: bool = False,
     ) -> None:
         """
         Args:
@@ -90,16 +50,22 @@ class StoreWriter:
             facts: provenance, plain JSON values, stored as attributes.
             responses: of each unit: "mean", "peak" or both; a snapshot's `moments` are those of
                 the first, its `peaks` those of the second.
-
             graph: which layer feeds which, where that is known.
+            first_step: optimizer steps made before.
+            resume: go on with the run that is there, if any, in a new segment. What earlier ones
+                recorded beyond `first_step` is superseded: kept, and hidden.
 
         Raises:
-            RunExistsError: the directory holds a run.
+            RunExistsError: the directory holds a run, and `resume` is not asked for.
+            ResumeError: the run there is of other units.
+            FormatError: the run there is damaged.
             RunLockedError: another process is writing there.
             ForkedError: this process was forked from one that had recorded or read.
         """
         check_not_forked()
-        check_free(directory)
+        resume = resume and holds_run(directory)
+        if not resume:
+            check_free(directory)
         self.directory = directory
         self.root = directory / layout.ROOT
         self._lock = WriterLock(directory / "lock")
@@ -107,13 +73,14 @@ class StoreWriter:
         self._responses = tuple(responses)
         self._attributes: layout.JSON = {
             "huelapse_format": FORMAT_VERSION,
+            "id": uuid4().hex,
             "name": name,
             "state": "recording",
             "responses": list(self._responses),
             "layers": [layer.as_json() for layer in layers],
             "graph": graph.as_json() if graph is not None else None,
             "splits": [],
-            "segments": [{"index": 0, "facts": dict(facts)}],
+            "segments": [{"index": 0, "first_step": first_step, "facts": dict(facts)}],
             "facts": dict(facts),
             "gaps": [],
             "dropped": 0,
@@ -121,16 +88,72 @@ class StoreWriter:
         self._splits: dict[str, Split] = {}
         self._lengths: dict[str, int] = {}
         self._arrays: dict[str, tuple[layout.ArraySpec, Any]] = {}
+        self._earlier: StoreReader | None = None
+        self._segment, self._begun = 0, False
+        self._taken: dict[str, tuple[list[int], list[int]]] = {}
+        """Steps and segments of the snapshots of each split, of a run that was gone on with."""
         _encode(self._attributes)  # what cannot be written is found before anything is made
         self._make_directories(directory)
         self._lock.acquire()
         try:
             self.root.mkdir(exist_ok=True)
             sync_directory(directory)
-            self._write_root()
+            if resume:
+                self._go_on(StoreReader(directory, superseded=True), layers)
+            else:
+                self._write_root()
         except BaseException:
             self._lock.release()
             raise
+
+    def _go_on(self, earlier: StoreReader, layers: Sequence[Layer]) -> None:
+        """Take over what is committed, and begin a segment."""
+        check_same_units(earlier, layers, self._responses)
+        before = earlier.attributes
+        (begun,), facts = self._attributes["segments"], self._attributes["facts"]
+        self._segment = len(before["segments"])
+        last = {**before["segments"][-1], "state": before["state"], "cost": before.get("cost")}
+        begun = {"index": self._segment, "first_step": begun["first_step"], "facts": facts}
+        self._earlier = earlier
+        self._attributes = {
+            **before,
+            "state": "recording",
+            "segments": [*before["segments"][:-1], last, begun],
+        }
+        for split in earlier.splits:
+            self._splits[split.name] = split
+            length = self._lengths[split.name] = earlier.shape(f"{split.name}/step")[0]
+            for spec in self._specs(split, earlier):
+                if spec.metadata(length) != earlier.metadata_of(spec.path):
+                    raise ResumeError(
+                        f"{self.directory} cannot be gone on with: another version of huelapse has "
+                        f'laid out {spec.path} otherwise. Pass exist="new" for a run beside it'
+                    )
+                self._open(spec, length, create=False)
+            taken = (earlier.read(f"{split.name}/{name}").tolist() for name in ("step", "segment"))
+            steps, segments = taken
+            self._taken[split.name] = steps, segments
+
+    def _specs(self, split: Split, earlier: StoreReader) -> list[layout.ArraySpec]:
+        """All arrays of a split that is there."""
+        prefix = f"{split.name}/metric."
+        metrics = [p.removeprefix(prefix) for p in earlier.arrays() if p.startswith(prefix)]
+        return [
+            *layout.coordinates(split.name, metrics),
+            *layout.statistics(split, self._units, self._responses),
+            *(layout.optional(split.name, extra) for extra in split.extras),
+        ]
+
+    def _superseded(self, split: str) -> np.ndarray:
+        """[snapshot] 0 or 1, for who reads the array by itself; readers tell it from the root."""
+        steps, segments = (np.array(one, np.int64) for one in self._taken[split])
+        starts = [segment.get("first_step", 0) for segment in self._attributes["segments"]]
+        return superseded(steps, segments, starts).astype(np.uint8)
+
+    def _hide(self, split: str) -> None:
+        flags, length = self._superseded(split), self._lengths[split]
+        if flags.any():
+            self._arrays[f"{split}/superseded"][1][:length].write(flags).result()
 
     @staticmethod
     def _make_directories(directory: Path) -> None:
@@ -143,6 +166,29 @@ class StoreWriter:
         for made in reversed(fresh):
             sync_directory(made.parent)
 
+    @property
+    def id(self) -> str:
+        """Of the run, the same in all its segments; "" in runs from before there was one."""
+        return str(self._attributes.get("id", ""))
+
+    def check_split(self, split: Split) -> None:
+        """
+        Raises:
+            ResumeError: the run that is gone on with has another split of that name.
+        """
+        if self._earlier is not None:
+            before = {split.name: split for split in self._earlier.splits}
+            if split.name in before:
+                check_same_split(self._earlier, before[split.name], split)
+
+    def _begin_segment(self) -> None:
+        """From now on what was given up is hidden: there is something to take its place."""
+        if self._earlier is not None and not self._begun:
+            self._begun = True
+            self._write_root()
+            for split in self._taken:
+                self._hide(split)
+
     def add_split(self, split: Split, static: Mapping[str, np.ndarray] | None = None) -> None:
         """Declare a split before its first snapshot.
 
@@ -152,7 +198,12 @@ class StoreWriter:
 
         Raises:
             ValueError: a static array is missing, or has another shape than declared.
+            ResumeError: as `check_split`.
         """
+        self.check_split(split)
+        self._begin_segment()
+        if split.name in self._splits:
+            return
         optional = [layout.optional(split.name, extra) for extra in split.extras]
         given = {f"{split.name}/{path}": value for path, value in (static or {}).items()}
         written = {spec.path: spec for spec in optional if spec.static}
@@ -192,7 +243,7 @@ class StoreWriter:
         """
         split = self._splits[snapshot.split]
         index = self._lengths[split.name]
-        values = self._values(snapshot)
+        values = values_of(snapshot, self._responses, segment=self._segment)
         for name in snapshot.metrics:
             path = f"{split.name}/metric.{name}"
             if path not in self._arrays:  # earlier snapshots read as NaN: there was none
@@ -217,8 +268,16 @@ class StoreWriter:
         }
         for path, grown in growing.items():
             self._arrays[path] = (own[path][0], grown.result())
+        if self._segment:
+            steps, segments = self._taken.setdefault(split.name, ([], []))
+            del steps[index:], segments[index:]  # of a commit that failed
+            steps.append(snapshot.step)
+            segments.append(self._segment)
+            values[f"{split.name}/superseded"] = self._superseded(split.name)
         pending = [
-            self._arrays[path][1][index].write(np.asarray(value, own[path][0].dtype))
+            self._arrays[path][1][
+                index if np.shape(value) == own[path][0].shape else slice(index + 1)
+            ].write(np.asarray(value, own[path][0].dtype))
             for path, value in values.items()
         ]
         for write in pending:
@@ -232,18 +291,28 @@ class StoreWriter:
             raise
 
     def note(self, **attributes: Any) -> None:
-        """Set attributes of the root (gaps, dropped, cost …); visible from the next commit on."""
+        """Set attributes of the root (gaps, dropped, cost …); visible from the next commit on.
+
+        Gaps and drops are this segment's, and are added to those of earlier ones.
+        """
+        if self._earlier is not None:
+            before = self._earlier.attributes
+            if "gaps" in attributes:
+                attributes["gaps"] = [*before["gaps"], *attributes["gaps"]]
+            if "dropped" in attributes:
+                attributes["dropped"] += before["dropped"]
         self._attributes.update(attributes)
 
     def write_attributes(self) -> None:
         """Commit attributes alone."""
-        self._write_root()
+        if self._earlier is None or self._begun:
+            self._write_root()
 
     def close(self, state: RunState = "complete") -> None:
         """Write the last word on the run and let go of the lock."""
         try:
             self._attributes["state"] = state
-            self._write_root()
+            self.write_attributes()
         finally:
             self._lock.release()
 
@@ -251,44 +320,29 @@ class StoreWriter:
         """Let go of the lock and write nothing more."""
         self._lock.release()
 
-    def _open(self, spec: layout.ArraySpec, snapshots: int) -> None:
+    def _open(self, spec: layout.ArraySpec, snapshots: int, *, create: bool = True) -> None:
         array = (
             tensorstore()
             .open(
                 {
                     "driver": "zarr3",
                     "kvstore": {"driver": "file", "path": f"{self.root / spec.path}/"},
-                    "metadata": spec.metadata(snapshots),
+                    "metadata": {
+                        name: value
+                        for name, value in spec.metadata(snapshots).items()
+                        # what a commit that was cut off has left may be longer
+                        if create or name != "shape"
+                    },
                 },
-                create=True,
+                open=not create,
+                create=create,
+                delete_existing=create,  # left by a commit that was cut off: the root has none
             )
             .result()
         )
+        if not (create or spec.static) and array.shape[0] > snapshots:  # of cut-off commits
+            array = array.resize(exclusive_max=[snapshots, *spec.shape]).result()
         self._arrays[spec.path] = (spec, array)
-
-    def _values(self, snapshot: Snapshot) -> dict[str, Any]:
-        """Array path → value of this snapshot. Mean and m2 are NaN where there is no data."""
-        split = snapshot.split
-        values: dict[str, Any] = {
-            f"{split}/step": snapshot.step,
-            f"{split}/epoch": snapshot.epoch,
-            f"{split}/wall_time": snapshot.wall_time,
-            f"{split}/segment": 0,
-            f"{split}/superseded": 0,
-            f"{split}/seconds": snapshot.seconds,
-            **{f"{split}/metric.{name}": value for name, value in snapshot.metrics.items()},
-            **{f"{split}/{path}": value for path, value in snapshot.extras.items()},
-        }
-        of_responses = (snapshot.moments, snapshot.peaks)
-        for response, groupings in zip(self._responses, of_responses, strict=False):
-            for name, moments in groupings.items():
-                base = f"{split}/{name}"
-                home = layout.home_of(base, response, self._responses)
-                values[f"{base}/count"] = moments.count
-                values |= _cubes(home, moments)
-        if snapshot.confusion is not None:
-            values[f"{split}/{TRUE}/confusion"] = snapshot.confusion
-        return values
 
     def _members(self, below: str = "") -> dict[str, layout.JSON]:
         members: dict[str, layout.JSON] = {}
@@ -333,15 +387,3 @@ def _check_shape(spec: layout.ArraySpec, value: Any) -> None:
 
 def _encode(metadata: layout.JSON) -> bytes:
     return json.dumps(metadata, indent=1, allow_nan=False).encode()
-
-
-def _cubes(home: str, moments: Moments) -> dict[str, Any]:
-    empty = moments.n == 0
-    with np.errstate(over="ignore"):  # becomes inf: read as not finite
-        mean, m2 = moments.mean.astype(np.float32), moments.m2.astype(np.float32)
-    return {
-        f"{home}/mean": np.where(empty, np.float32(np.nan), mean),
-        f"{home}/m2": np.where(empty, np.float32(np.nan), m2),
-        f"{home}/active": moments.active,
-        f"{home}/nonfinite": moments.nonfinite,
-    }

@@ -1,0 +1,54 @@
+"""Runs that went on after an interruption: which snapshots still stand. No input or output.
+
+Each start of a recording is a segment of the run, and says after how many optimizer steps it began.
+A training that goes on from a checkpoint makes steps again that were made before; snapshots of the
+weights that were given up are *superseded*: kept, and hidden.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int64
+
+
+def superseded(
+    step: Int64[np.ndarray, " snapshot"],
+    segment: Int64[np.ndarray, " snapshot"],
+    starts: Sequence[int],
+) -> Bool[np.ndarray, " snapshot"]:
+    """Which snapshots of a split a later segment replaced.
+
+    Those of a step beyond the first of a later segment, and those of a step at which a later
+    segment has a snapshot too.
+
+    Args:
+        step: optimizer steps made at each snapshot.
+        segment: index of the segment each was taken in.
+        starts: of every segment, the optimizer steps made when it began.
+    """
+    hidden = np.zeros(len(step), bool)
+    for later in range(1, len(starts)):
+        before = segment < later
+        hidden |= before & (step > starts[later])
+        hidden |= before & np.isin(step, step[segment == later])
+    return hidden
+
+
+def chosen(selection: Any, shown: Int64[np.ndarray, " snapshot"]) -> tuple[Any, Any]:
+    """A selection of shown snapshots, as one of stored snapshots and one of what that gives.
+
+    Args:
+        selection: as for numpy, with the snapshot first: an integer, slice or ellipsis there.
+        shown: where each shown snapshot is stored.
+
+    Returns:
+        (what to read, what to take of it), the latter along the first axis; None for all.
+    """
+    parts = selection if isinstance(selection, tuple) else (selection,)
+    first, *rest = parts or (...,)
+    if isinstance(first, int | np.integer):
+        return (int(shown[first]), *rest), None
+    if first is Ellipsis:
+        first = slice(None)
+    return (slice(None), *rest), shown[first]
