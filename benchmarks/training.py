@@ -92,10 +92,17 @@ def train(arguments: argparse.Namespace) -> dict[str, float]:
             numbers["forecast_bytes"] = float(recorder.forecast.memory_bytes)
         numbers["cpu_seconds"] = time.process_time() - started
         numbers["wall_seconds"] = time.perf_counter() - wall
-    # Linux says kilobytes, macOS bytes
-    unit = 1 if sys.platform == "darwin" else 1024
-    numbers["peak_bytes"] = float(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit)
+    numbers["peak_bytes"] = float(peak_bytes())
     return numbers
+
+
+def peak_bytes() -> int:
+    """The most memory this program has had. `ru_maxrss` would count the one that started it too."""
+    status = Path("/proc/self/status")
+    if status.exists():
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # macOS says bytes
 
 
 def at_once(*commands: list[str]) -> list[dict[str, float]]:

@@ -47,6 +47,11 @@ err = Terminal(stderr=True, highlight=False, emoji=False)
 RunPath = Annotated[
     Path, typer.Argument(metavar="RUN", help="A run directory, as given to Recorder.")
 ]
+AnyRun = Annotated[
+    str,
+    typer.Argument(metavar="RUN", help="A run directory, a pack (run.hue.zip), "
+                   "s3://bucket/key/run or http(s)://host/path/run."),
+]  # fmt: skip
 Port = Annotated[
     int | None,
     typer.Option(help="Serve on this port; by default the first free one from 8765.", min=1,
@@ -127,7 +132,7 @@ def demo(
 
 
 @app.command()
-def view(run: RunPath, port: Port = None, browser: Browser = True) -> None:
+def view(run: AnyRun, port: Port = None, browser: Browser = True) -> None:
     """Show a run in the browser, also while it is being recorded.
 
     In a run that still grows the page offers new snapshots as they come; nothing moves by itself.
@@ -140,7 +145,7 @@ def view(run: RunPath, port: Port = None, browser: Browser = True) -> None:
 
 @app.command()
 def info(
-    run: RunPath,
+    run: AnyRun,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
     """What a run holds: model, layers, classes, snapshots, what it cost, gaps.
@@ -156,7 +161,147 @@ def info(
         _print_summary(found)
 
 
-def _serve(run: Path, port: int | None, browser: bool) -> None:
+@app.command("ls")
+def list_runs(
+    directory: Annotated[
+        Path, typer.Argument(metavar="DIR", help="A folder that holds runs, at most 4 deep.")
+    ] = Path("runs"),
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """List the runs in a folder: classes, snapshots, last step and its accuracy, size, state.
+
+    A run that cannot be read is listed with the reason. Symbolic links are not followed.
+    """
+    from huelapse.care import showing
+
+    showing.list_runs(out, directory, as_json=as_json)
+
+
+@app.command()
+def verify(
+    run: RunPath,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:
+    """Read everything of a run back and say which snapshots are damaged, if any are.
+
+    Every checksum is compared, and what the numbers must fulfil among each other. Nothing is ever
+    changed. Ends with 0 where all is whole, with 1 where something is damaged.
+    """
+    from huelapse.care import showing
+
+    raise typer.Exit(showing.verify(out, err, run, as_json=as_json))
+
+
+@app.command("rm")
+def remove(
+    runs: Annotated[
+        list[Path],
+        typer.Argument(metavar="RUN", help="Run directories; with --older-than also folders of "
+                       "runs."),
+    ],
+    older_than: Annotated[
+        str | None,
+        typer.Option(metavar="AGE", help="Only runs last written longer ago: 30d, 12h, 4w."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:  # fmt: skip
+    """Remove runs for good, after asking.
+
+    Only what is a run, and nothing else, is removed: not a run that is being written, a symbolic
+    link, or a directory that holds other files too.
+    """
+    from huelapse.care import showing
+
+    raise typer.Exit(showing.remove(out, err, runs, older_than, dry_run=dry_run, yes=yes))
+
+
+@app.command()
+def export(
+    run: AnyRun,
+    to: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="FILE", help="Where to; its suffix says the format: "
+                     ".parquet, .csv or .nc (netCDF)."),
+    ],
+    split: Annotated[str | None, typer.Option(help="Of this split; default: the first.")] = None,
+    grouping: Annotated[str, typer.Option(help="By this grouping.")] = "true",
+    layer: Annotated[str | None, typer.Option(help="Of this layer alone, by its path.")] = None,
+    step: Annotated[int | None, typer.Option(help="The snapshot at this step alone.")] = None,
+    response: Annotated[
+        str | None, typer.Option(help="mean or peak; default: the first that was recorded.")
+    ] = None,
+    per: Annotated[
+        str,
+        typer.Option(metavar="class|unit", help="Statistics per class and unit, or what follows "
+                     "from them per unit: preferred class, strength, state."),
+    ] = "class",
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:  # fmt: skip
+    """Write a run as a table or as arrays, for DuckDB, Polars, pandas, R, spreadsheets, xarray.
+
+    A part of a snapshot is in memory at a time. Of a run that is being recorded, what is committed
+    now is written. Ctrl-C leaves nothing behind. Parquet and netCDF need 'huelapse[export]'.
+    """
+    from huelapse.export import showing
+    from huelapse.export.rows import select
+    from huelapse.run import open_run
+
+    found = open_run(run)
+    chosen = select(
+        found, per=per, split=split, grouping=grouping, layer=layer, step=step, response=response
+    )
+    try:
+        showing.export(out, found, to, chosen, force=force)
+    except KeyboardInterrupt:
+        out.print("Stopped. Nothing was written.")
+        raise typer.Exit(130) from None
+    out.print(
+        f"{_shown(to)}: {len(chosen.snapshots)} snapshots of {chosen.size:,} units by "
+        f"{len(chosen.grouping.classes)} classes, {to.stat().st_size / 1e6:.1f} MB",
+        soft_wrap=True,
+    )
+
+
+@app.command()
+def pack(
+    run: RunPath,
+    to: Annotated[
+        Path,
+        typer.Option("--out", "-o", metavar="FILE", help="Where to, as run.hue.zip."),
+    ],
+    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False,
+) -> None:
+    """Put a run into one file, to send or to publish: huelapse opens it without unpacking.
+
+    What is committed now goes in, and nothing else. Ctrl-C leaves nothing behind.
+    """
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    from huelapse.store.pack import pack_run
+
+    with Progress(
+        TextColumn("{task.completed:,.0f} of {task.total:,.0f} arrays"), BarColumn(), console=err,
+        transient=True,
+    ) as bar:  # fmt: skip
+        task = bar.add_task("packing", total=1)
+        try:
+            files = pack_run(
+                run, to, force=force,
+                progress=lambda done, all_: bar.update(task, completed=done, total=all_),
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            bar.stop()
+            out.print("Stopped. Nothing was written.")
+            raise typer.Exit(130) from None
+    out.print(
+        f"{_shown(to)}: {files:,} files, {to.stat().st_size / 1e6:.1f} MB. "
+        f"Look at it with: huelapse view {_shown(to)}",
+        soft_wrap=True,
+    )
+
+
+def _serve(run: str | Path, port: int | None, browser: bool) -> None:
     from huelapse.viewer.server import serve
 
     def ready(address: str) -> None:
@@ -199,7 +344,7 @@ def _summary(run: Any) -> dict[str, Any]:
             }
         layers.append(row)
     return {
-        "path": str(run.path),
+        "path": run.place,
         "name": run.name,
         "state": run.status,
         "classes": list(run.classes) if run.splits else [],
@@ -221,7 +366,7 @@ def _summary(run: Any) -> dict[str, Any]:
         if not steps or run.split().multilabel
         else round(float(run.accuracy()[-1]), 4),
         "layers": layers,
-        "bytes": _size(run.path),
+        "bytes": run.bytes,
         **run.facts,
     }
 
@@ -248,16 +393,6 @@ def _two(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
-def _size(path: Path) -> int:
-    total = 0
-    for file in path.rglob("*"):
-        try:
-            total += file.stat().st_size if file.is_file() else 0
-        except FileNotFoundError:  # a run that is being written replaces files
-            continue
-    return total
-
-
 def _print_summary(found: dict[str, Any]) -> None:
     facts: dict[str, Any] = found["facts"] or {}
     out.print(
@@ -266,8 +401,8 @@ def _print_summary(found: dict[str, Any]) -> None:
     )
     out.print(
         f"{_shown(facts.get('model', '?'))}, {facts.get('parameters', 0):,} parameters; "
-        f"{len(found['classes'])} classes; {found['units']:,} units; "
-        f"{found['bytes'] / 1e6:.1f} MB on disk"
+        f"{len(found['classes'])} classes; {found['units']:,} units"
+        + ("" if found["bytes"] is None else f"; {found['bytes'] / 1e6:.1f} MB on disk")
     )
     for name, split in found["splits"].items():
         steps: list[int] = split["steps"]

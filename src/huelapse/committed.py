@@ -32,7 +32,27 @@ class Committed:
 
     @property
     def path(self) -> Path:
-        return self._reader.directory
+        """The run's directory, or its pack.
+
+        Raises:
+            PlaceError: the run is on another machine.
+        """
+        return self._reader.place.path
+
+    @property
+    def place(self) -> str:
+        """Where the run stands: its path or its address."""
+        return self._reader.place.name
+
+    @property
+    def remote(self) -> bool:
+        """Whether the run is on another machine."""
+        return self._reader.place.remote
+
+    @property
+    def bytes(self) -> int | None:
+        """What the run takes on disk; None on another machine, where nothing is listed."""
+        return self._reader.place.size()
 
     @property
     def id(self) -> str:
@@ -63,20 +83,20 @@ class Committed:
 
     def split(self, name: str | None = None) -> Split:
         if not self.splits:
-            raise SelectionError(f"{self.path} has no split yet: nothing has been recorded")
+            raise SelectionError(f"{self.place} has no split yet: nothing has been recorded")
         if name is None:
             return self.splits[0]
-        return _find(self.splits, name, "split", self.path)
+        return _find(self.splits, name, "split", self.place)
 
     def grouping(self, name: str = TRUE, split: str | None = None) -> Grouping:
-        return _find(self.split(split).groupings, name, "grouping", self.path)
+        return _find(self.split(split).groupings, name, "grouping", self.place)
 
     def layer(self, path: str) -> Layer:
         for layer in self.layers:
             if layer.path == path:
                 return layer
         raise SelectionError(
-            f"{self.path} has no layer {path!r}; it has "
+            f"{self.place} has no layer {path!r}; it has "
             f"{', '.join(layer.path for layer in self.layers)}"
         )
 
@@ -98,11 +118,13 @@ class Committed:
         """A one-dimensional array along `snapshot`: step, epoch, wall_time, seconds, metric.NAME."""
         path = f"{self.split(split).name}/{name}"
         if not self._reader.has(path):
-            raise SelectionError(f"{self.path} has no {path!r}; it has {', '.join(self.metrics())}")
+            raise SelectionError(
+                f"{self.place} has no {path!r}; it has {', '.join(self.metrics())}"
+            )
         values = self._reader.read(path)
         lost = np.isnan(values) if name == "wall_time" else values < 0
         if name in ("step", "wall_time") and lost.any():
-            raise FormatError(f"{self.path}: coordinates of {path} are missing or damaged")
+            raise FormatError(f"{self.place}: coordinates of {path} are missing or damaged")
         return values
 
     def metrics(self, split: str | None = None) -> list[str]:
@@ -114,7 +136,7 @@ class Committed:
         """Which snapshot was taken at `step` (the last of them); None is the last snapshot."""
         steps = self.coordinate("step", split)
         if len(steps) == 0:
-            raise SelectionError(f"{self.path} has no snapshot yet")
+            raise SelectionError(f"{self.place} has no snapshot yet")
         if step is None:
             return len(steps) - 1
         if not isinstance(step, Real):
@@ -136,10 +158,10 @@ class Committed:
 Named = TypeVar("Named", Split, Grouping)
 
 
-def _find(items: Sequence[Named], name: str, what: str, path: Path) -> Named:
+def _find(items: Sequence[Named], name: str, what: str, place: str) -> Named:
     for item in items:
         if item.name == name:
             return item
     raise SelectionError(
-        f"{path} has no {what} {name!r}; it has {', '.join(item.name for item in items)}"
+        f"{place} has no {what} {name!r}; it has {', '.join(item.name for item in items)}"
     )

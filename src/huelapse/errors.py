@@ -114,6 +114,10 @@ class NotARunError(HuelapseError, FileNotFoundError):
     """The path holds no run."""
 
 
+class PlaceError(HuelapseError, OSError):
+    """A run on another machine that can't be reached, may not be read, or has no path here."""
+
+
 class FormatError(HuelapseError, ValueError):
     """The run was written in a format this version cannot read, or is damaged."""
 
@@ -131,6 +135,10 @@ class ServerError(HuelapseError, OSError):
 
 class MissingExtraError(HuelapseError, ModuleNotFoundError):
     """An optional library is needed; the message names the extra that installs it."""
+
+
+class PackError(HuelapseError, OSError):
+    """A run cannot be packed into this file."""
 
 
 class ExportError(HuelapseError, ValueError):

@@ -57,10 +57,10 @@ class Extras(Committed):
         unknown, empty = np.isnan(scale), _without_any(codes)
         if unknown.all() and empty.all():
             raise SelectionError(
-                f"{self.path} kept no responses at step {self._step(index, split)} of split {base!r}"
+                f"{self.place} kept no responses at step {self._step(index, split)} of split {base!r}"
             )
         if unknown.any() or (empty & np.isfinite(scale)).any():
-            raise FormatError(f"{self.path}: part of {path} is missing or damaged")
+            raise FormatError(f"{self.place}: part of {path} is missing or damaged")
         return kept.decode(codes, ref, scale)
 
     def probabilities(
@@ -169,7 +169,7 @@ class Extras(Committed):
             if path.startswith(f"{WATCHED}/"):
                 full = f"{self.split(split).name}/{path}"
                 return np.asarray(self._reader.attributes_of(full)["samples"], np.int64)
-        raise SelectionError(f"{self.path} has no watched samples in split {self._named(split)!r}")
+        raise SelectionError(f"{self.place} has no watched samples in split {self._named(split)!r}")
 
     def first_weights(
         self, step: int | None = None, split: str | None = None
@@ -195,7 +195,7 @@ class Extras(Committed):
         if not self.has(path, split):
             there = ", ".join(self.extras(split)) or "nothing beside statistics"
             raise SelectionError(
-                f"{self.path} has no {what} in split {name!r}; recorded was {there}"
+                f"{self.place} has no {what} in split {name!r}; recorded was {there}"
             )
         return f"{name}/{path}"
 
@@ -213,13 +213,13 @@ class Extras(Committed):
         if isinstance(given, str) and given in names:
             return names.index(given)
         if isinstance(given, str) or not 0 <= given < len(names):
-            raise SelectionError(f"{self.path} has no class {given!r}; it has {', '.join(names)}")
+            raise SelectionError(f"{self.place} has no class {given!r}; it has {', '.join(names)}")
         return int(given)
 
     def _indices(self, values: np.ndarray) -> Int64[np.ndarray, " sample"]:
         if (values == kept.NOBODY).any():
             raise FormatError(
-                f"{self.path}: classes of samples are missing or damaged, or were not kept at this "
+                f"{self.place}: classes of samples are missing or damaged, or were not kept at this "
                 f"snapshot"
             )
         return values.astype(np.int64)

@@ -28,15 +28,17 @@ COUNTS = ("active", "nonfinite")
 
 
 def open_run(path: str | Path, *, superseded: bool = False) -> "Run":
-    """Open a run directory (or its `run.zarr`) for reading, also while it is being written.
+    """Open a run for reading, also while it is being written.
 
     Args:
-        path: of the run.
+        path: of the run's directory (or its `run.zarr`), or of a pack (`run.hue.zip`); or its
+            address, `s3://bucket/key/run` or `http(s)://host/path/run` (docs/elsewhere.md).
         superseded: show also snapshots of steps that a resumed training made again.
 
     Raises:
         NotARunError: there is no run.
         FormatError: it was written by a newer huelapse, or is damaged.
+        PlaceError: it is on another machine that can't be reached, or refuses.
     """
     return Run(StoreReader(path, superseded=superseded))
 
@@ -103,7 +105,7 @@ class Run(Extras):
     def _check_within(self, given: Any, number: int, what: str) -> None:
         if not isinstance(given, int | np.integer) or not 0 <= given < number:
             raise SelectionError(
-                f"{self.path} has no {what} {given!r}: they are counted from 0 to {number - 1}"
+                f"{self.place} has no {what} {given!r}: they are counted from 0 to {number - 1}"
             )
 
     def _cubes(self, home: str, part: Any) -> list[np.ndarray]:
@@ -116,7 +118,7 @@ class Run(Extras):
         response = self.response_names[0] if response is None else response
         if response not in self.response_names:
             raise SelectionError(
-                f"{self.path} has no response {response!r}; recorded were "
+                f"{self.place} has no response {response!r}; recorded were "
                 f"{', '.join(self.response_names)} (Recorder(response=…))"
             )
         return base, self._reader.home(base, response)
@@ -138,7 +140,7 @@ class Run(Extras):
         n = count[:, None] - nonfinite
         if ((n > 0) == np.isnan(mean)).any() or ((n > 0) == np.isnan(m2)).any():
             raise FormatError(
-                f"{self.path}: part of {base} is missing or damaged: counts and means do not fit "
+                f"{self.place}: part of {base} is missing or damaged: counts and means do not fit "
                 f"each other. Other snapshots of the run may still be whole"
             )
         return Moments(
@@ -153,7 +155,7 @@ class Run(Extras):
         """Samples of each true class (rows) predicted as each class, at every snapshot."""
         path = f"{self.split(split).name}/{TRUE}/confusion"
         if not self._reader.has(path):
-            raise SelectionError(f"{self.path} holds no confusion counts for this split")
+            raise SelectionError(f"{self.place} holds no confusion counts for this split")
         return self._reader.read_counts(path)
 
     def accuracy(self, split: str | None = None) -> Float64[np.ndarray, " snapshot"]:

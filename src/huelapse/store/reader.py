@@ -8,46 +8,26 @@ from typing import Any, cast
 import numpy as np
 from jaxtyping import Int64
 
-from huelapse.errors import FormatError, NotARunError
+from huelapse.errors import FormatError, NotARunError, PlaceError
 from huelapse.schema import FORMAT_VERSION, Graph, Layer, RunState, Split
 from huelapse.store import layout
-from huelapse.store.atomic import is_locked
 from huelapse.store.forked import check_not_forked, tensorstore
+from huelapse.store.places import Place, find_place, locate, unreachable
 from huelapse.store.segments import chosen, superseded
 
 SAID = 100
 """Letters of another library's message that are told."""
+TRANSPORT = ("retry attempts failed", "CURL error", "PERMISSION_DENIED", "DEADLINE", "UNAVAILABLE")
+"""What TensorStore says where a place does not answer, or refuses, and no data are damaged."""
 
-
-def locate(path: Path) -> Path:
-    """The run directory at `path`, which may also be its `run.zarr`.
-
-    Raises:
-        NotARunError: there is none; the message names runs that stand below.
-    """
-    path = path.absolute()
-    directory = path.parent if path.name == layout.ROOT else path
-    if (directory / layout.ROOT / layout.GROUP_FILE).is_file():
-        return directory
-    if not path.exists():
-        raise NotARunError(
-            f"{path} does not exist; pass the directory given to Recorder. A recorder without a "
-            f"probe writes nothing before its first evaluation is done"
-        )
-    below = (
-        sorted(str(p.parent) for p in path.glob(f"*/{layout.ROOT}"))[:5] if path.is_dir() else []
-    )
-    hint = f"; runs found below it: {', '.join(below)}" if below else ""
-    raise NotARunError(
-        f"{path} holds no run: expected a directory with {layout.ROOT}/{layout.GROUP_FILE}{hint}"
-    )
+__all__ = ["StoreReader", "holds_snapshot", "locate"]
 
 
 def holds_snapshot(path: Path) -> bool:
     """Whether there is a run with something in it to look at."""
     try:
         reader = StoreReader(path)
-    except (NotARunError, FormatError):
+    except (NotARunError, FormatError, PlaceError):
         return False
     return any(reader.shape(f"{split.name}/step")[0] for split in reader.splits)
 
@@ -59,45 +39,44 @@ class StoreReader:
     written does not exist here. `refresh` looks for a newer root.
     """
 
-    def __init__(self, path: str | Path, *, superseded: bool = False) -> None:
+    def __init__(self, path: str | Path | Place, *, superseded: bool = False) -> None:
         """
         Args:
-            path: of the run.
+            path: of the run, or its address (`huelapse.store.places`).
             superseded: show also snapshots that a later segment replaced.
 
         Raises:
             NotARunError: no run there.
-            FormatError: a newer format, or a root that is damaged.
+            FormatError: a newer format, or a root or pack that is damaged.
+            PlaceError: it is elsewhere and can't be reached, or may not be read.
             ForkedError: this process was forked from one that had recorded or read.
         """
         check_not_forked()
-        self.directory = locate(Path(path))
-        self._stamp = self._stat()
-        self._root = self._read_root()
+        self.place = find_place(path)
+        content, self._stamp = self.place.root()
+        self._root = self._parsed(content)
         self._attributes: layout.JSON = self._root["attributes"]
         self._members: layout.JSON = self._root["consolidated_metadata"]["metadata"]
         self._open = lru_cache(maxsize=256)(self._open_array)
+        self._context = lru_cache(maxsize=1)(self._new_context)
         self._with_superseded = superseded
         self._shown: dict[str, np.ndarray | None] = {}
 
     def refreshed(self) -> "StoreReader":
         """This reader, or a new one where the writer has committed since."""
-        if self._stat() == self._stamp:
+        if self.place.unchanged(self._stamp):
             return self
-        return StoreReader(self.directory, superseded=self._with_superseded)
+        return StoreReader(self.place, superseded=self._with_superseded)
 
-    def _stat(self) -> tuple[int, int, int]:
-        file = self.directory / layout.ROOT / layout.GROUP_FILE
-        try:
-            found = file.stat()
-        except FileNotFoundError as error:
-            raise NotARunError(f"{file} is gone: was the run moved or deleted?") from error
-        return found.st_ino, found.st_mtime_ns, found.st_size
+    @property
+    def directory(self) -> Path | str:
+        """The run's directory, its pack, or its address."""
+        return self.place.name if self.place.remote else self.place.path
 
-    def _read_root(self) -> layout.JSON:
-        file = self.directory / layout.ROOT / layout.GROUP_FILE
+    def _parsed(self, content: bytes) -> layout.JSON:
+        file = self.place.inside(layout.GROUP_FILE)
         try:
-            root: Any = json.loads(file.read_bytes())
+            root: Any = json.loads(content)
             attributes = root["attributes"]
             version = attributes["huelapse_format"]
             _ = root["consolidated_metadata"]["metadata"]
@@ -111,7 +90,7 @@ class StoreReader:
             ) from error
         if not isinstance(version, int) or version > FORMAT_VERSION:
             raise FormatError(
-                f"{self.directory} is in format {version}; this huelapse reads up to "
+                f"{self.place.name} is in format {version}; this huelapse reads up to "
                 f"{FORMAT_VERSION}: upgrade it with `pip install -U huelapse`"
             )
         if digest != attributes.get("hash"):
@@ -137,9 +116,12 @@ class StoreReader:
 
     @property
     def state(self) -> RunState:
-        """Recording, complete, or interrupted: recording once, but no writer holds the lock."""
+        """Recording, complete, or interrupted: recording once, but no writer holds the lock.
+
+        The lock of a run on another machine can't be seen: there it is what the root says.
+        """
         state = cast(RunState, self._attributes["state"])
-        if state == "recording" and not is_locked(self.directory / "lock"):
+        if state == "recording" and not self.place.locked():
             return "interrupted"
         return state
 
@@ -184,6 +166,11 @@ class StoreReader:
         shown = self._shown_of(path)
         return shape if shown is None else (len(shown), *shape[1:])
 
+    @property
+    def metadata(self) -> layout.JSON:
+        """The root's own, whole."""
+        return self._root
+
     def metadata_of(self, path: str) -> layout.JSON:
         """The Zarr metadata of one array, as committed."""
         return cast(layout.JSON, self._members[path])
@@ -199,6 +186,7 @@ class StoreReader:
 
         Raises:
             FormatError: the data cannot be read back: a checksum does not match, a file is gone.
+            PlaceError: the run is on another machine, which does not answer or refuses.
         """
         check_not_forked()  # a reader the parent had opened knows its arrays by heart
         shown = self._shown_of(path)
@@ -227,10 +215,15 @@ class StoreReader:
 
     def _read_stored(self, path: str, selection: Any) -> np.ndarray:
         try:
-            return np.asarray(self._open(path)[selection].read().result())
+            reading = self._open(path)[selection].read()
+            return np.asarray(reading.result(timeout=self.place.seconds))
+        except TimeoutError as error:
+            raise unreachable(self.place.inside(path), error) from error
         except ValueError as error:
+            if self.place.remote and any(said in str(error) for said in TRANSPORT):
+                raise unreachable(self.place.inside(path), error) from error
             raise FormatError(
-                f"{self.directory / layout.ROOT / path} cannot be read: {error}. "
+                f"{self.place.inside(path)} cannot be read: {error}. "
                 f"Other arrays and snapshots of the run may still be whole"
             ) from error
 
@@ -244,10 +237,13 @@ class StoreReader:
         fill = self._members[path]["fill_value"]
         if fill and (counts == fill).any():  # 0 is a count: such an array cannot be told whole
             raise FormatError(
-                f"{self.directory / layout.ROOT / path}: a part is missing or damaged. "
+                f"{self.place.inside(path)}: a part is missing or damaged. "
                 f"Other arrays and snapshots of the run may still be whole"
             )
         return counts.astype(np.int64)
+
+    def _new_context(self) -> Any:
+        return tensorstore().Context(self.place.context())
 
     def _open_array(self, path: str) -> Any:
         return (
@@ -255,14 +251,12 @@ class StoreReader:
             .open(
                 {
                     "driver": "zarr3",
-                    "kvstore": {
-                        "driver": "file",
-                        "path": f"{self.directory / layout.ROOT / path}/",
-                    },
+                    "kvstore": self.place.kvstore(path),
                     "metadata": self._members[path],
                     "open": True,
                     "assume_metadata": True,
-                }
+                },
+                context=self._context(),
             )
-            .result()
+            .result(timeout=self.place.seconds)
         )

@@ -5,7 +5,7 @@ import hashlib
 import json
 import mimetypes
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -55,7 +55,8 @@ class Page:
 
 def run_id(run: Run) -> str:
     """Opaque and stable: the same run has the same address tomorrow."""
-    return hashlib.sha256(str(run.path.resolve()).encode()).hexdigest()[:12]
+    place = run.place if run.remote else str(run.path.resolve())
+    return hashlib.sha256(place.encode()).hexdigest()[:12]
 
 
 def load_static() -> dict[str, tuple[bytes, str]]:
@@ -147,7 +148,7 @@ def listen(port: int | None, host: str = HOST) -> socket.socket:
 
 
 def serve(
-    paths: list[Path],
+    paths: Sequence[str | Path],
     *,
     port: int | None = None,
     ready: Callable[[str], None] | None = None,
@@ -155,7 +156,7 @@ def serve(
     """Serve runs until interrupted.
 
     Args:
-        paths: run directories.
+        paths: run directories, packs or addresses.
         port: None takes the first free one from 8765 on.
         ready: called with the page's address (token included) once it answers.
     """
