@@ -64,7 +64,7 @@ def train(arguments: argparse.Namespace) -> dict[str, float]:
     model = MODELS[arguments.model](arguments.classes)
     images = torch.randn(POOL, 3, 32, 32)
     labels = torch.randint(0, arguments.classes, (POOL,))
-    n = max(POOL, 20 * arguments.classes) if arguments.record in ("probe", "both") else 1
+    n = max(POOL, 20 * arguments.classes)  # whoever records or not has held-out samples
     probe = (torch.randn(n, 3, 32, 32), torch.arange(n) % arguments.classes)
     optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:

@@ -1,0 +1,20 @@
+"""Looking after runs on disk: which there are, whether they are whole, and removing them.
+
+Each has a command of its own: `huelapse ls`, `huelapse verify`, `huelapse rm`. See docs/care.md.
+"""
+
+from huelapse.care.listing import Listed, list_runs
+from huelapse.care.removing import Removal, plan_removal, remove
+from huelapse.care.verifying import Damage, Report, Verification, verify
+
+__all__ = [
+    "Damage",
+    "Listed",
+    "Removal",
+    "Report",
+    "Verification",
+    "list_runs",
+    "plan_removal",
+    "remove",
+    "verify",
+]
