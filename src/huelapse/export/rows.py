@@ -1,4 +1,7 @@
-"""A run as rows of a table, a part of a snapshot at a time. Which columns there are stands here."""
+"""A run as rows of a table, part of a snapshot (per unit: a snapshot) at a time.
+
+Which columns there are stands here.
+"""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
