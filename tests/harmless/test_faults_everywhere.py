@@ -30,6 +30,7 @@ from torch.optim.swa_utils import AveragedModel
 import huelapse
 from conftest import batches
 from huelapse import HuelapseWarning
+from huelapse.recording import ending
 
 PACKAGES = ("huelapse.capture", "huelapse.recording")
 
@@ -173,6 +174,10 @@ def no_fault_left() -> Iterator[None]:
         yield
     finally:
         FAULT.armed = False
+        # a fault while a recorder was ending has left the program's end to it
+        for one in list(ending._open):
+            ending.ended(one)
+        ending._give_signal_back()
 
 
 @pytest.fixture(scope="module")
