@@ -11,7 +11,8 @@ import numpy as np
 
 from huelapse.errors import MissingExtraError
 from huelapse.export.about import ABOUT
-from huelapse.export.rows import STATES, TILE, Selection, Source, parts, places, plain
+from huelapse.export.rows import STATES, Selection, Source, parts, places, plain, readings
+from huelapse.store.layout import TILE_CLASSES, TILE_UNITS
 
 try:
     import h5netcdf
@@ -35,7 +36,6 @@ READINGS = {
     "strength": "float64",
     "state": "int8",
 }
-TILE_CLASSES = 128
 
 
 def write(path: Path, run: Source, chosen: Selection, done: Callable[[int], None]) -> None:
@@ -104,24 +104,15 @@ def _readings(file: Any, run: Source, chosen: Selection, done: Callable[[int], N
     made["state"].attrs["flag_values"] = np.arange(len(STATES), dtype=np.int8)
     made["state"].attrs["flag_meanings"] = " ".join(STATES)
     for number, index in enumerate(chosen.snapshots):
-        reading = run.reading(index, chosen.grouping.name, chosen.split, response=chosen.response)
-        preference = reading.preference
-        values: dict[str, np.ndarray] = {
-            "preferred": preference.preferred,
-            "runner_up": preference.runner_up,
-            "suppressed": preference.suppressed,
-            "sure": preference.sure,
-            "margin": reading.selectivity.value,
-            "strength": reading.strength,
-            "state": reading.state(),
-        }
-        for name, own in values.items():
-            made[name][number] = own[chosen.units].astype(READINGS[name])
+        for part in parts(chosen):
+            here = slice(part.start - chosen.units.start, part.stop - chosen.units.start)
+            for name, values in readings(run, chosen, index, part).items():
+                made[name][number, here] = values.astype(READINGS[name])
         done(number + 1)
 
 
 def _create(file: Any, name: str, dims: tuple[str, ...], dtype: str) -> Any:
-    most = {"snapshot": 1, "class": TILE_CLASSES, "unit": TILE}
+    most = {"snapshot": 1, "class": TILE_CLASSES, "unit": TILE_UNITS}
     sizes = [len(file.dimensions[dim]) for dim in dims]
     chunks = tuple(max(min(size, most[dim]), 1) for size, dim in zip(sizes, dims, strict=True))
     packed = {"chunks": chunks, "compression": "gzip", "compression_opts": 4, "shuffle": True}

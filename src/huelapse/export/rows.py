@@ -1,9 +1,9 @@
-"""A run as rows of a table, part of a snapshot (per unit: a snapshot) at a time.
+"""A run as rows of a table, part of a snapshot at a time.
 
 Which columns there are stands here.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -11,18 +11,16 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from huelapse.errors import ExportError
-from huelapse.measures import Reading, State
+from huelapse.measures import State, read
 from huelapse.moments import Moments
 from huelapse.schema import TRUE, Grouping, Layer, Split
+from huelapse.store.layout import TILE_UNITS
 
 Per = Literal["class", "unit"]
 Kind = Literal["text", "integer", "number", "flag"]
 
 ROWS = 2**18
 """About how many rows are in memory at once."""
-
-TILE = 512
-"""Units that lie together on disk: parts begin at a multiple, so that none is unpacked twice."""
 
 COLUMNS: dict[Per, dict[str, Kind]] = {
     "class": {
@@ -67,7 +65,7 @@ class Source(Protocol):
     layers: tuple[Layer, ...]
     splits: tuple[Split, ...]
     response_names: tuple[str, ...]
-    reading: Callable[..., Reading]
+    signed: np.ndarray
 
     @property
     def name(self) -> str: ...
@@ -193,9 +191,9 @@ def rows_of(run: Source, chosen: Selection, number: int) -> Iterator[Rows]:
 
 
 def parts(chosen: Selection) -> Iterator[slice]:
-    """Ranges of units that together are those chosen: about `ROWS` rows each."""
-    each = len(chosen.grouping.classes) if chosen.per == "class" else 1
-    width = max(ROWS // each // TILE, 1) * TILE
+    """Ranges of units that together are those chosen: statistics of about `ROWS` rows each."""
+    # parts begin where units that lie together on disk do, so that none is unpacked twice
+    width = max(ROWS // len(chosen.grouping.classes) // TILE_UNITS, 1) * TILE_UNITS
     start = chosen.units.start
     while start < chosen.units.stop:
         stop = min((start // width + 1) * width, chosen.units.stop)
@@ -219,8 +217,12 @@ def _rows(run: Source, chosen: Selection, number: int, part: slice) -> Rows:
     }
     classes = tuple(plain(name) for name in names)
     if chosen.per == "unit":
-        reading = run.reading(index, chosen.grouping.name, chosen.split, response=chosen.response)
-        return common | _of_units(reading, classes, part)
+        names_of = {"preferred": classes, "runner_up": classes, "state": STATES}
+        derived = readings(run, chosen, index, part)
+        return common | {
+            name: Named(values, names_of[name]) if name in names_of else values
+            for name, values in derived.items()
+        }
     moments = run.moments(index, chosen.grouping.name, chosen.split, part, chosen.response)
     return common | _of_classes(moments, classes)
 
@@ -240,16 +242,22 @@ def _of_classes(moments: Moments, classes: tuple[str, ...]) -> Rows:
     }
 
 
-def _of_units(reading: Reading, classes: tuple[str, ...], part: slice) -> Rows:
+def readings(run: Source, chosen: Selection, index: int, part: slice) -> dict[str, np.ndarray]:
+    """Column → [unit] what is derived of a range of units at one snapshot; texts as indices.
+
+    Each unit is derived by itself, so it is as `Run.strength` and its like say.
+    """
+    moments = run.moments(index, chosen.grouping.name, chosen.split, part, chosen.response)
+    reading = read(moments, signed=run.signed[part])
     preference = reading.preference
     return {
-        "preferred": Named(preference.preferred[part], classes),
-        "runner_up": Named(preference.runner_up[part], classes),
-        "suppressed": preference.suppressed[part],
-        "sure": preference.sure[part],
-        "margin": reading.selectivity.value[part],
-        "strength": reading.strength[part],
-        "state": Named(reading.state()[part], STATES),
+        "preferred": preference.preferred,
+        "runner_up": preference.runner_up,
+        "suppressed": preference.suppressed,
+        "sure": preference.sure,
+        "margin": reading.selectivity.value,
+        "strength": reading.strength,
+        "state": reading.state(),
     }
 
 

@@ -90,8 +90,6 @@ class StoreWriter:
         self._arrays: dict[str, tuple[layout.ArraySpec, Any]] = {}
         self._earlier: StoreReader | None = None
         self._segment, self._begun = 0, False
-        self._taken: dict[str, tuple[list[int], list[int]]] = {}
-        """Steps and segments of the snapshots of each split, of a run that was gone on with."""
         _encode(self._attributes)  # what cannot be written is found before anything is made
         self._make_directories(directory)
         self._lock.acquire()
@@ -130,9 +128,6 @@ class StoreWriter:
                         f'laid out {spec.path} otherwise. Pass exist="new" for a run beside it'
                     )
                 self._open(spec, length, create=False)
-            taken = (earlier.read(f"{split.name}/{name}").tolist() for name in ("step", "segment"))
-            steps, segments = taken
-            self._taken[split.name] = steps, segments
 
     def _specs(self, split: Split, earlier: StoreReader) -> list[layout.ArraySpec]:
         """All arrays of a split that is there."""
@@ -144,16 +139,20 @@ class StoreWriter:
             *(layout.optional(split.name, extra) for extra in split.extras),
         ]
 
-    def _superseded(self, split: str) -> np.ndarray:
-        """[snapshot] 0 or 1, for who reads the array by itself; readers tell it from the root."""
-        steps, segments = (np.array(one, np.int64) for one in self._taken[split])
-        starts = [segment.get("first_step", 0) for segment in self._attributes["segments"]]
-        return superseded(steps, segments, starts).astype(np.uint8)
+    def _hide(self, split: str, made_again: int | None = None) -> None:
+        """Mark what was given up, for who reads the array by itself; readers tell it from the root.
 
-    def _hide(self, split: str) -> None:
-        flags, length = self._superseded(split), self._lengths[split]
-        if flags.any():
-            self._arrays[f"{split}/superseded"][1][:length].write(flags).result()
+        Args:
+            split: with snapshots of earlier segments.
+            made_again: a step at which this segment has a snapshot too.
+        """
+        assert self._earlier is not None
+        steps, taken = (self._earlier.read(f"{split}/{name}") for name in ("step", "segment"))
+        starts = [segment.get("first_step", 0) for segment in self._attributes["segments"]]
+        hidden = superseded(steps, taken, starts) | (steps == made_again)
+        if hidden.any():
+            flags = self._arrays[f"{split}/superseded"][1]
+            flags[: len(steps)].write(hidden.astype(np.uint8)).result()
 
     @staticmethod
     def _make_directories(directory: Path) -> None:
@@ -184,10 +183,10 @@ class StoreWriter:
     def _begin_segment(self) -> None:
         """From now on what was given up is hidden: there is something to take its place."""
         if self._earlier is not None and not self._begun:
-            self._begun = True
             self._write_root()
-            for split in self._taken:
-                self._hide(split)
+            self._begun = True
+            for split in self._earlier.splits:
+                self._hide(split.name)
 
     def add_split(self, split: Split, static: Mapping[str, np.ndarray] | None = None) -> None:
         """Declare a split before its first snapshot.
@@ -268,16 +267,13 @@ class StoreWriter:
         }
         for path, grown in growing.items():
             self._arrays[path] = (own[path][0], grown.result())
-        if self._segment:
-            steps, segments = self._taken.setdefault(split.name, ([], []))
-            del steps[index:], segments[index:]  # of a commit that failed
-            steps.append(snapshot.step)
-            segments.append(self._segment)
-            values[f"{split.name}/superseded"] = self._superseded(split.name)
+        # beyond the segment's first step all is hidden since it began
+        first_step = self._attributes["segments"][-1]["first_step"]
+        again = self._earlier is not None and self._earlier.has(f"{split.name}/step")
+        if again and snapshot.step <= first_step:
+            self._hide(split.name, made_again=snapshot.step)
         pending = [
-            self._arrays[path][1][
-                index if np.shape(value) == own[path][0].shape else slice(index + 1)
-            ].write(np.asarray(value, own[path][0].dtype))
+            self._arrays[path][1][index].write(np.asarray(value, own[path][0].dtype))
             for path, value in values.items()
         ]
         for write in pending:
