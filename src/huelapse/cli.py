@@ -7,14 +7,13 @@ import threading
 import webbrowser
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from huelapse.errors import HuelapseError, MissingExtraError
+from huelapse.terminal import plain, shown
 
 app = typer.Typer(
     name="huelapse",
@@ -111,14 +110,14 @@ def demo(
             trained = training.train(place, progress=advance)
         except KeyboardInterrupt:
             bar.stop()
-            where = _shown(place)
+            where = shown(place)
             recorded = f"What was recorded is in {where}: huelapse view {where}"
             out.print(f"Stopped. {recorded if holds_snapshot(place) else 'Nothing was recorded.'}")
             raise typer.Exit(130) from None
     cost = trained.cost
     out.print(
         f"Accuracy on the 2,000 held-out images: {trained.accuracy:.1%}. "
-        f"{cost['snapshots']:.0f} snapshots in {_shown(place)}.",
+        f"{cost['snapshots']:.0f} snapshots in {shown(place)}.",
         soft_wrap=True,
     )
     out.print(
@@ -128,7 +127,7 @@ def demo(
     if view_after:
         _serve(place, port, browser)
     else:
-        out.print(f"Look at it with: huelapse view {_shown(place)}", soft_wrap=True)
+        out.print(f"Look at it with: huelapse view {shown(place)}", soft_wrap=True)
 
 
 @app.command()
@@ -152,13 +151,14 @@ def info(
 
     A row per layer says how strongly its units were tuned at the first and the last snapshot.
     """
+    from huelapse.care.info import print_summary, summary
     from huelapse.run import open_run
 
-    found = _summary(open_run(run))
+    found = summary(open_run(run))
     if as_json:
         out.out(json.dumps(found, indent=2))
     else:
-        _print_summary(found)
+        print_summary(out, found)
 
 
 @app.command("ls")
@@ -257,7 +257,7 @@ def export(
         out.print("Stopped. Nothing was written.")
         raise typer.Exit(130) from None
     out.print(
-        f"{_shown(to)}: {len(chosen.snapshots)} snapshots of {chosen.size:,} units by "
+        f"{shown(to)}: {len(chosen.snapshots)} snapshots of {chosen.size:,} units by "
         f"{len(chosen.grouping.classes)} classes, {to.stat().st_size / 1e6:.1f} MB",
         soft_wrap=True,
     )
@@ -295,8 +295,8 @@ def pack(
             out.print("Stopped. Nothing was written.")
             raise typer.Exit(130) from None
     out.print(
-        f"{_shown(to)}: {files:,} files, {to.stat().st_size / 1e6:.1f} MB. "
-        f"Look at it with: huelapse view {_shown(to)}",
+        f"{shown(to)}: {files:,} files, {to.stat().st_size / 1e6:.1f} MB. "
+        f"Look at it with: huelapse view {shown(to)}",
         soft_wrap=True,
     )
 
@@ -305,9 +305,7 @@ def _serve(run: str | Path, port: int | None, browser: bool) -> None:
     from huelapse.viewer.server import serve
 
     def ready(address: str) -> None:
-        out.print(
-            f"Viewing {_shown(run)} at [bold]{address}[/bold]  (Ctrl-C stops)", soft_wrap=True
-        )
+        out.print(f"Viewing {shown(run)} at [bold]{address}[/bold]  (Ctrl-C stops)", soft_wrap=True)
         if os.environ.get("SSH_CONNECTION"):
             number = address.split(":")[2].split("/")[0]
             out.print(
@@ -322,132 +320,6 @@ def _serve(run: str | Path, port: int | None, browser: bool) -> None:
     serve([run], port=port, ready=ready)
 
 
-def _summary(run: Any) -> dict[str, Any]:
-    from huelapse.measures import TUNED, State
-
-    layers: list[dict[str, Any]] = []
-    steps = [int(step) for step in run.steps] if run.splits else []
-    for layer in run.layers:
-        row: dict[str, Any] = {
-            "path": layer.path,
-            "kind": layer.kind,
-            "units": layer.units,
-            "unit_axis": layer.unit_axis,
-        }
-        if steps:
-            first, last = (_mean(run.strength(step, layer.path)) for step in (steps[0], None))
-            tuned = (run.state(None, layer.path, threshold=TUNED) == State.TUNED).mean()
-            row |= {
-                "mean_strength_first": first,
-                "mean_strength_last": last,
-                "share_tuned_last": round(float(tuned), 4),
-            }
-        layers.append(row)
-    return {
-        "path": run.place,
-        "name": run.name,
-        "state": run.status,
-        "classes": list(run.classes) if run.splits else [],
-        "units": run.units,
-        "splits": {
-            split.name: {
-                "kind": split.kind,
-                "samples": split.facts.get("samples"),
-                "mode": split.facts.get("mode"),
-                "snapshots": len(run.coordinate("step", split.name)),
-                "steps": run.coordinate("step", split.name).tolist(),
-                "groupings": [g.name for g in split.groupings],
-                "metrics": run.metrics(split.name),
-            }
-            for split in run.splits
-        },
-        "steps": steps,
-        "accuracy_last": None
-        if not steps or run.split().multilabel
-        else round(float(run.accuracy()[-1]), 4),
-        "layers": layers,
-        "bytes": run.bytes,
-        **run.facts,
-    }
-
-
-def _plain(text: object) -> str:
-    """What a run or a path says, without what a terminal would obey: escapes, line ends."""
-    return "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text)
-    )
-
-
-def _shown(text: object) -> str:
-    """The same for a text with markup."""
-    return escape(_plain(text))
-
-
-def _mean(strength: Any) -> float | None:
-    """Mean over the units of which something is known; None where there are none."""
-    known = strength[strength == strength]
-    return round(float(known.mean()), 4) if len(known) else None
-
-
-def _two(value: float | None) -> str:
-    return "–" if value is None else f"{value:.2f}"
-
-
-def _print_summary(found: dict[str, Any]) -> None:
-    facts: dict[str, Any] = found["facts"] or {}
-    out.print(
-        f"[bold]{_shown(found['name'])}[/bold]  {_shown(found['path'])}  ({_shown(found['state'])})",
-        soft_wrap=True,
-    )
-    out.print(
-        f"{_shown(facts.get('model', '?'))}, {facts.get('parameters', 0):,} parameters; "
-        f"{len(found['classes'])} classes; {found['units']:,} units"
-        + ("" if found["bytes"] is None else f"; {found['bytes'] / 1e6:.1f} MB on disk")
-    )
-    for name, split in found["splits"].items():
-        steps: list[int] = split["steps"]
-        out.print(
-            f"{_shown(name)}: {_shown(split['kind'])} of {split['samples']:,} samples in "
-            f"{_shown(split['mode'])} mode, "
-            f"{split['snapshots']} snapshots"
-            + (f", steps {steps[0]} to {steps[-1]}" if steps else "")
-        )
-    cost: dict[str, float] = found.get("cost") or {}
-    if cost:
-        windows = cost.get("window_share", 0.0)
-        out.print(
-            f"Probes took {cost['probe_share']:.1%} of the training time"
-            + (f", hooks and sums of windows {windows:.1%}" if windows else "")
-            + f", handing over {cost.get('waiting_seconds', 0.0):.2g} s; "
-            f"{found['dropped'] or 0} snapshots dropped"
-        )
-    gaps: list[dict[str, Any]] = found.get("gaps") or []
-    for gap in gaps:
-        out.print(f"Recording stopped at step {gap['step']}: {_shown(gap['reason'])}")
-    if found["accuracy_last"] is not None:
-        out.print(f"Accuracy at the last snapshot: {found['accuracy_last']:.1%}")
-    table = Table("layer", "kind", box=None, pad_edge=False)
-    for column in ("units", "mean strength, first", "last", "tuned, last"):
-        table.add_column(column, justify="right")
-    for layer in found["layers"]:
-        measured = "mean_strength_first" in layer
-        table.add_row(
-            _shown(layer["path"]),
-            _shown(layer["kind"]),
-            f"{layer['units']:,}",
-            *(
-                (
-                    _two(layer["mean_strength_first"]),
-                    _two(layer["mean_strength_last"]),
-                    f"{layer['share_tuned_last']:.0%}",
-                )
-                if measured
-                else ("", "", "")
-            ),
-        )
-    out.print(table)
-
-
 def main() -> None:
     """Run the command; an error of ours is one line, not a traceback."""
     for stream in (sys.stdout, sys.stderr):
@@ -457,11 +329,11 @@ def main() -> None:
         app()
     except HuelapseError as error:
         err.print(f"[red]huelapse:[/red] {type(error).__name__}:", end=" ")
-        err.print(_plain(error), markup=False, soft_wrap=True)
+        err.print(plain(error), markup=False, soft_wrap=True)
         sys.exit(2)
     except OSError as error:
         err.print("[red]huelapse:[/red]", end=" ")
-        err.print(_plain(error), markup=False, soft_wrap=True)
+        err.print(plain(error), markup=False, soft_wrap=True)
         sys.exit(2)
 
 

@@ -9,7 +9,8 @@ from typing import Any
 from huelapse.committed import Committed
 from huelapse.errors import FormatError, HuelapseError, NotARunError
 from huelapse.schema import TRUE
-from huelapse.store import StoreReader, layout
+from huelapse.store import StoreReader, holds_run, layout
+from huelapse.store.places import size_of
 
 DEPTH = 4
 """Directories below the given one that are looked into."""
@@ -62,15 +63,10 @@ def find_runs(directory: Path) -> Iterator[Path]:
 
     Symbolic links are not followed; what may not be looked into is passed over.
     """
-    if is_run(directory):
+    if holds_run(directory):
         yield directory
         return
     yield from _below(directory, DEPTH)
-
-
-def is_run(directory: Path) -> bool:
-    """Whether a run was begun here."""
-    return (directory / layout.ROOT / layout.GROUP_FILE).is_file()
 
 
 def _below(directory: Path, depth: int) -> Iterator[Path]:
@@ -81,7 +77,7 @@ def _below(directory: Path, depth: int) -> Iterator[Path]:
         return
     for name in inside:
         path = directory / name
-        if is_run(path):
+        if holds_run(path):
             yield path
         elif depth > 1 and name != layout.ROOT:
             yield from _below(path, depth - 1)
@@ -138,15 +134,3 @@ def _accuracy(reader: StoreReader, split: str, index: int) -> float | None:
     right = int(reader.read_counts(path, index).trace())
     samples = int(reader.read_counts(f"{split}/{TRUE}/count", index).sum())
     return right / samples if samples else None
-
-
-def size_of(path: Path) -> int:
-    """Bytes of all files in a directory; links count as themselves, and what goes meanwhile not."""
-    total = 0
-    for directory, _, names in os.walk(path):
-        for name in names:
-            try:
-                total += os.lstat(Path(directory) / name).st_size
-            except OSError:
-                continue
-    return total

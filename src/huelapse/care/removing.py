@@ -9,11 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huelapse.care.listing import find_runs, is_run, size_of
+from huelapse.care.listing import find_runs
 from huelapse.care.metadata import OURS
 from huelapse.errors import NotARunError, OptionError, RunLockedError
-from huelapse.store import layout
+from huelapse.store import holds_run, layout
 from huelapse.store.atomic import WriterLock, is_locked, sync_directory
+from huelapse.store.places import size_of
 
 AGE = re.compile(r"([0-9]{1,6})([mhdw])")
 SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -120,7 +121,7 @@ def _why_not(path: Path) -> str | None:
         return "is not a directory"
     if path.absolute().name == layout.ROOT:
         return "is the inside of a run; pass the directory it stands in"
-    if not is_run(path):
+    if not holds_run(path):
         return "holds no run (with --older-than the runs found below a directory are removed)"
     inside = list(path.iterdir())
     links = [entry.name for entry in inside if entry.is_symlink()]

@@ -7,7 +7,6 @@ from contextlib import suppress
 from pathlib import Path
 
 from rich.console import Console
-from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
@@ -17,19 +16,12 @@ from huelapse.care.removing import Removal, parse_age, plan_removal
 from huelapse.care.removing import remove as remove_run
 from huelapse.care.verifying import Report, Verification
 from huelapse.errors import HuelapseError
+from huelapse.terminal import shown
 
 DAMAGES = 20
 """Damages that are named; --json names all."""
 STOPPED = 130
 """What a command that Ctrl-C ended ends with."""
-
-
-def _shown(text: object) -> str:
-    """What a run or a path says: without what a terminal would obey, nor read as markup."""
-    plain = "".join(
-        c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in str(text)
-    )
-    return escape(plain)
 
 
 def _size(number: int) -> str:
@@ -53,14 +45,14 @@ def list_runs(out: Console, directory: Path, *, as_json: bool) -> None:
         out.out(json.dumps([run.as_json() for run in runs], indent=2))
         return
     if not runs:
-        out.print(f"No run in {_shown(directory)}.", soft_wrap=True)
+        out.print(f"No run in {shown(directory)}.", soft_wrap=True)
         return
     readable = [run for run in runs if run.error is None]
     if readable:
         out.print(_table(readable, directory))
     for run in runs:
         if run.error is not None:
-            text = f"{_within(run, directory)}: [red]{_shown(run.error)}[/red]"
+            text = f"{_within(run, directory)}: [red]{shown(run.error)}[/red]"
             out.print(text, soft_wrap=True)
     out.print(f"{len(runs)} {_plural('run', len(runs))}, {_size(sum(run.bytes for run in runs))}")
 
@@ -76,21 +68,21 @@ def _table(runs: Sequence[Listed], directory: Path) -> Table:
     for run in runs:
         table.add_row(
             _within(run, directory),
-            _shown(run.name),
+            shown(run.name),
             "–" if run.classes is None else f"{run.classes:,}",
             f"{run.snapshots:,}",
             "–" if run.last_step is None else f"{run.last_step:,}",
             "–" if run.accuracy is None else f"{run.accuracy:.1%}",
             _size(run.bytes),
-            _shown(run.state),
-            _shown((run.created or "–")[:16].replace("T", " ")),
+            shown(run.state),
+            shown((run.created or "–")[:16].replace("T", " ")),
         )
     return table
 
 
 def _within(run: Listed, directory: Path) -> str:
     inside = Path(run.path).relative_to(directory)
-    return _shown(run.path if inside == Path() else inside)
+    return shown(run.path if inside == Path() else inside)
 
 
 def _plural(word: str, number: int) -> str:
@@ -126,7 +118,7 @@ def verify(out: Console, err: Console, path: Path, *, as_json: bool) -> int:
     ):
         task = bar.add_task("reading", total=report.total)
         for place in verification.steps():
-            said = f"{_shown(place.split)}, snapshot {place.snapshot} of {place.snapshots}"
+            said = f"{shown(place.split)}, snapshot {place.snapshot} of {place.snapshots}"
             bar.update(task, completed=report.checked, description=said)
     if as_json:
         out.out(json.dumps(report.as_json(), indent=2))
@@ -144,20 +136,20 @@ def _print_report(out: Console, report: Report) -> None:
             first, last = damage.snapshots
             place = f" (snapshot {first})" if first == last else f" (snapshots {first} to {last})"
         out.print(
-            f"[red]damaged[/red]  {_shown(damage.file)}{place}: {_shown(damage.what)}",
+            f"[red]damaged[/red]  {shown(damage.file)}{place}: {shown(damage.what)}",
             soft_wrap=True,
         )
     if len(report.damages) > DAMAGES:
         out.print(f"… and {len(report.damages) - DAMAGES} more; --json names all")
     for name in report.leftovers[:DAMAGES]:
-        out.print(f"left over, harmless  {_shown(name)}", soft_wrap=True)
+        out.print(f"left over, harmless  {shown(name)}", soft_wrap=True)
     if len(report.leftovers) > DAMAGES:
         out.print(f"… and {len(report.leftovers) - DAMAGES} more left over")
     for split, number in report.snapshots.items():
         lost = report.damaged_snapshots(split)
         if lost:
             out.print(
-                f"{_shown(split)}: {len(lost)} of {number} snapshots are damaged; what is not named "
+                f"{shown(split)}: {len(lost)} of {number} snapshots are damaged; what is not named "
                 f"above reads as before",
                 soft_wrap=True,
             )
@@ -223,7 +215,7 @@ def remove(
 
 def _line(removal: Removal) -> str:
     why = _size(removal.bytes) if removal.refused is None else removal.refused
-    return f"{_shown(removal.path)}: {_shown(why)}"
+    return f"{shown(removal.path)}: {shown(why)}"
 
 
 def _agreed(out: Console, err: Console, question: str) -> bool:
@@ -246,7 +238,7 @@ def _remove_all(out: Console, err: Console, going: Sequence[Removal]) -> int:
                 done += 1
             except (HuelapseError, OSError) as error:
                 failed += 1
-                err.print(f"[red]failed[/red]  {_shown(removal.path)}: {_shown(error)}")
+                err.print(f"[red]failed[/red]  {shown(removal.path)}: {shown(error)}")
     except KeyboardInterrupt:
         err.print("Stopped. A run that was half removed is no run any more: delete what is left.")
         failed = STOPPED

@@ -5,6 +5,7 @@ from huelapse.store.directory import (
     check_resumable,
     check_split_name,
     free_directory,
+    holds_run,
 )
 from huelapse.store.forked import check_not_forked
 from huelapse.store.reader import StoreReader, holds_snapshot
@@ -20,5 +21,6 @@ __all__ = [
     "check_resumable",
     "check_split_name",
     "free_directory",
+    "holds_run",
     "holds_snapshot",
 ]

@@ -177,13 +177,7 @@ class LocalPlace:
         return str(self.path / layout.ROOT / path)
 
     def size(self) -> int | None:
-        total = 0
-        for file in self.path.rglob("*"):
-            try:
-                total += file.stat().st_size if file.is_file() else 0
-            except FileNotFoundError:  # a run that is being written replaces files
-                continue
-        return total
+        return size_of(self.path)
 
 
 class PackPlace:
@@ -386,3 +380,15 @@ def _no_path(name: str) -> PlaceError:
 
 def _without_secrets(address: str) -> str:
     return re.sub(r"//[^/@]*@", "//…@", address).partition("?")[0]
+
+
+def size_of(path: Path) -> int:
+    """Bytes of all files in a directory; links count as themselves, and what goes meanwhile not."""
+    total = 0
+    for directory, _, names in os.walk(path):
+        for name in names:
+            try:
+                total += os.lstat(Path(directory) / name).st_size
+            except OSError:
+                continue
+    return total

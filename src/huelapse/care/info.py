@@ -1,0 +1,122 @@
+"""What a run holds, for `huelapse info`."""
+
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from huelapse.terminal import shown
+
+
+def summary(run: Any) -> dict[str, Any]:
+    from huelapse.measures import TUNED, State
+
+    layers: list[dict[str, Any]] = []
+    steps = [int(step) for step in run.steps] if run.splits else []
+    for layer in run.layers:
+        row: dict[str, Any] = {
+            "path": layer.path,
+            "kind": layer.kind,
+            "units": layer.units,
+            "unit_axis": layer.unit_axis,
+        }
+        if steps:
+            first, last = (_mean(run.strength(step, layer.path)) for step in (steps[0], None))
+            tuned = (run.state(None, layer.path, threshold=TUNED) == State.TUNED).mean()
+            row |= {
+                "mean_strength_first": first,
+                "mean_strength_last": last,
+                "share_tuned_last": round(float(tuned), 4),
+            }
+        layers.append(row)
+    return {
+        "path": run.place,
+        "name": run.name,
+        "state": run.status,
+        "classes": list(run.classes) if run.splits else [],
+        "units": run.units,
+        "splits": {
+            split.name: {
+                "kind": split.kind,
+                "samples": split.facts.get("samples"),
+                "mode": split.facts.get("mode"),
+                "snapshots": len(run.coordinate("step", split.name)),
+                "steps": run.coordinate("step", split.name).tolist(),
+                "groupings": [g.name for g in split.groupings],
+                "metrics": run.metrics(split.name),
+            }
+            for split in run.splits
+        },
+        "steps": steps,
+        "accuracy_last": None
+        if not steps or run.split().multilabel
+        else round(float(run.accuracy()[-1]), 4),
+        "layers": layers,
+        "bytes": run.bytes,
+        **run.facts,
+    }
+
+
+def _mean(strength: Any) -> float | None:
+    """Mean over the units of which something is known; None where there are none."""
+    known = strength[strength == strength]
+    return round(float(known.mean()), 4) if len(known) else None
+
+
+def _two(value: float | None) -> str:
+    return "–" if value is None else f"{value:.2f}"
+
+
+def print_summary(out: Console, found: dict[str, Any]) -> None:
+    facts: dict[str, Any] = found["facts"] or {}
+    out.print(
+        f"[bold]{shown(found['name'])}[/bold]  {shown(found['path'])}  ({shown(found['state'])})",
+        soft_wrap=True,
+    )
+    out.print(
+        f"{shown(facts.get('model', '?'))}, {facts.get('parameters', 0):,} parameters; "
+        f"{len(found['classes'])} classes; {found['units']:,} units"
+        + ("" if found["bytes"] is None else f"; {found['bytes'] / 1e6:.1f} MB on disk")
+    )
+    for name, split in found["splits"].items():
+        steps: list[int] = split["steps"]
+        out.print(
+            f"{shown(name)}: {shown(split['kind'])} of {split['samples']:,} samples in "
+            f"{shown(split['mode'])} mode, "
+            f"{split['snapshots']} snapshots"
+            + (f", steps {steps[0]} to {steps[-1]}" if steps else "")
+        )
+    cost: dict[str, float] = found.get("cost") or {}
+    if cost:
+        windows = cost.get("window_share", 0.0)
+        out.print(
+            f"Probes took {cost['probe_share']:.1%} of the training time"
+            + (f", hooks and sums of windows {windows:.1%}" if windows else "")
+            + f", handing over {cost.get('waiting_seconds', 0.0):.2g} s; "
+            f"{found['dropped'] or 0} snapshots dropped"
+        )
+    gaps: list[dict[str, Any]] = found.get("gaps") or []
+    for gap in gaps:
+        out.print(f"Recording stopped at step {gap['step']}: {shown(gap['reason'])}")
+    if found["accuracy_last"] is not None:
+        out.print(f"Accuracy at the last snapshot: {found['accuracy_last']:.1%}")
+    table = Table("layer", "kind", box=None, pad_edge=False)
+    for column in ("units", "mean strength, first", "last", "tuned, last"):
+        table.add_column(column, justify="right")
+    for layer in found["layers"]:
+        measured = "mean_strength_first" in layer
+        table.add_row(
+            shown(layer["path"]),
+            shown(layer["kind"]),
+            f"{layer['units']:,}",
+            *(
+                (
+                    _two(layer["mean_strength_first"]),
+                    _two(layer["mean_strength_last"]),
+                    f"{layer['share_tuned_last']:.0%}",
+                )
+                if measured
+                else ("", "", "")
+            ),
+        )
+    out.print(table)
