@@ -60,22 +60,24 @@ def list_runs(out: Console, directory: Path, *, as_json: bool) -> None:
 def _table(runs: Sequence[Listed], directory: Path) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("run", overflow="fold")
-    table.add_column("name", overflow="fold")
+    named = any(run.name != Path(run.path).absolute().name for run in runs)
+    if named:
+        table.add_column("name", overflow="fold")
     for column in ("classes", "snapshots", "last step", "accuracy", "size"):
-        table.add_column(column, justify="right")
-    table.add_column("state")
-    table.add_column("created")
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("state", no_wrap=True)
+    table.add_column("created", no_wrap=True)
     for run in runs:
         table.add_row(
             _within(run, directory),
-            shown(run.name),
+            *([shown(run.name)] if named else []),
             "–" if run.classes is None else f"{run.classes:,}",
             f"{run.snapshots:,}",
             "–" if run.last_step is None else f"{run.last_step:,}",
             "–" if run.accuracy is None else f"{run.accuracy:.1%}",
             _size(run.bytes),
             shown(run.state),
-            shown((run.created or "–")[:16].replace("T", " ")),
+            shown((run.created or "–")[:10]),
         )
     return table
 
