@@ -20,6 +20,8 @@ from huelapse.terminal import shown
 
 DAMAGES = 20
 """Damages that are named; --json names all."""
+WIDE = 92
+"""Columns of a terminal from which dates have room."""
 STOPPED = 130
 """What a command that Ctrl-C ended ends with."""
 
@@ -49,7 +51,7 @@ def list_runs(out: Console, directory: Path, *, as_json: bool) -> None:
         return
     readable = [run for run in runs if run.error is None]
     if readable:
-        out.print(_table(readable, directory))
+        out.print(_table(readable, directory, dated=out.width >= WIDE))
     for run in runs:
         if run.error is not None:
             text = f"{_within(run, directory)}: [red]{shown(run.error)}[/red]"
@@ -57,29 +59,31 @@ def list_runs(out: Console, directory: Path, *, as_json: bool) -> None:
     out.print(f"{len(runs)} {_plural('run', len(runs))}, {_size(sum(run.bytes for run in runs))}")
 
 
-def _table(runs: Sequence[Listed], directory: Path) -> Table:
+def _table(runs: Sequence[Listed], directory: Path, *, dated: bool) -> Table:
     table = Table(box=None, pad_edge=False)
-    table.add_column("run", overflow="fold")
-    named = any(run.name != Path(run.path).absolute().name for run in runs)
-    if named:
-        table.add_column("name", overflow="fold")
-    for column in ("classes", "snapshots", "last step", "accuracy", "size"):
+    table.add_column("run", overflow="fold", min_width=14)
+    for column in ("classes", "snapshots", "step", "accuracy", "size"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("state", no_wrap=True)
-    table.add_column("created", no_wrap=True)
+    if dated:
+        table.add_column("created", no_wrap=True)
     for run in runs:
         table.add_row(
-            _within(run, directory),
-            *([shown(run.name)] if named else []),
+            _within(run, directory) + _named(run),
             "–" if run.classes is None else f"{run.classes:,}",
             f"{run.snapshots:,}",
             "–" if run.last_step is None else f"{run.last_step:,}",
             "–" if run.accuracy is None else f"{run.accuracy:.1%}",
             _size(run.bytes),
             shown(run.state),
-            shown((run.created or "–")[:10]),
+            *([shown((run.created or "–")[:10])] if dated else []),
         )
     return table
+
+
+def _named(run: Listed) -> str:
+    """A run's name, where it says more than the path."""
+    return "" if run.name == Path(run.path).absolute().name else f" ({shown(run.name)})"
 
 
 def _within(run: Listed, directory: Path) -> str:
