@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def record(run, fifo, first):
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
     recorder = huelapse.Recorder(model, run, probe=(inputs, labels), classes=5, schedule=1,
                                  probe_budget=None, on_commit=acknowledge,
-                                 exist="resume", first_step=first)
+                                 exist="resume", first_step=first, strict=True)
     while True:
         loss = nn.functional.cross_entropy(model(inputs), labels)
         optimizer.zero_grad(); loss.backward(); optimizer.step()
@@ -50,7 +51,13 @@ for line in sys.stdin:
     run, fifo, first = line.split()
     pid = os.fork()
     if pid == 0:
-        record(run, fifo, int(first))
+        try:
+            record(run, fifo, int(first))
+        except BaseException:
+            import traceback
+            traceback.print_exc()
+        finally:
+            os._exit(1)
     print(pid, flush=True)
     os.waitpid(pid, 0)
     print("dead", flush=True)
@@ -115,7 +122,8 @@ class Killed:
                     break
                 acknowledged.append(int(line))
             time.sleep(delay)
-            os.kill(child, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # it has died of an error by itself
+                os.kill(child, signal.SIGKILL)
             self._nursery.wait()
             acknowledged += [int(line) for line in pipe if line.endswith("\n")]
         self._acknowledged += acknowledged

@@ -17,6 +17,7 @@ from torch import nn
 import huelapse
 from conftest import SmallNet, batches
 from huelapse import Recorder
+from huelapse.care import verify
 from huelapse.errors import OptionError, ResumeError, RunLockedError
 from huelapse.store import StoreReader, StoreWriter
 from huelapse.store.segments import superseded
@@ -190,6 +191,20 @@ def test_what_a_cut_off_commit_left_behind_is_written_over(
     assert run.steps.tolist() == [0, 1, 2, 3, 4, 5]
     torch.manual_seed(3)
     assert run.coordinate("metric.loss")[3] == 3003
+
+
+def test_what_a_killed_writer_had_half_written_does_not_get_into_the_run(run_path: Path) -> None:
+    """TensorStore writes over such files without cutting them: their ends stayed behind."""
+    train(run_path, 0, 3).close()
+    root = run_path / "run.zarr"
+    chunks = [path for path in root.rglob("c.*") if path.is_file()]
+    for path in [*chunks, *root.rglob("zarr.json")]:
+        path.with_name(f"{path.name}.__lock").write_bytes(path.read_bytes() + bytes(range(99)))
+    train(run_path, 3, 6).close()
+    train(run_path, 6, 7).close()
+    assert huelapse.open(run_path).steps.tolist() == list(range(8))
+    assert verify(run_path).whole
+    assert not list(root.rglob("*.__lock"))
 
 
 PROGRAM = """

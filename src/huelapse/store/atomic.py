@@ -37,6 +37,22 @@ def sync_directory(path: Path) -> None:
         os.close(descriptor)
 
 
+HALF_WRITTEN = ".__lock"
+"""What TensorStore calls a file beside the one it is to become."""
+
+
+def remove_half_written(directory: Path) -> None:
+    """Remove what a writer that was killed had begun. For who holds the writer's lock.
+
+    TensorStore writes over such a file without cutting it, and renames it: where the new content is
+    shorter, the old one's end would stay behind it.
+    """
+    for above, _, names in os.walk(directory):
+        for name in names:
+            if name.endswith(HALF_WRITTEN):
+                (Path(above) / name).unlink(missing_ok=True)
+
+
 class WriterLock:
     """An advisory lock on a run's `lock` file, held by its one writer.
 

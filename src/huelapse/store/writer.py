@@ -12,7 +12,7 @@ from huelapse.errors import ResumeError
 from huelapse.schema import FORMAT_VERSION, LABELS, Graph, Layer, RunState, Split, total_units
 from huelapse.snapshot import Snapshot
 from huelapse.store import layout
-from huelapse.store.atomic import WriterLock, replace_file, sync_directory
+from huelapse.store.atomic import WriterLock, remove_half_written, replace_file, sync_directory
 from huelapse.store.directory import check_free, holds_run
 from huelapse.store.forked import check_not_forked, tensorstore
 from huelapse.store.reader import StoreReader
@@ -97,6 +97,7 @@ class StoreWriter:
             self.root.mkdir(exist_ok=True)
             sync_directory(directory)
             if resume:
+                remove_half_written(self.root)
                 self._go_on(StoreReader(directory, superseded=True), layers)
             else:
                 self._write_root()
