@@ -12,6 +12,7 @@ from recorded import record
 
 import huelapse
 from huelapse import HuelapseWarning
+from huelapse.recording import ending
 from huelapse.store import StoreWriter
 
 PROGRAM = """
@@ -101,6 +102,15 @@ def test_what_cannot_be_written_in_time_is_dropped_and_counted(
     assert run.facts["dropped"] == 31 - len(steps) > 0
 
 
+@pytest.fixture
+def alone() -> None:
+    """No recorder is open that another test left to the end of the program, nor its handler."""
+    for one in list(ending._open):
+        one.end("interrupted")
+    ending._give_signal_back()  # of those that were not closed, but are gone
+
+
+@pytest.mark.usefixtures("alone")
 def test_the_signal_is_given_back_when_the_last_recorder_closes(tmp_path: Path) -> None:
     before = signal.getsignal(signal.SIGTERM)
     assert before is signal.SIG_DFL
