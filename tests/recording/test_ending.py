@@ -106,7 +106,7 @@ def test_what_cannot_be_written_in_time_is_dropped_and_counted(
 def alone() -> None:
     """No recorder is open that another test left to the end of the program, nor its handler."""
     for one in list(ending._open):
-        one.end("interrupted")
+        ending.ended(one)
     ending._give_signal_back()  # of those that were not closed, but are gone
 
 
