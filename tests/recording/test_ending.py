@@ -4,8 +4,10 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 from recorded import record
@@ -103,11 +105,22 @@ def test_what_cannot_be_written_in_time_is_dropped_and_counted(
 
 
 @pytest.fixture
-def alone() -> None:
-    """No recorder is open that another test left to the end of the program, nor its handler."""
-    for one in list(ending._open):
-        ending.ended(one)
-    ending._give_signal_back()  # of those that were not closed, but are gone
+def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No recorder is open that another test left to the end of the program, nor any handler."""
+    monkeypatch.setattr(ending, "_open", WeakSet())
+    before = signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.mark.usefixtures("alone")
+def test_the_signal_is_given_back_though_somebody_had_kept_it_meanwhile(tmp_path: Path) -> None:
+    recorder = record(tmp_path / "a")
+    ours = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as Lightning does for a fit
+    recorder.close()
+    signal.signal(signal.SIGTERM, ours)
+    record(tmp_path / "b").close()
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 @pytest.mark.usefixtures("alone")

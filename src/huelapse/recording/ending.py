@@ -22,8 +22,6 @@ class Open(Protocol):
 
 _open: "WeakSet[Any]" = WeakSet()
 _pid = os.getpid()
-_before: Any = None
-_installed = False
 
 
 def end_with_program(one: Open) -> None:
@@ -58,21 +56,17 @@ def _at_exit() -> None:
 
 
 def _take_signal() -> None:
-    global _installed
-    if _installed or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
         return
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _on_sigterm)
-        _installed = True
 
 
 def _give_signal_back() -> None:
-    global _installed
-    if not _installed or threading.current_thread() is not threading.main_thread():
+    if threading.current_thread() is not threading.main_thread():
         return
     if signal.getsignal(signal.SIGTERM) is _on_sigterm:  # else it is somebody else's by now
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _installed = False
 
 
 def _end_all() -> None:
