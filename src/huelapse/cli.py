@@ -137,7 +137,8 @@ def view(run: AnyRun, port: Port = None, browser: Browser = True) -> None:
     In a run that still grows the page offers new snapshots as they come; nothing moves by itself.
 
     Serves on this machine only (127.0.0.1), to whoever has the printed address with its token.
-    Ctrl-C stops it. Nothing is ever changed in the run.
+    Ctrl-C stops it. Nothing that was recorded is ever changed; what is derived from it is kept beside
+    it, in the run's cache directory, so that it is fast the next time.
     """
     _serve(run, port, browser)
 
@@ -164,17 +165,22 @@ def info(
 @app.command("ls")
 def list_runs(
     directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="A folder that holds runs, at most 4 deep.")
-    ] = Path("runs"),
+        str,
+        typer.Argument(metavar="DIR", help="A folder that holds runs, at most 4 deep; or one in a "
+                       "bucket, s3://bucket/folder."),
+    ] = "runs",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
-) -> None:
+) -> None:  # fmt: skip
     """List the runs in a folder: classes, snapshots, last step and its accuracy, size, state.
 
     A run that cannot be read is listed with the reason. Symbolic links are not followed.
+
+    In a bucket everything below the folder is listed, a thousand names at a time: name the folder of
+    the runs. After two minutes it gives up. A web server cannot be asked what it has.
     """
     from huelapse.care import showing
 
-    showing.list_runs(out, directory, as_json=as_json)
+    showing.list_runs(out, err, directory, as_json=as_json)
 
 
 @app.command()
@@ -190,6 +196,27 @@ def verify(
     from huelapse.care import showing
 
     raise typer.Exit(showing.verify(out, err, run, as_json=as_json))
+
+
+@app.command()
+def compact(
+    run: AnyRun,
+    units: Annotated[
+        bool,
+        typer.Option("--units/--no-units", help="Keep each unit's history too: about as many bytes "
+                     "as the run itself."),
+    ] = True,
+) -> None:  # fmt: skip
+    """Make a run fast to look at: derive its pictures, curves and unit histories once, and keep them.
+
+    They go into the run's own cache directory, or into yours where that can't be written. Nothing that
+    was recorded is changed, and a cache may be deleted at any time. Ctrl-C keeps what is made; the
+    same command goes on from there, and later adds what was recorded since.
+    """
+    from huelapse.care import tending
+    from huelapse.run import open_run
+
+    raise typer.Exit(tending.compact_run(out, err, open_run(run), units=units))
 
 
 @app.command("rm")

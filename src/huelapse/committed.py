@@ -11,6 +11,7 @@ from jaxtyping import Bool, Int64
 from huelapse.errors import FormatError, SelectionError
 from huelapse.schema import TRUE, Graph, Grouping, Layer, RunState, Split
 from huelapse.store import StoreReader
+from huelapse.store.cache import Cache
 
 
 class Committed:
@@ -53,6 +54,20 @@ class Committed:
     def bytes(self) -> int | None:
         """What the run takes on disk; None on another machine, where nothing is listed."""
         return self._reader.place.size()
+
+    @property
+    def cache(self) -> Cache:
+        """Where what follows from the run is kept."""
+        return self._reader.cache
+
+    def identity(self, split: str, snapshots: slice) -> list[Any]:
+        """What tells this run's snapshots from any others, as plain JSON values."""
+        told = self._reader.through_time.identity(split)
+        return [self.id, *(one[snapshots] for one in told)]
+
+    def kept_names(self) -> set[str]:
+        """Names of all that the cache may hold of this state, beside pictures."""
+        return self._reader.through_time.names()
 
     @property
     def id(self) -> str:

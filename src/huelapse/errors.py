@@ -122,6 +122,10 @@ class FormatError(HuelapseError, ValueError):
     """The run was written in a format this version cannot read, or is damaged."""
 
 
+class PartialError(HuelapseError, ValueError):
+    """What one rank or worker has recorded is damaged, of another run, or cannot be merged."""
+
+
 class SelectionError(HuelapseError, KeyError):
     """A step, split, grouping or layer that the run does not have."""
 

@@ -46,6 +46,16 @@ class Moments:
         n = self.n
         return np.where(n > 1, self.m2 / np.maximum(n - 1, 1), np.nan)
 
+    def of(self, units: slice) -> "Moments":
+        """Those of a range of units: views, no copies."""
+        return Moments(
+            count=self.count,
+            mean=self.mean[:, units],
+            m2=self.m2[:, units],
+            active=self.active[:, units],
+            nonfinite=self.nonfinite[:, units],
+        )
+
     def merge(self, other: "Moments") -> "Moments":
         """Moments of both sets of samples together.
 

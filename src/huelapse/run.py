@@ -5,6 +5,7 @@ run.steps                                  # [0, 1, 2, 4, …]
 run.strength(step=200, layer="fc2")        # [unit]
 """
 
+from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 MEANS = ("mean", "m2")
 COUNTS = ("active", "nonfinite")
+NO_COUNT = 2**32 - 1
+"""Fill of these counts: where it is read, a part is missing."""
 
 
 def open_run(path: str | Path, *, superseded: bool = False) -> "Run":
@@ -93,19 +96,73 @@ class Run(Extras):
         response: str | None = None,
     ) -> list[Moments]:
         """The statistics of one unit at every snapshot."""
+        found: dict[int, Moments] = {}
+        for snapshots, moments in self.through_time(unit, grouping, split, response):
+            for i, t in enumerate(snapshots.tolist()):
+                found[t] = moments.of(slice(i, i + 1))
+        return [found[t] for t in range(len(found))]
+
+    def through_time(
+        self,
+        unit: int,
+        grouping: str = TRUE,
+        split: str | None = None,
+        response: str | None = None,
+    ) -> list[tuple[Int64[np.ndarray, " snapshot"], Moments]]:
+        """The statistics of one unit at all snapshots, with a snapshot in each unit's place.
+
+        Returns:
+            Indices of snapshots with the same number of samples in each class, and moments with a
+            column for each of these. A probe gives one such pair.
+        """
         base, home = self._homes(grouping, split, response)
         self._check_within(unit, self.units, "unit")
-        one = (slice(None), slice(None), slice(unit, unit + 1))
-        count = self._reader.read_counts(f"{base}/count")
-        cubes = self._cubes(home, one)
-        return [
-            self._stored(home, count[t], *(cube[t] for cube in cubes)) for t in range(len(count))
-        ]
+        counts = self._reader.read_counts(f"{base}/count")
+        if len(counts) == 0:
+            return []
+        cubes = self._reader.through_time.unit(base, home, unit)
+        kinds, kind = np.unique(counts, axis=0, return_inverse=True)
+        found: list[tuple[np.ndarray, Moments]] = []
+        for k, count in enumerate(kinds):
+            own = np.flatnonzero(kind.reshape(-1) == k)
+            mean, m2, active, nonfinite = (cube[own].T for cube in cubes)
+            self._check_counts(home, active, nonfinite)
+            found.append((own, self._stored(home, count, mean, m2, active, nonfinite)))
+        return found
 
     def _check_within(self, given: Any, number: int, what: str) -> None:
         if not isinstance(given, int | np.integer) or not 0 <= given < number:
             raise SelectionError(
                 f"{self.place} has no {what} {given!r}: they are counted from 0 to {number - 1}"
+            )
+
+    def keep_series(self, split: str | None = None) -> None:
+        """Keep in the cache what is read of all snapshots at once: counts and confusion."""
+        self._reader.through_time.keep_series(self.split(split).name)
+
+    def keep_units(
+        self, split: str | None = None, grouping: str = TRUE, response: str | None = None
+    ) -> Iterator[float]:
+        """Keep all units' histories in the cache, 64 snapshots at a time; yields the share done.
+
+        Raises:
+            OSError: it cannot be written.
+            FormatError: a part of the run is missing or damaged.
+        """
+        return self._reader.through_time.keep_units(*self._homes(grouping, split, response))
+
+    def units_to_keep(
+        self, split: str | None = None, grouping: str = TRUE, response: str | None = None
+    ) -> int:
+        """Bytes, before compression, that `keep_units` would write."""
+        _, home = self._homes(grouping, split, response)
+        return self._reader.through_time.bytes_to_keep(home)
+
+    def _check_counts(self, home: str, *counts: np.ndarray) -> None:
+        if any((count == NO_COUNT).any() for count in counts):
+            raise FormatError(
+                f"{self.place}: part of {home} is missing or damaged. Other snapshots of the run may "
+                f"still be whole"
             )
 
     def _cubes(self, home: str, part: Any) -> list[np.ndarray]:
@@ -137,7 +194,7 @@ class Run(Extras):
         Raises:
             FormatError: statistics are missing for samples that were counted, or the reverse.
         """
-        n = count[:, None] - nonfinite
+        n = count[:, None] - nonfinite.astype(np.int64)
         if ((n > 0) == np.isnan(mean)).any() or ((n > 0) == np.isnan(m2)).any():
             raise FormatError(
                 f"{self.place}: part of {base} is missing or damaged: counts and means do not fit "
@@ -147,8 +204,8 @@ class Run(Extras):
             count=count,
             mean=np.nan_to_num(mean.astype(np.float64), posinf=np.inf, neginf=-np.inf),
             m2=np.nan_to_num(m2.astype(np.float64), posinf=np.inf),
-            active=active,
-            nonfinite=nonfinite,
+            active=active.astype(np.int64),
+            nonfinite=nonfinite.astype(np.int64),
         )
 
     def confusion(self, split: str | None = None) -> Int64[np.ndarray, "snapshot true predicted"]:

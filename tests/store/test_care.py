@@ -29,7 +29,7 @@ from huelapse.moments import Moments
 from huelapse.schema import Grouping, Layer, Split
 from huelapse.snapshot import Snapshot
 from huelapse.store import StoreReader, StoreWriter, layout, writer
-from huelapse.store.atomic import WriterLock
+from huelapse.store.lock import WriterLock
 from huelapse.store.checking import StoredRun, read_metadata
 
 SNAPSHOTS = 3

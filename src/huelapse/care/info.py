@@ -97,7 +97,11 @@ def print_summary(out: Console, found: dict[str, Any]) -> None:
         )
     gaps: list[dict[str, Any]] = found.get("gaps") or []
     for gap in gaps:
-        out.print(f"Recording stopped at step {gap['step']}: {shown(gap['reason'])}")
+        if "until" in gap:
+            what = f"Snapshots of steps {gap['step']} to {gap['until']} could not be written"
+        else:
+            what = f"Recording stopped at step {gap['step']}"
+        out.print(f"{what}: {shown(gap['reason'])}")
     if found["accuracy_last"] is not None:
         out.print(f"Accuracy at the last snapshot: {found['accuracy_last']:.1%}")
     table = Table("layer", "kind", box=None, pad_edge=False)

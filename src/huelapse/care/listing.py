@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from huelapse.committed import Committed
-from huelapse.errors import FormatError, HuelapseError, NotARunError
+from huelapse.errors import FormatError, HuelapseError, NotARunError, PlaceError
 from huelapse.schema import TRUE
 from huelapse.store import StoreReader, holds_run, layout
-from huelapse.store.places import size_of
+from huelapse.store.bucket import runs_in_bucket
+from huelapse.store.places import forbidden, size_of
 
 DEPTH = 4
 """Directories below the given one that are looked into."""
@@ -27,7 +28,9 @@ class Listed:
     """
 
     path: str
-    bytes: int
+    """Or its address."""
+    bytes: int | None
+    """None in a bucket, where that isn't told."""
     name: str | None = None
     state: str | None = None
     created: str | None = None
@@ -48,14 +51,35 @@ def list_runs(directory: str | Path) -> list[Listed]:
     Of each its root, its steps, and one snapshot's confusion are read. A run that cannot be read
     is listed with its error.
 
+    Args:
+        directory: or a folder in a bucket, `s3://bucket/folder`: everything in it is listed.
+
     Raises:
         NotARunError: there is no such directory.
+        PlaceError: it may not be looked into; it is on a web server, where nothing can be listed.
         ForkedError: this process was forked from one that had recorded or read.
     """
+    given = str(directory)
+    if is_bucket(given):
+        return [_listed(address) for address in runs_in_bucket(given, DEPTH)]
+    if given.lower().startswith(("http://", "https://")):
+        raise PlaceError(
+            f"{given}: a web server cannot be asked which runs it has. Pass the address of one to "
+            f"`huelapse info` or `huelapse view`, or list a folder here or in a bucket (s3://…)"
+        )
     directory = Path(directory)
-    if not directory.is_dir():
-        raise NotARunError(f"{directory} is not a directory; pass one that holds runs")
+    try:
+        if not directory.is_dir():
+            raise NotARunError(f"{directory} is not a directory; pass one that holds runs")
+        os.scandir(directory).close()
+    except PermissionError as error:
+        raise forbidden(directory, error) from error
     return [_listed(path) for path in find_runs(directory)]
+
+
+def is_bucket(given: str) -> bool:
+    """Whether this is an address in a bucket."""
+    return given.lower().startswith("s3://")
 
 
 def find_runs(directory: Path) -> Iterator[Path]:
@@ -77,14 +101,18 @@ def _below(directory: Path, depth: int) -> Iterator[Path]:
         return
     for name in inside:
         path = directory / name
-        if holds_run(path):
+        try:
+            held = holds_run(path)
+        except OSError:  # it may not be entered
+            continue
+        if held:
             yield path
         elif depth > 1 and name != layout.ROOT:
             yield from _below(path, depth - 1)
 
 
-def _listed(path: Path) -> Listed:
-    size = size_of(path)
+def _listed(path: Path | str) -> Listed:
+    size = size_of(path) if isinstance(path, Path) else None
     try:
         return _read(path, size)
     except (HuelapseError, OSError) as error:
@@ -93,13 +121,14 @@ def _listed(path: Path) -> Listed:
         return _failed(path, size, FormatError(f"{type(error).__name__}: {error}"))
 
 
-def _failed(path: Path, size: int, error: Exception) -> Listed:
-    text = " ".join(str(error).replace(f"{path.absolute()}{os.sep}", "").split())
+def _failed(path: Path | str, size: int | None, error: Exception) -> Listed:
+    above = f"{path.absolute()}{os.sep}" if isinstance(path, Path) else f"{path}/"
+    text = " ".join(str(error).replace(above, "").split())
     said = text if len(text) <= SAID else f"{text[:SAID]}…"
     return Listed(path=str(path), bytes=size, error=f"{type(error).__name__}: {said}")
 
 
-def _read(path: Path, size: int) -> Listed:
+def _read(path: Path | str, size: int | None) -> Listed:
     reader = StoreReader(path)
     run = Committed(reader)
     splits = [s for s in run.splits if reader.shape(f"{s.name}/step")[0]]

@@ -1,6 +1,5 @@
 """Removing runs, and nothing else: what is not surely a run of huelapse is left alone."""
 
-import json
 import re
 import shutil
 import time
@@ -13,8 +12,10 @@ from huelapse.care.listing import find_runs
 from huelapse.care.metadata import OURS
 from huelapse.errors import NotARunError, OptionError, RunLockedError
 from huelapse.store import holds_run, layout
-from huelapse.store.atomic import WriterLock, is_locked, sync_directory
-from huelapse.store.places import size_of
+from huelapse.store.atomic import sync_directory
+from huelapse.store.lock import WriterLock, is_locked
+from huelapse.store.places import LocalPlace, size_of
+from huelapse.store.trusted import parse
 
 AGE = re.compile(r"([0-9]{1,6})([mhdw])")
 SECONDS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -131,7 +132,7 @@ def _why_not(path: Path) -> str | None:
     if foreign:
         return f"holds more than a run ({_some(foreign)}); move that away first"
     try:
-        root: Any = json.loads((path / layout.ROOT / layout.GROUP_FILE).read_bytes())
+        root: Any = parse(LocalPlace(path).root()[0])
         ours = isinstance(root["attributes"]["huelapse_format"], int)
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         ours = False

@@ -3,14 +3,14 @@
 import json
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from huelapse.care.listing import Listed
+from huelapse.care.listing import Listed, is_bucket
 from huelapse.care.listing import list_runs as found_runs
 from huelapse.care.removing import Removal, parse_age, plan_removal
 from huelapse.care.removing import remove as remove_run
@@ -26,7 +26,8 @@ STOPPED = 130
 """What a command that Ctrl-C ended ends with."""
 
 
-def _size(number: int) -> str:
+def readable_size(number: int) -> str:
+    """Bytes in words: 1.2 GB."""
     for unit, of in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if number >= of:
             return f"{number / of:.1f} {unit}"
@@ -36,13 +37,14 @@ def _size(number: int) -> str:
 # --- ls -----------------------------------------------------------------------------------------
 
 
-def list_runs(out: Console, directory: Path, *, as_json: bool) -> None:
-    """A table of the runs in a directory, or JSON.
+def list_runs(out: Console, err: Console, directory: str, *, as_json: bool) -> None:
+    """A table of the runs in a directory or bucket, or JSON.
 
     Raises:
-        NotARunError: there is no such directory.
+        NotARunError, PlaceError: as `huelapse.care.list_runs`.
     """
-    runs = found_runs(directory)
+    with err.status(f"Listing {shown(directory)} …") if err.is_terminal else nullcontext():
+        runs = found_runs(directory)
     if as_json:
         out.out(json.dumps([run.as_json() for run in runs], indent=2))
         return
@@ -56,10 +58,12 @@ def list_runs(out: Console, directory: Path, *, as_json: bool) -> None:
         if run.error is not None:
             text = f"{_within(run, directory)}: [red]{shown(run.error)}[/red]"
             out.print(text, soft_wrap=True)
-    out.print(f"{len(runs)} {_plural('run', len(runs))}, {_size(sum(run.bytes for run in runs))}")
+    sizes = [run.bytes for run in runs if run.bytes is not None]
+    weight = f", {readable_size(sum(sizes))}" if sizes else ""
+    out.print(f"{len(runs)} {_plural('run', len(runs))}{weight}")
 
 
-def _table(runs: Sequence[Listed], directory: Path, *, dated: bool) -> Table:
+def _table(runs: Sequence[Listed], directory: str, *, dated: bool) -> Table:
     table = Table(box=None, pad_edge=False)
     table.add_column("run", overflow="fold", min_width=14)
     for column in ("classes", "snapshots", "step", "accuracy", "size"):
@@ -74,7 +78,7 @@ def _table(runs: Sequence[Listed], directory: Path, *, dated: bool) -> Table:
             f"{run.snapshots:,}",
             "–" if run.last_step is None else f"{run.last_step:,}",
             "–" if run.accuracy is None else f"{run.accuracy:.1%}",
-            _size(run.bytes),
+            "–" if run.bytes is None else readable_size(run.bytes),
             shown(run.state),
             *([shown((run.created or "–")[:10])] if dated else []),
         )
@@ -86,7 +90,9 @@ def _named(run: Listed) -> str:
     return "" if run.name == Path(run.path).absolute().name else f" ({shown(run.name)})"
 
 
-def _within(run: Listed, directory: Path) -> str:
+def _within(run: Listed, directory: str) -> str:
+    if is_bucket(directory):
+        return shown(run.path.removeprefix(f"{directory.rstrip('/')}/"))
     inside = Path(run.path).relative_to(directory)
     return shown(run.path if inside == Path() else inside)
 
@@ -208,7 +214,7 @@ def remove(
         return 1
     for removal in going:
         out.print(f"{'would remove' if dry_run else 'to remove'}  {_line(removal)}", soft_wrap=True)
-    total = _size(sum(removal.bytes for removal in going))
+    total = readable_size(sum(removal.bytes for removal in going))
     runs = f"{len(going)} {_plural('run', len(going))}"
     if dry_run or not going:
         out.print(f"{runs}, {total}. Nothing was removed.")
@@ -220,7 +226,7 @@ def remove(
 
 
 def _line(removal: Removal) -> str:
-    why = _size(removal.bytes) if removal.refused is None else removal.refused
+    why = readable_size(removal.bytes) if removal.refused is None else removal.refused
     return f"{shown(removal.path)}: {shown(why)}"
 
 
@@ -248,5 +254,5 @@ def _remove_all(out: Console, err: Console, going: Sequence[Removal]) -> int:
     except KeyboardInterrupt:
         err.print("Stopped. A run that was half removed is no run any more: delete what is left.")
         failed = STOPPED
-    out.print(f"Removed {done} {_plural('run', done)}, freed {_size(freed)}.")
+    out.print(f"Removed {done} {_plural('run', done)}, freed {readable_size(freed)}.")
     return min(failed, 1) if failed < STOPPED else STOPPED

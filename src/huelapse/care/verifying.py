@@ -11,8 +11,8 @@ from huelapse.care import metadata, truths
 from huelapse.errors import FormatError
 from huelapse.schema import Split
 from huelapse.store import layout
-from huelapse.store.atomic import is_locked
 from huelapse.store.checking import StoredRun, check_shard, is_newer
+from huelapse.store.lock import is_locked
 from huelapse.store.reader import locate
 
 

@@ -140,6 +140,16 @@ class Filing:
         """What kept the writer from writing."""
         return self._writer.error if self._writer is not None else None
 
+    @property
+    def trouble(self) -> tuple[int, Exception] | None:
+        """Step of the first snapshot that a fault of the disk kept from being written, and the fault.
+        Recording goes on."""
+        return self._writer.trouble if self._writer is not None else None
+
+    def has_marked(self, error: Exception) -> bool:
+        """Whether an error is the writer's, which marks what is missing itself."""
+        return error is self.error or (self.trouble is not None and error is self.trouble[1])
+
     def check(self) -> None:
         """Raises what kept the writer from writing."""
         if self.error is not None:

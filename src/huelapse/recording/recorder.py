@@ -281,6 +281,8 @@ class Recorder:
                 return
             self._add_scalars(epoch, scalars)
             self._filing.check()
+            if self._filing.trouble is not None:
+                self._faults.missed(*self._filing.trouble)
             # two threads may share a recorder, but one probe at a time shares the model
             if self._taking.stepped() and self._alone.acquire(blocking=False):
                 try:
@@ -541,7 +543,10 @@ class Recorder:
         dropped = self._filing.dropped - dropped
         if self._filing.error is not None and not self._faults.failed:
             self._fail(self._filing.error)
-        elif not self._ended or dropped:
+            return
+        if self._filing.trouble is not None and not self._faults.failed:
+            self._faults.missed(*self._filing.trouble)
+        if not self._ended or dropped:
             self._faults.warn(
                 f"{self.run}: "
                 + (f"{dropped} snapshots" if dropped else "the last snapshots")
@@ -575,7 +580,7 @@ class Recorder:
 
     def _fail(self, error: Exception) -> None:
         try:
-            self._faults.fail(error, self._taking.step)
+            self._faults.fail(error, self._taking.step, marked=self._filing.has_marked(error))
         finally:
             if not self._closed:
                 self._filing.note({"gaps": list(self._faults.gaps)})

@@ -11,17 +11,14 @@ from typing import Any, cast
 
 import numpy as np
 
-from huelapse.errors import FormatError
+from huelapse.errors import FormatError, PlaceError
 from huelapse.schema import FORMAT_VERSION
 from huelapse.store import layout
+from huelapse.store.chunks import ABSENT, CHECKSUM, ENTRY, check_chunks, opened, read_at
 from huelapse.store.forked import tensorstore
+from huelapse.store.places import LocalPlace
 from huelapse.store.reader import locate
-
-ENTRY = 16
-"""Bytes of a shard's index for one inner tile: offset and length, as little-endian uint64."""
-CHECKSUM = 4
-ABSENT = 2**64 - 1
-"""Offset and length of an inner tile that is not there: it equals the fill."""
+from huelapse.store.trusted import check_ours, check_root, parse
 
 TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"|-?[0-9][0-9.eE+\-]*')
 
@@ -41,8 +38,9 @@ class StoredRun:
         """
         self.directory = locate(Path(path))
         self.root = self.directory / layout.ROOT
-        content = (self.root / layout.GROUP_FILE).read_bytes()
+        content, _ = LocalPlace(self.directory).root()
         root = read_metadata(content)
+        check_ours(root, str(self.root / layout.GROUP_FILE))
         try:
             self.attributes: layout.JSON = root["attributes"]
             self.members: layout.JSON = root["consolidated_metadata"]["metadata"]
@@ -54,11 +52,15 @@ class StoredRun:
             raise FormatError("it does not match its own hash: it was changed after it was written")
         if not isinstance(version, int) or version > FORMAT_VERSION:
             raise FormatError(f"it is in format {version}; expected up to {FORMAT_VERSION}")
+        try:
+            self._known = check_root(root)
+        except FormatError as error:
+            raise FormatError(f"it is not as huelapse writes it: {error}") from error
         self.version = str(self.attributes["hash"])[:16]
 
     def arrays(self) -> dict[str, layout.JSON]:
-        """Path → Zarr metadata, of every committed array."""
-        return {p: m for p, m in self.members.items() if m["node_type"] == "array"}
+        """Path → Zarr metadata, of every committed array that this version knows."""
+        return {p: m for p, m in self.members.items() if p in self._known}
 
     def read(self, path: str, selection: Any = ...) -> np.ndarray:
         """A part of an array; every checksum of it is compared.
@@ -74,8 +76,14 @@ class StoredRun:
             "assume_metadata": True,
         }
         ts = tensorstore()
+        place = LocalPlace(self.directory)
+        place.check_folder(path)
         try:
-            return np.asarray(ts.open(spec).result()[selection].read().result())
+            wanted = ts.open(spec).result()[selection]
+            check_chunks(place, path, self.members[path], selection, wanted.size)
+            return np.asarray(wanted.read().result())
+        except (FormatError, PlaceError):
+            raise
         except Exception as error:  # whatever the library says of a file it cannot make sense of
             raise FormatError(_shortened(error)) from error
 
@@ -102,7 +110,7 @@ def encoded(metadata: layout.JSON) -> bytes:
 def is_newer(path: Path) -> bool:
     """Whether a run's root is of a newer format: whole, and not one of ours with a damaged number."""
     try:
-        root: Any = json.loads((locate(path) / layout.ROOT / layout.GROUP_FILE).read_bytes())
+        root: Any = parse(LocalPlace(locate(path)).root()[0])
         attributes = dict(root["attributes"])
         version, told = attributes["huelapse_format"], attributes["hash"]
         if not isinstance(version, int) or version <= FORMAT_VERSION:
@@ -126,7 +134,7 @@ def read_metadata(content: bytes) -> layout.JSON:
     """
     try:
         text = content.decode()
-        found: Any = json.loads(text)
+        found: Any = parse(content)
     except (ValueError, RecursionError) as error:
         raise FormatError(f"it is not JSON ({str(error)[:80]})") from error
     if not isinstance(found, dict):
@@ -166,12 +174,11 @@ def check_shard(file: Path, metadata: layout.JSON) -> None:
     tiles = int(np.prod([-(-n // t) for n, t in zip(shard, tile, strict=True)]))
     index_bytes = tiles * ENTRY + CHECKSUM
     try:
-        with file.open("rb") as opened:
-            size = opened.seek(0, 2)
+        with opened(file) as (descriptor, size):
             if size < index_bytes:
                 raise FormatError(f"it has {size} bytes, less than its index of {index_bytes}")
-            opened.seek(size - index_bytes)
-            index = np.frombuffer(opened.read(tiles * ENTRY), "<u8").reshape(tiles, 2)
+            content = read_at(descriptor, size - index_bytes, tiles * ENTRY)
+            index = np.frombuffer(content, "<u8").reshape(tiles, 2)
     except FileNotFoundError:
         return
     except OSError as error:

@@ -6,7 +6,7 @@ from typing import Any
 
 from huelapse.errors import RunExistsError, SplitNameError
 from huelapse.store import layout
-from huelapse.store.atomic import WriterLock
+from huelapse.store.lock import WriterLock
 from huelapse.store.reader import StoreReader
 
 SPLIT_NAME = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9_.\-]*")

@@ -70,42 +70,14 @@ class ArraySpec:
 
     def metadata(self, snapshots: int) -> JSON:
         """The array's Zarr v3 metadata when it holds `snapshots` snapshots."""
-        size = np.dtype(self.dtype).itemsize
         floating = np.dtype(self.dtype).kind == "f"
         along = [] if self.static else [1]
-        inner: list[JSON] = [
-            {"name": "bytes", "configuration": {"endian": "little"}},
-            {
-                "name": "blosc",
-                "configuration": {
-                    "cname": "lz4",
-                    "clevel": 5,
-                    "shuffle": "shuffle" if size > 1 else "noshuffle",
-                    "typesize": size,
-                    "blocksize": 0,
-                },
-            },
-            {"name": "crc32c"},
-        ]
         if self.shape:
             chunk = [*along, *self.shard]
-            codecs: list[JSON] = [
-                {
-                    "name": "sharding_indexed",
-                    "configuration": {
-                        "chunk_shape": [*along, *self.tile],
-                        "codecs": inner,
-                        "index_codecs": [
-                            {"name": "bytes", "configuration": {"endian": "little"}},
-                            {"name": "crc32c"},
-                        ],
-                        "index_location": "end",
-                    },
-                }
-            ]
+            codecs = sharded([*along, *self.tile], self.dtype)
         else:
             chunk = [COORDINATE_CHUNK]
-            codecs = inner
+            codecs = compressed(self.dtype)
         return {
             "zarr_format": 3,
             "node_type": "array",
@@ -118,6 +90,43 @@ class ArraySpec:
             "dimension_names": list(self.dims),
             "attributes": dict(self.attributes),
         }
+
+
+def compressed(dtype: str) -> list[JSON]:
+    """Codecs of a chunk: little-endian, lz4 after a byte shuffle, and a checksum."""
+    size = np.dtype(dtype).itemsize
+    return [
+        {"name": "bytes", "configuration": {"endian": "little"}},
+        {
+            "name": "blosc",
+            "configuration": {
+                "cname": "lz4",
+                "clevel": 5,
+                "shuffle": "shuffle" if size > 1 else "noshuffle",
+                "typesize": size,
+                "blocksize": 0,
+            },
+        },
+        {"name": "crc32c"},
+    ]
+
+
+def sharded(tile: Sequence[int], dtype: str) -> list[JSON]:
+    """Codecs of a shard of tiles that are each compressed, with an index at its end."""
+    return [
+        {
+            "name": "sharding_indexed",
+            "configuration": {
+                "chunk_shape": list(tile),
+                "codecs": compressed(dtype),
+                "index_codecs": [
+                    {"name": "bytes", "configuration": {"endian": "little"}},
+                    {"name": "crc32c"},
+                ],
+                "index_location": "end",
+            },
+        }
+    ]
 
 
 def coordinates(split: str, metrics: Sequence[str]) -> list[ArraySpec]:

@@ -12,6 +12,7 @@ from typing import IO, Any, cast
 from huelapse.errors import FormatError, NotARunError, PackError
 from huelapse.store import layout
 from huelapse.store.atomic import sync_directory
+from huelapse.store.chunks import opened
 from huelapse.store.places import LocalPlace, find_place
 from huelapse.store.reader import StoreReader
 
@@ -91,12 +92,19 @@ def _write(
     metadata = reader.metadata
     members: dict[str, layout.JSON] = metadata["consolidated_metadata"]["metadata"]
     arrays = reader.arrays()
+    known = frozenset(arrays)
     with zipfile.ZipFile(file, "w", zipfile.ZIP_STORED, strict_timestamps=False) as archive:
         _add(archive, layout.GROUP_FILE, _json(metadata))
         for path, member in members.items():
             _add(archive, f"{_plain(path)}/{layout.GROUP_FILE}", _json(_standing(path, members)))
             if member["node_type"] != "array":
                 continue
+            if path not in known:
+                raise PackError(
+                    f"{place.name} holds an array {path} that this huelapse does not know: pack it "
+                    f"with the one that wrote it, or upgrade: `pip install -U huelapse`"
+                )
+            place.check_folder(path)
             for key in chunk_keys(member):
                 _copy(archive, f"{path}/{key}", root / path / key)
             if progress is not None:
@@ -156,9 +164,8 @@ def _add(archive: zipfile.ZipFile, name: str, content: bytes) -> None:
 def _copy(archive: zipfile.ZipFile, name: str, source: Path) -> None:
     """A chunk's file; one that is not there equals the fill."""
     try:
-        file = source.open("rb")
+        with opened(source) as (descriptor, size), archive.open(_entry(name, size), "w") as into:
+            while piece := os.read(descriptor, PIECE):
+                into.write(piece)
     except FileNotFoundError:
         return
-    with file, archive.open(_entry(name, os.fstat(file.fileno()).st_size), "w") as into:
-        while piece := file.read(PIECE):
-            into.write(piece)

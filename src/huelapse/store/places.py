@@ -2,19 +2,20 @@
 
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import quote, unquote, urlsplit
 
 from huelapse.errors import FormatError, NotARunError, PlaceError
 from huelapse.store import layout
-from huelapse.store.atomic import is_locked
 from huelapse.store.forked import tensorstore
+from huelapse.store.lock import is_locked
 from huelapse.store.web import Seen, fetch, fetch_unless
-from huelapse.store.zipped import INDEX_BYTES, check_pack, read_entry
+from huelapse.store.zipped import INDEX_BYTES, check_pack, entries_of, place_of, read_entry
 
-ROOT_BYTES = 256 * 2**20
-"""The most that a root may take: some thousand times what a large run's does."""
+ROOT_BYTES = 64 * 2**20
+"""The most that a root may take: some hundred times what a large run's does."""
 ROOT_SECONDS = 30.0
 """How long is waited for a root that is not on this machine."""
 READ_SECONDS = 300.0
@@ -71,6 +72,20 @@ class Place(Protocol):
         """TensorStore's settings for this place."""
         ...
 
+    def check_folder(self, inside: str) -> None:
+        """Whether what stands at a path inside the root is in the run, and not somewhere else.
+
+        Raises:
+            FormatError: a link leads out of it.
+            PlaceError: it may not be looked into.
+        """
+        ...
+
+    def stored(self, key: str) -> tuple[str, int, int | None] | None:
+        """The file that holds a chunk, if it is there; where in it that begins, and its bytes, None
+        for all of them. None where it is not there, or can't be seen without fetching it."""
+        ...
+
     def locked(self) -> bool:
         """Whether a writer holds the run, as far as it can be seen: True where it can't."""
         ...
@@ -101,7 +116,10 @@ def find_place(given: "str | Path | Place") -> Place:
     scheme = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/", text)
     if scheme is None:
         path = Path(given).absolute()
-        return PackPlace(path) if path.is_file() else LocalPlace(locate(path))
+        try:
+            return PackPlace(path) if path.is_file() else LocalPlace(locate(path))
+        except PermissionError as error:
+            raise forbidden(path, error) from error
     if scheme[1].lower() in ("s3", "http", "https"):
         if isinstance(given, Path):
             raise NotARunError(f"{text} is a Path, which drops a '/'; pass the address as a string")
@@ -147,21 +165,24 @@ class LocalPlace:
     def __init__(self, directory: Path) -> None:
         self.path = directory
         self.name = str(directory)
+        self._root = f"{directory / layout.ROOT}{os.sep}"
         self._file = directory / layout.ROOT / layout.GROUP_FILE
 
     def root(self) -> tuple[bytes, Any]:
         stamp = self._stamp()
         _check_size(stamp[2], str(self._file))
-        return self._file.read_bytes(), stamp
+        try:
+            return self._file.read_bytes(), stamp
+        except PermissionError as error:
+            raise forbidden(self._file, error) from error
 
     def unchanged(self, stamp: Any) -> bool:
         return self._stamp() == stamp
 
     def _stamp(self) -> tuple[int, int, int]:
-        try:
-            found = self._file.stat()
-        except FileNotFoundError as error:
-            raise NotARunError(f"{self._file} is gone: was the run moved or deleted?") from error
+        found = _look(self._file)
+        if found is None:
+            raise NotARunError(f"{self._file} is gone: was the run moved or deleted?")
         return found.st_ino, found.st_mtime_ns, found.st_size
 
     def kvstore(self, inside: str) -> JSON:
@@ -169,6 +190,16 @@ class LocalPlace:
 
     def context(self) -> JSON:
         return {}
+
+    def check_folder(self, inside: str) -> None:
+        folder = self.path / layout.ROOT
+        for part in inside.split("/"):
+            folder = folder / part
+            if folder.is_symlink():
+                raise not_in_it(folder, "is a symbolic link")
+
+    def stored(self, key: str) -> tuple[str, int, int | None] | None:
+        return f"{self._root}{key}", 0, None
 
     def locked(self) -> bool:
         return is_locked(self.path / "lock")
@@ -189,11 +220,16 @@ class PackPlace:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = str(path)
+        self._entries: dict[str, tuple[int, int]] | None = None
 
     def root(self) -> tuple[bytes, Any]:
         stamp = self._stamp()
-        check_pack(self.path, ROOT_BYTES)
-        return read_entry(self.path, layout.GROUP_FILE), stamp
+        self._entries = None
+        try:
+            check_pack(self.path, ROOT_BYTES)
+            return read_entry(self.path, layout.GROUP_FILE), stamp
+        except PermissionError as error:
+            raise forbidden(self.path, error) from error
 
     def unchanged(self, stamp: Any) -> bool:
         return self._stamp() == stamp
@@ -212,6 +248,15 @@ class PackPlace:
     def context(self) -> JSON:
         # the zip's index is read once, and not for every array
         return {"cache_pool": {"total_bytes_limit": INDEX_BYTES}}
+
+    def check_folder(self, inside: str) -> None:
+        pass
+
+    def stored(self, key: str) -> tuple[str, int, int | None] | None:
+        if self._entries is None:
+            self._entries = entries_of(self.path)
+        entry = self._entries.get(key)
+        return None if entry is None else (self.name, *place_of(self.path, *entry))
 
     def locked(self) -> bool:
         return False
@@ -275,19 +320,16 @@ class S3Place:
             raise unreachable(self._file, error) from error
 
     def kvstore(self, inside: str) -> JSON:
-        spec: JSON = {"driver": "s3", "bucket": self._bucket, "path": f"{self._key}/{inside}/"}
-        endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
-        region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
-        if endpoint:
-            spec |= {"endpoint": endpoint.rstrip("/"), "aws_region": region or "us-east-1"}
-        elif region:
-            spec["aws_region"] = region
-        if os.environ.get("AWS_ACCESS_KEY_ID") and os.environ.get("AWS_SECRET_ACCESS_KEY"):
-            spec["aws_credentials"] = {"type": "environment"}  # no look at ~/.aws, said on stderr
-        return spec
+        return bucket_store(self._bucket, f"{self._key}/{inside}/")
 
     def context(self) -> JSON:
         return {"s3_request_retries": RETRIES}
+
+    def check_folder(self, inside: str) -> None:
+        pass
+
+    def stored(self, key: str) -> tuple[str, int, int | None] | None:
+        return None
 
     def locked(self) -> bool:
         return True
@@ -297,6 +339,20 @@ class S3Place:
 
     def size(self) -> int | None:
         return None
+
+
+def bucket_store(bucket: str, path: str) -> JSON:
+    """TensorStore's words for what stands in a bucket, with what the environment says of S3."""
+    spec: JSON = {"driver": "s3", "bucket": bucket, "path": path}
+    endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
+    region = os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION")
+    if endpoint:
+        spec |= {"endpoint": endpoint.rstrip("/"), "aws_region": region or "us-east-1"}
+    elif region:
+        spec["aws_region"] = region
+    if os.environ.get("AWS_ACCESS_KEY_ID") and os.environ.get("AWS_SECRET_ACCESS_KEY"):
+        spec["aws_credentials"] = {"type": "environment"}  # no look at ~/.aws, said on stderr
+    return spec
 
 
 class WebPlace:
@@ -334,6 +390,12 @@ class WebPlace:
     def context(self) -> JSON:
         return {"http_request_retries": RETRIES}
 
+    def check_folder(self, inside: str) -> None:
+        pass
+
+    def stored(self, key: str) -> tuple[str, int, int | None] | None:
+        return None
+
     def locked(self) -> bool:
         return True
 
@@ -342,6 +404,42 @@ class WebPlace:
 
     def size(self) -> int | None:
         return None
+
+
+def _look(file: Path) -> os.stat_result | None:
+    """Of a file of a run; None where it is not there.
+
+    Raises:
+        FormatError: something else stands there, which might never end, or lead anywhere.
+        PlaceError: it may not be looked at.
+    """
+    try:
+        found = file.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except PermissionError as error:
+        raise forbidden(file, error) from error
+    if stat.S_ISLNK(found.st_mode):
+        raise not_in_it(file, "is a symbolic link")
+    if not stat.S_ISREG(found.st_mode):
+        raise not_in_it(file, "is no file")
+    return found
+
+
+def not_in_it(file: str | Path, what: str) -> FormatError:
+    """What a link comes to, or something else that is no file, where a run's file should stand."""
+    return FormatError(
+        f"{file} {what}: a run's files are its own. If you trust where it leads, copy the run with "
+        f"`cp -rL` and open the copy"
+    )
+
+
+def forbidden(path: str | Path, error: OSError) -> PlaceError:
+    """What a file or directory comes to that this user may not read."""
+    return PlaceError(
+        f"{path} may not be read ({error.strerror}): ask whoever owns the run for the right to read "
+        f"its files and to enter its directories, or open a copy of your own"
+    )
 
 
 def unreachable(what: str, error: Exception) -> PlaceError:

@@ -1,6 +1,5 @@
 """Reading a run: one file says what is committed, and nothing else is believed."""
 
-import json
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, cast
@@ -11,9 +10,13 @@ from jaxtyping import Int64
 from huelapse.errors import FormatError, NotARunError, PlaceError
 from huelapse.schema import FORMAT_VERSION, Graph, Layer, RunState, Split
 from huelapse.store import layout
+from huelapse.store.cache import Cache
+from huelapse.store.chunks import check_chunks
 from huelapse.store.forked import check_not_forked, tensorstore
 from huelapse.store.places import Place, find_place, locate, unreachable
-from huelapse.store.segments import chosen, superseded
+from huelapse.store.segments import chosen, standing, superseded
+from huelapse.store.through_time import ThroughTime
+from huelapse.store.trusted import check_ours, check_root, parse
 
 SAID = 100
 """Letters of another library's message that are told."""
@@ -59,6 +62,8 @@ class StoreReader:
         self._members: layout.JSON = self._root["consolidated_metadata"]["metadata"]
         self._open = lru_cache(maxsize=256)(self._open_array)
         self._context = lru_cache(maxsize=1)(self._new_context)
+        self.cache = Cache(self.place, self.id)
+        self.through_time = ThroughTime(self, self.cache)
         self._with_superseded = superseded
         self._shown: dict[str, np.ndarray | None] = {}
 
@@ -76,7 +81,8 @@ class StoreReader:
     def _parsed(self, content: bytes) -> layout.JSON:
         file = self.place.inside(layout.GROUP_FILE)
         try:
-            root: Any = json.loads(content)
+            root: Any = parse(content)
+            check_ours(root, file)
             attributes = root["attributes"]
             version = attributes["huelapse_format"]
             _ = root["consolidated_metadata"]["metadata"]
@@ -98,6 +104,13 @@ class StoreReader:
                 f"{file} does not match its own hash: it was changed or damaged after it was "
                 f"written; the arrays beside it can still be opened one by one (docs/format.md)"
             )
+        try:
+            self._known = check_root(root)
+        except FormatError as error:
+            raise FormatError(
+                f"{file} is not as huelapse writes it: {error}. Get the run again from where it was "
+                f"recorded: what others have changed is not read"
+            ) from error
         return cast(layout.JSON, root)
 
     @property
@@ -154,8 +167,8 @@ class StoreReader:
         return tuple(Split.from_json(split) for split in self._attributes["splits"])
 
     def arrays(self) -> list[str]:
-        """Paths of all committed arrays."""
-        return [p for p, member in self._members.items() if member["node_type"] == "array"]
+        """Paths of all committed arrays that this version knows."""
+        return [path for path in self._members if path in self._known]
 
     def has(self, path: str) -> bool:
         return path in self._members
@@ -189,34 +202,46 @@ class StoreReader:
             PlaceError: the run is on another machine, which does not answer or refuses.
         """
         check_not_forked()  # a reader the parent had opened knows its arrays by heart
+        if selection is ... and self.through_time.is_series(path):
+            return self.through_time.series(path)
         shown = self._shown_of(path)
         if shown is None:
-            return self._read_stored(path, selection)
+            return self.read_chunks(path, selection)
         stored, taken = chosen(selection, shown)
-        values = self._read_stored(path, stored)
+        values = self.read_chunks(path, stored)
         return values if taken is None else values[taken]
 
+    def shown(self, path: str) -> np.ndarray | None:
+        """Where the shown snapshots of an array are stored; None for all of them as they stand."""
+        return self._shown_of(path)
+
     def _shown_of(self, path: str) -> np.ndarray | None:
-        """Which of the stored snapshots of an array are shown; None for all of them."""
+        """Where the snapshots of an array that are shown are stored, by step; None for all of
+        them as they stand."""
         segments = self._attributes.get("segments", ())
         along = self._members[path].get("dimension_names") or [None]
-        if self._with_superseded or len(segments) < 2 or along[0] != "snapshot":
-            return None
         split = path.partition("/")[0]
+        as_stored = len(segments) < 2 and split not in self._attributes.get("unordered", ())
+        if self._with_superseded or as_stored or along[0] != "snapshot":
+            return None
         if split not in self._shown:
             steps, taken = (
-                self._read_stored(f"{split}/{name}", ...) for name in ("step", "segment")
+                self.read_chunks(f"{split}/{name}", ...) for name in ("step", "segment")
             )
             hidden = superseded(
                 steps, taken, [segment.get("first_step", 0) for segment in segments]
             )
-            self._shown[split] = np.flatnonzero(~hidden) if hidden.any() else None
+            self._shown[split] = standing(steps, hidden)
         return self._shown[split]
 
-    def _read_stored(self, path: str, selection: Any) -> np.ndarray:
+    def read_chunks(self, path: str, selection: Any) -> np.ndarray:
+        """As `read`, but along `snapshot` all that are committed are counted, hidden or not."""
         try:
-            reading = self._open(path)[selection].read()
-            return np.asarray(reading.result(timeout=self.place.seconds))
+            wanted = self._open(path)[selection]
+            check_chunks(self.place, path, self._members[path], selection, wanted.size)
+            return np.asarray(wanted.read().result(timeout=self.place.seconds))
+        except FormatError:
+            raise
         except TimeoutError as error:
             raise unreachable(self.place.inside(path), error) from error
         except ValueError as error:
@@ -246,6 +271,12 @@ class StoreReader:
         return tensorstore().Context(self.place.context())
 
     def _open_array(self, path: str) -> Any:
+        if path not in self._known:
+            raise FormatError(
+                f"{self.place.inside(path)} is no array that this huelapse knows; upgrade it with "
+                f"`pip install -U huelapse`"
+            )
+        self.place.check_folder(path)
         return (
             tensorstore()
             .open(

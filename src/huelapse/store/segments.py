@@ -1,8 +1,9 @@
-"""Runs that went on after an interruption: which snapshots still stand. No input or output.
+"""Which snapshots of a run still stand, and in which order. No input or output.
 
 Each start of a recording is a segment of the run, and says after how many optimizer steps it began.
 A training that goes on from a checkpoint makes steps again that were made before; snapshots of the
-weights that were given up are *superseded*: kept, and hidden.
+weights that were given up are *superseded*: kept, and hidden. What ranks and workers have recorded is
+merged in whatever order it comes, and some of it is made again: shown is all of it by step.
 """
 
 from collections.abc import Sequence
@@ -35,6 +36,16 @@ def superseded(
     return hidden
 
 
+def standing(
+    step: Int64[np.ndarray, " snapshot"], hidden: Bool[np.ndarray, " snapshot"]
+) -> Int64[np.ndarray, " shown"] | None:
+    """Where the snapshots that are not hidden are stored, by step; None for all of them as they stand."""
+    stored = np.flatnonzero(~hidden)
+    order = np.argsort(step[stored], kind="stable")
+    sorted_already = bool((np.diff(order) > 0).all())
+    return None if sorted_already and not hidden.any() else stored[order]
+
+
 def chosen(selection: Any, shown: Int64[np.ndarray, " snapshot"]) -> tuple[Any, Any]:
     """A selection of shown snapshots, as one of stored snapshots and one of what that gives.
 
@@ -51,4 +62,9 @@ def chosen(selection: Any, shown: Int64[np.ndarray, " snapshot"]) -> tuple[Any, 
         return (int(shown[first]), *rest), None
     if first is Ellipsis:
         first = slice(None)
-    return (slice(None), *rest), shown[first]
+    wanted = shown[first]
+    if not len(wanted):
+        return (slice(0, 0), *rest), None
+    # no more than what lies between them
+    start, stop = int(wanted.min()), int(wanted.max()) + 1
+    return (slice(start, stop), *rest), wanted - start

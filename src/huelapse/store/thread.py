@@ -3,14 +3,17 @@
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from huelapse.errors import without_frames
 from huelapse.schema import RunState, Split
 from huelapse.snapshot import PendingSnapshot, Snapshot
+from huelapse.store.disk import FINAL, disk_fault
 from huelapse.store.writer import StoreWriter
 
 logger = logging.getLogger(__name__)
@@ -20,6 +23,12 @@ WAITING_BYTES = 256 * 2**20
 """Snapshots that may wait, and their size: what can be written within the 5 s that closing may
 take. Beyond that further ones are dropped, counted and shown."""
 
+TRIES = 20
+TRYING = 600.0
+"""So many snapshots in a row, and so many seconds, that cannot be written end the recording."""
+
+ENDINGS = (0.0, 0.1, 0.4)
+"""Seconds before each try to write the last word on a run."""
 
 WRITING = 0.7
 """Share of the time left to a program that is ending in which waiting snapshots are still written."""
@@ -53,7 +62,12 @@ _Taken = tuple[Snapshot | PendingSnapshot, dict[str, Any]]
 
 
 class WriterThread:
-    """Writes what it is handed in the order it comes. From its start on it alone uses the store."""
+    """Writes what it is handed in the order it comes. From its start on it alone uses the store.
+
+    A snapshot that a fault of the disk keeps from being written is left out, which the run's `gaps`
+    tell, and the next is tried again. Where nothing can be written any more, and after any other
+    error, it stops: `error` says why.
+    """
 
     def __init__(
         self,
@@ -61,6 +75,8 @@ class WriterThread:
         on_commit: Callable[[str, int], None] | None = None,
     ) -> None:
         self.error: Exception | None = None
+        self.trouble: tuple[int, Exception] | None = None
+        """Step of the first snapshot that could not be written, and why."""
         self.dropped = 0
         self.id = store.id
         self._store = store
@@ -69,7 +85,11 @@ class WriterThread:
         self.bytes_written = 0
         self._ended = False
         self._leaving = False
-        self._failed_at: int | None = None
+        self._gaps: list[dict[str, Any]] = []
+        self._hole: dict[str, Any] | None = None  # the gap that grows while the disk fails
+        self._failing_since = 0.0
+        self._step = 0  # of the last snapshot
+        self._undeclared: list[_Declared] = []
         self._lock = threading.Lock()
         self._queue: queue.Queue[_Taken | _Declared | _Note | _End]
         self._queue = queue.Queue()
@@ -133,41 +153,114 @@ class WriterThread:
                 self.dropped += isinstance(item, tuple)
                 continue
             try:
-                self._write(item)
+                self._handle(item)
             except Exception as error:
-                logger.debug("writing failed", exc_info=True)
-                self._failed_at = item[0].step if isinstance(item, tuple) else None
-                self.error = error
+                self._stop(error)
             del item  # what it holds may be large, and the next may be long in coming
 
-    def _write(self, item: _Taken | _Declared | _Note) -> None:
+    def _handle(self, item: _Taken | _Declared | _Note) -> None:
         if isinstance(item, _Declared):
-            self._store.add_split(item.split, item.static)
+            self._undeclared.append(item)
+            self._try(self._declare)
         elif isinstance(item, _Note):
-            self._store.note(**item.attributes)
-            self._store.write_attributes()
+            self._note(item.attributes)
+            self._try(self._store.write_attributes)
         else:
             taken, attributes = item
+            self._step = taken.step
             snapshot = taken.finish() if isinstance(taken, PendingSnapshot) else taken
-            self._store.note(**attributes, dropped=self.dropped)
-            self._store.commit(snapshot)
-            self.bytes_written += snapshot.nbytes
-            if self._on_commit is not None:
-                try:
-                    self._on_commit(snapshot.split, snapshot.step)
-                except BaseException:  # sys.exit() in it would end this thread, unseen
-                    logger.warning("on_commit raised", exc_info=True)
+            self._note({**attributes, "dropped": self.dropped})
+            if self._try(lambda: self._commit(snapshot), snapshot=True):
+                self._committed(snapshot)
+
+    def _declare(self) -> None:
+        while self._undeclared:
+            declared = self._undeclared[0]
+            self._store.add_split(declared.split, declared.static)
+            del self._undeclared[0]
+
+    def _commit(self, snapshot: Snapshot) -> None:
+        self._declare()  # what could not be declared at its time
+        self._store.commit(snapshot)
+
+    def _committed(self, snapshot: Snapshot) -> None:
+        self._hole = None
+        self.bytes_written += snapshot.nbytes
+        if self._on_commit is not None and self._store.durable:
+            try:
+                self._on_commit(snapshot.split, snapshot.step)
+            except BaseException:  # sys.exit() in it would end this thread, unseen
+                logger.warning("on_commit raised", exc_info=True)
+
+    def _try(self, write: Callable[[], None], *, snapshot: bool = False) -> bool:
+        """Whether something could be written. A fault of the disk leaves it out.
+
+        Args:
+            write: raises what is wrong.
+            snapshot: it is one. Anything else is written with the next.
+        """
+        try:
+            write()
+        except Exception as error:
+            number = disk_fault(error)
+            if number is None:
+                raise
+            logger.debug("writing failed", exc_info=True)
+            lasting = snapshot and self._left_out(error)
+            if lasting or number in FINAL:
+                self._stop(error)
+            return False
+        return True
+
+    def _left_out(self, error: Exception) -> bool:
+        """Mark that a snapshot is missing; whether that has gone on for too long."""
+        step = self._step
+        if self.trouble is None:
+            self.trouble = step, without_frames(error)
+        if self._hole is None:
+            self._hole = {"step": step, "until": step, "snapshots": 0, "reason": _told(error)}
+            self._gaps.append(self._hole)
+            self._failing_since = time.monotonic()
+        self._hole["until"] = step
+        self._hole["snapshots"] += 1
+        long = time.monotonic() - self._failing_since >= TRYING
+        return long and self._hole["snapshots"] >= TRIES
+
+    def _stop(self, error: Exception) -> None:
+        """Write nothing more."""
+        logger.debug("recording ended", exc_info=error)
+        step = self._step
+        if self._hole is not None and disk_fault(error) is not None:
+            step = self._hole["step"]
+            self._gaps.remove(self._hole)
+        self._gaps.append({"step": step, "reason": _told(error)})
+        self.error = error
+
+    def _note(self, attributes: Mapping[str, Any]) -> None:
+        """Attributes of the root, with what is missing."""
+        ours = [dict(gap) for gap in self._gaps]
+        self._store.note(**{**attributes, "gaps": [*attributes.get("gaps", ()), *ours]})
 
     def _end(self, end: _End) -> None:
-        try:
-            self._store.note(**end.attributes, dropped=self.dropped)
-            if self.error is not None and not end.attributes.get("gaps"):
-                reason = f"{type(self.error).__name__}: {self.error}"
-                self._store.note(gaps=[{"step": self._failed_at, "reason": reason}])
-            self._store.close("interrupted" if self.error is not None else end.state)
-        except Exception as error:
-            logger.debug("the run could not be ended", exc_info=True)
-            if self.error is None:
-                self.error = error
+        self._note({**end.attributes, "dropped": self.dropped})
+        state: RunState = "interrupted" if self.error is not None else end.state
+        failed: Exception | None = None
+        for seconds in ENDINGS:
+            time.sleep(seconds)
+            try:
+                self._store.close(state)
+            except Exception as error:
+                logger.debug("the run could not be ended", exc_info=True)
+                failed = error
+            else:
+                failed = None
+            if failed is None or disk_fault(failed) is None:
+                break
+        if failed is not None:
+            self.error = self.error or failed
             self._store.abandon()
         self._ended = True
+
+
+def _told(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"

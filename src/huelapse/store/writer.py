@@ -1,7 +1,8 @@
 """Writing a run: snapshots become visible one by one, each in one step."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -12,9 +13,10 @@ from huelapse.errors import ResumeError
 from huelapse.schema import FORMAT_VERSION, LABELS, Graph, Layer, RunState, Split, total_units
 from huelapse.snapshot import Snapshot
 from huelapse.store import layout
-from huelapse.store.atomic import WriterLock, remove_half_written, replace_file, sync_directory
+from huelapse.store.atomic import remove_half_written, replace_file, sync_directory
 from huelapse.store.directory import check_free, holds_run
 from huelapse.store.forked import check_not_forked, tensorstore
+from huelapse.store.lock import WriterLock
 from huelapse.store.reader import StoreReader
 from huelapse.store.resuming import check_same_split, check_same_units
 from huelapse.store.segments import superseded
@@ -39,7 +41,7 @@ class StoreWriter:
         facts: Mapping[str, Any],
         responses: Sequence[str] = ("mean",),
         graph: Graph | None = None,
-        first_step: int = 0,
+        first_step: int | None = 0,
         resume: bool = False,
     ) -> None:
         """
@@ -51,7 +53,9 @@ class StoreWriter:
             responses: of each unit: "mean", "peak" or both; a snapshot's `moments` are those of
                 the first, its `peaks` those of the second.
             graph: which layer feeds which, where that is known.
-            first_step: optimizer steps made before.
+            first_step: optimizer steps made before. None, for a run that is there: only what was
+                recorded elsewhere is added. Such a segment begins with its first commit, replaces
+                but what it has itself, and leaves the run's state as it is; end with `abandon`.
             resume: go on with the run that is there, if any, in a new segment. What earlier ones
                 recorded beyond `first_step` is superseded: kept, and hidden.
 
@@ -90,6 +94,11 @@ class StoreWriter:
         self._arrays: dict[str, tuple[layout.ArraySpec, Any]] = {}
         self._earlier: StoreReader | None = None
         self._segment, self._begun = 0, False
+        self._disturbed: set[str] = set()  # splits in which a commit has failed
+        self.durable = True
+        """Whether the last commit would outlast a power cut, and is not just visible."""
+        self._greatest: dict[str, int] = {}  # step of each split, in this segment
+        self._again: dict[str, set[int]] = {}  # steps of earlier segments that it has too
         _encode(self._attributes)  # what cannot be written is found before anything is made
         self._make_directories(directory)
         self._lock.acquire()
@@ -111,12 +120,19 @@ class StoreWriter:
         before = earlier.attributes
         (begun,), facts = self._attributes["segments"], self._attributes["facts"]
         self._segment = len(before["segments"])
+        merging = begun["first_step"] is None
+        if merging:
+            steps = [earlier.read(f"{split.name}/step") for split in earlier.splits]
+            begun["first_step"] = max((int(own.max(initial=0)) for own in steps), default=0)
+            self._begun = True
         last = {**before["segments"][-1], "state": before["state"], "cost": before.get("cost")}
         begun = {"index": self._segment, "first_step": begun["first_step"], "facts": facts}
+        if merging:
+            begun["merged"] = True
         self._earlier = earlier
         self._attributes = {
             **before,
-            "state": "recording",
+            "state": before["state"] if merging else "recording",
             "segments": [*before["segments"][:-1], last, begun],
         }
         for split in earlier.splits:
@@ -140,18 +156,19 @@ class StoreWriter:
             *(layout.optional(split.name, extra) for extra in split.extras),
         ]
 
-    def _hide(self, split: str, made_again: int | None = None) -> None:
+    def _hide(self, split: str, *, undo: bool = False) -> None:
         """Mark what was given up, for who reads the array by itself; readers tell it from the root.
 
         Args:
             split: with snapshots of earlier segments.
-            made_again: a step at which this segment has a snapshot too.
+            undo: some may be marked that were not given up after all.
         """
         assert self._earlier is not None
         steps, taken = (self._earlier.read(f"{split}/{name}") for name in ("step", "segment"))
         starts = [segment.get("first_step", 0) for segment in self._attributes["segments"]]
-        hidden = superseded(steps, taken, starts) | (steps == made_again)
-        if hidden.any():
+        again = np.array(sorted(self._again.get(split, ())), np.int64)
+        hidden = superseded(steps, taken, starts) | np.isin(steps, again)
+        if hidden.any() or undo:
             flags = self._arrays[f"{split}/superseded"][1]
             flags[: len(steps)].write(hidden.astype(np.uint8)).result()
 
@@ -171,6 +188,10 @@ class StoreWriter:
         """Of the run, the same in all its segments; "" in runs from before there was one."""
         return str(self._attributes.get("id", ""))
 
+    def length(self, split: str) -> int:
+        """Snapshots of a split that are committed, those that are superseded too."""
+        return self._lengths[split]
+
     def check_split(self, split: Split) -> None:
         """
         Raises:
@@ -186,8 +207,8 @@ class StoreWriter:
         if self._earlier is not None and not self._begun:
             self._write_root()
             self._begun = True
-            for split in self._earlier.splits:
-                self._hide(split.name)
+            self._disturbed.update(split.name for split in self._earlier.splits)
+            self._clear_up()
 
     def add_split(self, split: Split, static: Mapping[str, np.ndarray] | None = None) -> None:
         """Declare a split before its first snapshot.
@@ -201,6 +222,7 @@ class StoreWriter:
             ResumeError: as `check_split`.
         """
         self.check_split(split)
+        self._lock.check()
         self._begin_segment()
         if split.name in self._splits:
             return
@@ -214,8 +236,26 @@ class StoreWriter:
             )
         for path, spec in written.items():
             _check_shape(spec, given[path])
+        try:
+            self._make_split(split, given)
+        except BaseException:  # no root may name it: it will be made once more, from the start
+            self._splits.pop(split.name, None)
+            self._lengths.pop(split.name, None)
+            for path in [path for path in self._arrays if path.startswith(f"{split.name}/")]:
+                del self._arrays[path]
+            self._attributes["splits"] = [s.as_json() for s in self._splits.values()]
+            raise
+
+    def _make_split(self, split: Split, static: Mapping[str, np.ndarray]) -> None:
+        """
+        Args:
+            split: to be declared.
+            static: path in the run → values, of its static arrays.
+        """
         self._splits[split.name] = split
         self._lengths[split.name] = 0
+        if (self.root / split.name).exists():  # left by one that could not be made
+            remove_half_written(self.root / split.name)
         (self.root / split.name).mkdir(exist_ok=True)
         for path, attributes in layout.groups_of(split, self._responses).items():
             (self.root / split.name / path).mkdir(exist_ok=True)
@@ -226,11 +266,12 @@ class StoreWriter:
         for spec in (
             *layout.coordinates(split.name, ()),
             *layout.statistics(split, self._units, self._responses),
-            *optional,
+            *(layout.optional(split.name, extra) for extra in split.extras),
         ):
             self._open(spec, 0)
-        for path, spec in written.items():
-            self._arrays[path][1].write(np.asarray(given[path], spec.dtype)).result()
+        for path, value in static.items():
+            spec, array = self._arrays[path]
+            array.write(np.asarray(value, spec.dtype)).result()
         self._attributes["splits"] = [s.as_json() for s in self._splits.values()]
         sync_directory(self.root)
         self._write_root()
@@ -238,9 +279,31 @@ class StoreWriter:
     def commit(self, snapshot: Snapshot) -> None:
         """Make one snapshot visible, durably and as a whole.
 
+        After an error the next one can be committed in its place.
+
         Raises:
             OSError, ValueError: it could not be written; what was committed before is untouched.
+            RunLockedError: another process has taken the run over; nothing was written.
         """
+        self._lock.check()
+        self._clear_up()
+        again = {split: set(steps) for split, steps in self._again.items()}
+        try:
+            self._commit(snapshot)
+        except BaseException:
+            self._again = again
+            self._disturbed.add(snapshot.split)
+            raise
+
+    def _clear_up(self) -> None:
+        """Put right what commits that failed have left behind, and the next would not write over."""
+        for split in sorted(self._disturbed):
+            remove_half_written(self.root / split)
+            if self._earlier is not None and self._earlier.has(f"{split}/step"):
+                self._hide(split, undo=True)
+            self._disturbed.discard(split)
+
+    def _commit(self, snapshot: Snapshot) -> None:
         split = self._splits[snapshot.split]
         index = self._lengths[split.name]
         values = values_of(snapshot, self._responses, segment=self._segment)
@@ -266,20 +329,24 @@ class StoreWriter:
             path: array.resize(exclusive_max=[index + 1, *spec.shape], expand_only=True)
             for path, (spec, array) in own.items()
         }
-        for path, grown in growing.items():
-            self._arrays[path] = (own[path][0], grown.result())
+        for path, grown in zip(growing, _all(growing.values()), strict=True):
+            self._arrays[path] = (own[path][0], grown)
         # beyond the segment's first step all is hidden since it began
         first_step = self._attributes["segments"][-1]["first_step"]
         again = self._earlier is not None and self._earlier.has(f"{split.name}/step")
         if again and snapshot.step <= first_step:
-            self._hide(split.name, made_again=snapshot.step)
+            self._again.setdefault(split.name, set()).add(snapshot.step)
+            self._hide(split.name)
         pending = [
             self._arrays[path][1][index].write(np.asarray(value, own[path][0].dtype))
             for path, value in values.items()
         ]
-        for write in pending:
-            write.result()
+        _all(pending)
         self._lengths[split.name] = index + 1
+        if snapshot.step < self._greatest.get(split.name, 0):
+            unordered = {*self._attributes.get("unordered", ()), split.name}
+            self._attributes["unordered"] = sorted(unordered)
+        self._greatest[split.name] = max(snapshot.step, self._greatest.get(split.name, 0))
         try:
             self._write_split(split)
             self._write_root()
@@ -306,12 +373,15 @@ class StoreWriter:
             self._write_root()
 
     def close(self, state: RunState = "complete") -> None:
-        """Write the last word on the run and let go of the lock."""
-        try:
-            self._attributes["state"] = state
-            self.write_attributes()
-        finally:
-            self._lock.release()
+        """Write the last word on the run and let go of the lock.
+
+        Raises:
+            OSError: it could not be written, and the lock is held still: try again, or `abandon`.
+            RunLockedError: as `commit`.
+        """
+        self._attributes["state"] = state
+        self.write_attributes()
+        self._lock.release()
 
     def abandon(self) -> None:
         """Let go of the lock and write nothing more."""
@@ -364,7 +434,32 @@ class StoreWriter:
     def _write_root(self) -> None:
         metadata = layout.group(self._attributes, self._members())
         self._attributes["hash"] = metadata["attributes"]["hash"] = layout.digest(metadata)
-        replace_file(self.root / layout.GROUP_FILE, _encode(metadata))
+        file, content = self.root / layout.GROUP_FILE, _encode(metadata)
+        self._lock.check()
+        try:
+            replace_file(file, content)
+            self.durable = True
+        except OSError:
+            # where the rename was made, though what came after it failed, readers see it: to go back
+            # would change what they have. The next one makes it durable too
+            if not _holds(file, content):
+                raise
+            self.durable = False
+
+
+def _all(futures: Iterable[Any]) -> list[Any]:
+    """Results of all of them. After an error too nothing is under way any more: what came late would
+    be written over the next commit."""
+    waiting = list(futures)
+    for one in waiting:
+        one.exception()
+    return [one.result() for one in waiting]
+
+
+def _holds(file: Path, content: bytes) -> bool:
+    with suppress(OSError):
+        return file.read_bytes() == content
+    return False
 
 
 def _split_attributes(split: Split) -> layout.JSON:

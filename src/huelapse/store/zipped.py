@@ -1,5 +1,6 @@
 """A pack's zip file: whether it is one that can be read in place, and one entry of it."""
 
+import struct
 import zipfile
 from pathlib import Path
 
@@ -8,6 +9,8 @@ from huelapse.store import layout
 
 INDEX_BYTES = 64 * 2**20
 """Memory for what TensorStore knows of a zip."""
+NAMES = 26
+"""Bytes of an entry's header before the lengths of its name and of what follows that."""
 ENTRIES = 2_000_000
 """The most files a pack may hold."""
 
@@ -74,6 +77,20 @@ def _not_ours(path: Path, what: str) -> FormatError:
         f"{path} {what}: a pack holds plain names and uncompressed entries, to be read in place. "
         f"Unpack it with care and make it again with `huelapse pack`"
     )
+
+
+def entries_of(path: Path) -> dict[str, tuple[int, int]]:
+    """Name → where its header begins, and its bytes, of every entry of a pack that was checked."""
+    with zipfile.ZipFile(path) as archive:
+        return {e.filename: (e.header_offset, e.file_size) for e in archive.infolist()}
+
+
+def place_of(path: Path, header: int, size: int) -> tuple[int, int]:
+    """Where an entry's content begins in the pack, and its bytes."""
+    with path.open("rb") as file:
+        file.seek(header + NAMES)
+        name, extra = struct.unpack("<HH", file.read(4).ljust(4, b"\0"))
+    return header + NAMES + 4 + name + extra, size
 
 
 def read_entry(path: Path, name: str) -> bytes:

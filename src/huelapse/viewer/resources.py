@@ -2,7 +2,6 @@
 
 import json
 import logging
-from collections import OrderedDict
 from collections.abc import Callable
 from threading import Lock
 from typing import Any
@@ -12,27 +11,16 @@ from safetensors.numpy import save
 
 from huelapse.errors import FormatError, SelectionError
 from huelapse.measures import MEASURES, TUNED, Reading, interval, read
-from huelapse.palette import LEVELS, level, palette
+from huelapse.moments import Moments
+from huelapse.painting import BINS, CHUNK, PICTURE, Painter, class_on_wire, on_wire
+from huelapse.palette import LEVELS, palette
 from huelapse.run import Run, find_measure
 from huelapse.schema import PREDICTED, TRUE, Split
+from huelapse.viewer.keeping import Keeper
 
 logger = logging.getLogger(__name__)
 
-CHUNK = 16
-"""Snapshots in one paint resource."""
-
-BIN = 5
-"""Levels in one bin of strength: a twentieth, the step of the page's threshold."""
-
-BINS = (LEVELS - 1) // BIN + 1
-NO_CLASS = 65535
-
-HELD, TIED, SILENT, NO_DATA, NOT_FINITE, NOT_RECORDED = range(6)
-"""States on the wire: held is split into tuned and unselective by the page's threshold."""
-
-SUPPRESSED, ALWAYS_ON = 1, 2
 TITLES = {TRUE: "True label", PREDICTED: "Predicted"}
-CACHED_BYTES = 256 * 2**20
 
 Arrays = dict[str, np.ndarray]
 
@@ -47,12 +35,9 @@ class Resources:
             before: an earlier state of the same run, whose painted snapshots are still true.
         """
         self.run = run
-        self._painted: OrderedDict[tuple[str, str, str, int], Arrays] = OrderedDict()
-        if before is not None:
-            with before._lock:
-                self._painted.update(before._painted)
+        self.painter = Painter(run, before.painter if before is not None else None)
+        self.keeper = before.keeper if before is not None else Keeper()
         self._kept: dict[str, bytes] = {}
-        self._lock = Lock()
         self._making = Lock()
 
     def get(self, path: str) -> tuple[bytes, str]:
@@ -156,135 +141,77 @@ class Resources:
     # --- colors ----------------------------------------------------------------------------------
 
     def _chunk(self, split: str, grouping: str, measure: str, chunk: int) -> Arrays:
-        total = self._snapshots(split, grouping, measure)
-        indices = range(chunk * CHUNK, min((chunk + 1) * CHUNK, total))
-        if not indices:
-            raise SelectionError(f"no chunk {chunk}: the run has {total} snapshots")
-        parts = [self._paint(split, grouping, measure, index) for index in indices]
-        return {
-            name: np.stack([part[name] for part in parts])
-            for name in ("preferred", "level", "state", "flags")
-        }
-
-    def _snapshots(self, split: str, grouping: str, measure: str) -> int:
-        find_measure(measure)
-        self.run.grouping(grouping, split)
-        return len(self.run.coordinate("step", split))
-
-    def _paint(self, split: str, grouping: str, measure: str, index: int) -> Arrays:
-        """Arrays over units of one snapshot: what the page reads, and what summaries count."""
-        key = (split, grouping, measure, index)
-        with self._lock:
-            if key in self._painted:
-                self._painted.move_to_end(key)
-                return self._painted[key]
-        painted = self._painted_now(split, grouping, measure, index)
-        with self._lock:
-            self._painted[key] = painted
-            size = sum(array.nbytes for array in painted.values())
-            while len(self._painted) > max(1, CACHED_BYTES // max(size, 1)):
-                self._painted.popitem(last=False)
-        return painted
-
-    def _painted_now(self, split: str, grouping: str, measure: str, index: int) -> Arrays:
-        moments = self.run.moments(index, grouping, split)
-        reading = read(moments, signed=self.run.signed, measure=find_measure(measure))
-        return {
-            **on_wire(reading),
-            "strength": reading.strength,
-            "count": moments.count,
-        }
+        painted = self.painter.chunk(split, grouping, measure, chunk)
+        return {name: painted[name] for name in PICTURE}
 
     def _summary(self, split: str, grouping: str, measure: str) -> Arrays:
-        total = self._snapshots(split, grouping, measure)
-        layers = self.run.layers
-        classes = len(self.run.grouping(grouping, split).classes)
-        n = np.zeros((total, classes), np.uint32)
-        mean = np.full((total, len(layers)), np.nan, np.float32)
-        bins = np.zeros((total, len(layers), BINS), np.uint32)
-        states = np.zeros((total, len(layers), 6), np.uint32)
-        for t in range(total):
-            paint = self._paint(split, grouping, measure, t)
-            n[t] = paint["count"]
-            held = paint["state"] == HELD
-            for i, layer in enumerate(layers):
-                own = layer.slice
-                strength = paint["strength"][own]
-                if np.isfinite(strength).any():
-                    mean[t, i] = np.nanmean(strength)
-                bins[t, i] = np.bincount(paint["level"][own][held[own]] // BIN, minlength=BINS)
-                states[t, i] = np.bincount(paint["state"][own], minlength=6)
-        return {"n": n, "mean_strength": mean, "bins": bins, "states": states}
+        layers, classes = len(self.run.layers), len(self.run.grouping(grouping, split).classes)
+        empty: Arrays = {
+            "n": np.zeros((0, classes), np.uint32),
+            "mean_strength": np.zeros((0, layers), np.float32),
+            "bins": np.zeros((0, layers, BINS), np.uint32),
+            "states": np.zeros((0, layers, 6), np.uint32),
+        }
+        return self._curves(split, grouping, measure, empty)
 
     def _classes(self, split: str, grouping: str, measure: str) -> Arrays:
-        total = self._snapshots(split, grouping, measure)
         classes = len(self.run.grouping(grouping, split).classes)
-        bins = np.zeros((total, classes, BINS), np.uint32)
-        for t in range(total):
-            paint = self._paint(split, grouping, measure, t)
-            held = paint["state"] == HELD
-            np.add.at(
-                bins[t],
-                (paint["preferred"][held].astype(np.int64), paint["level"][held] // BIN),
-                1,
-            )
-        return {"bins": bins}
+        empty: Arrays = {"class_bins": np.zeros((0, classes, BINS), np.uint32)}
+        return {"bins": self._curves(split, grouping, measure, empty)["class_bins"]}
+
+    def _curves(self, split: str, grouping: str, measure: str, empty: Arrays) -> Arrays:
+        """Curves of all snapshots, those named in `empty`."""
+        find_measure(measure)
+        parts = [
+            self.painter.curves(split, grouping, measure, chunk)
+            for chunk in range(self.painter.chunks(split))
+        ]
+        return {
+            name: np.concatenate([none, *(p[name] for p in parts)]) for name, none in empty.items()
+        }
 
     # --- one unit --------------------------------------------------------------------------------
 
     def _unit(self, split: str, grouping: str, measure: str, unit: int) -> Arrays:
-        self._snapshots(split, grouping, measure)
+        measured_by = find_measure(measure)
+        self.run.grouping(grouping, split)
         if not 0 <= unit < self.run.units:
             raise SelectionError(f"no unit {unit}: the run has {self.run.units}")
-        signed = self.run.signed[unit : unit + 1]
-        rows: list[dict[str, Any]] = []
-        for moments in self.run.history(unit, grouping, split):
-            reading = read(moments, signed=signed, measure=find_measure(measure))
-            low, high = interval(moments)
-            n = moments.n[:, 0]
-            wire = on_wire(reading)
-            rows.append(
-                {
-                    "n": n.astype(np.uint32),
-                    "mean": np.where(n > 0, moments.mean[:, 0], np.nan).astype(np.float32),
-                    "low": low[:, 0].astype(np.float32),
-                    "high": high[:, 0].astype(np.float32),
-                    "active": np.divide(
-                        moments.active[:, 0], n, out=np.full(len(n), np.nan), where=n > 0
-                    ).astype(np.float32),
-                    "preferred": wire["preferred"][0],
-                    "runner_up": _class(reading.preference.runner_up)[0],
-                    "state": wire["state"][0],
-                    "level": wire["level"][0],
-                    "flags": wire["flags"][0],
-                    "value": np.float32(reading.selectivity.value[0]),
-                    "strength": np.float32(reading.strength[0]),
-                    "sure": np.float32(reading.preference.sure[0]),
-                    "active_samples": np.uint32(reading.active_samples[0]),
-                }
+        signed = self.run.signed[unit]
+        parts: list[tuple[np.ndarray, Arrays]] = []
+        for snapshots, moments in self.run.through_time(unit, grouping, split):
+            signs = np.full(len(snapshots), signed)
+            parts.append(
+                (snapshots, _traced(moments, read(moments, signed=signs, measure=measured_by)))
             )
-        return {name: np.stack([row[name] for row in rows]) for name in rows[0]} if rows else {}
+        self.keeper.unit_was_asked(self.run, split, grouping)
+        if not parts:
+            return {}
+        order = np.concatenate([snapshots for snapshots, _ in parts]).argsort()
+        return {
+            name: np.concatenate([part[name] for _, part in parts])[order] for name in parts[0][1]
+        }
 
 
-def on_wire(reading: Reading) -> Arrays:
-    """A reading as the page gets it: `preferred`, `level`, `state`, `flags` per unit."""
-    preference = reading.preference
-    state = np.where(preference.held, HELD, TIED)
-    state = np.where(reading.silent, SILENT, state)
-    state = np.where(preference.no_data, NO_DATA, state)
-    state = np.where(reading.not_finite, NOT_FINITE, state)
-    levels = np.where(state == HELD, level(reading.strength), 0)
-    flags = SUPPRESSED * preference.suppressed + ALWAYS_ON * reading.always_on
+def _traced(moments: Moments, reading: Reading) -> Arrays:
+    """What the inspector shows of a unit, along `snapshot`; `moments` has a snapshot in each column."""
+    low, high = interval(moments)
+    n = moments.n.T
+    responded = np.full(n.shape, np.nan)
+    np.divide(moments.active.T, n, out=responded, where=n > 0)
     return {
-        "preferred": _class(preference.preferred),
-        "level": levels.astype(np.uint8),
-        "state": state.astype(np.uint8),
-        "flags": flags.astype(np.uint8),
+        "n": n.astype(np.uint32),
+        "mean": np.where(n > 0, moments.mean.T, np.nan).astype(np.float32),
+        "low": low.T.astype(np.float32),
+        "high": high.T.astype(np.float32),
+        "active": responded.astype(np.float32),
+        "runner_up": class_on_wire(reading.preference.runner_up),
+        "value": reading.selectivity.value.astype(np.float32),
+        "strength": reading.strength.astype(np.float32),
+        "sure": reading.preference.sure.astype(np.float32),
+        "active_samples": reading.active_samples.astype(np.uint32),
+        **on_wire(reading),
     }
-
-
-def _class(indices: np.ndarray) -> np.ndarray:
-    return np.where(indices < 0, NO_CLASS, indices).astype(np.uint16)
 
 
 def _number(text: str) -> int:

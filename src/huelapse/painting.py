@@ -1,0 +1,192 @@
+"""What a picture of a run shows: each unit's class, level, state and flags, snapshot by snapshot.
+
+Snapshots are painted 16 at a time, with the counts that curves are made of; whole such chunks are kept
+in the run's cache, so that a run is painted once.
+"""
+
+from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
+from threading import Lock
+from typing import Any
+
+import numpy as np
+
+from huelapse.errors import SelectionError
+from huelapse.measures import MEASURES_VERSION, Reading, read
+from huelapse.palette import LEVELS, level
+from huelapse.run import Run, find_measure
+from huelapse.store.cache import digest
+
+CHUNK = 16
+"""Snapshots that are painted together."""
+
+BIN = 5
+"""Levels in one bin of strength: a twentieth, the step of the page's threshold."""
+
+BINS = (LEVELS - 1) // BIN + 1
+NO_CLASS = 65535
+
+HELD, TIED, SILENT, NO_DATA, NOT_FINITE, NOT_RECORDED = range(6)
+"""States in pictures: held is split into tuned and unselective by the page's threshold."""
+
+SUPPRESSED, ALWAYS_ON = 1, 2
+
+MEMORY_BYTES = 256 * 2**20
+KIND = "paint"
+
+PICTURE = ("preferred", "level", "state", "flags")
+CURVES = ("n", "mean_strength", "bins", "states", "class_bins")
+
+Arrays = dict[str, np.ndarray]
+
+
+class Painter:
+    """Paints the snapshots of one committed state of a run. May be used by several threads."""
+
+    def __init__(self, run: Run, before: "Painter | None" = None) -> None:
+        """
+        Args:
+            run: what to paint.
+            before: a painter of an earlier state of the same run, whose snapshots are still true.
+        """
+        self.run = run
+        self._lock = Lock()
+        self._painted: OrderedDict[str, Arrays] = OrderedDict()
+        self._curves: dict[str, Arrays] = {}
+        if before is not None:
+            with before._lock:
+                self._painted.update(before._painted)
+                self._curves.update(before._curves)
+
+    def chunks(self, split: str) -> int:
+        """How many chunks there are; the last may be a part of one."""
+        return -(-len(self.run.coordinate("step", split)) // CHUNK)
+
+    def chunk(self, split: str, grouping: str, measure: str, chunk: int) -> Arrays:
+        """A chunk's pictures and curves, along `snapshot`.
+
+        Returns:
+            `preferred` uint16 (`NO_CLASS` for none), `level`, `state`, `flags` uint8 [snapshot, unit];
+            `n` uint32 [snapshot, class]; `mean_strength` float32 [snapshot, layer]; and, uint32, held
+            units by level: `bins` [snapshot, layer, bin], `class_bins` [snapshot, class, bin]; all
+            units: `states` [snapshot, layer, state].
+
+        Raises:
+            SelectionError: there is no such split, grouping, measure or chunk.
+            FormatError: a part of the run is missing or damaged.
+        """
+        find_measure(measure)
+        self.run.grouping(grouping, split)
+        total = len(self.run.coordinate("step", split))
+        own = range(chunk * CHUNK, min((chunk + 1) * CHUNK, total))
+        if not own:
+            raise SelectionError(f"no chunk {chunk}: the run has {total} snapshots")
+        key = self._key(split, grouping, measure, own)
+        with self._lock:
+            if key in self._painted:
+                self._painted.move_to_end(key)
+                return self._painted[key]
+        cache = self.run.cache
+        found = cache.find(KIND, key)
+        if found is None or not self._fits(found, len(own), split, grouping):
+            found = self._paint(split, grouping, measure, own)
+            if len(own) == CHUNK:
+                cache.keep(KIND, key, found)
+        with self._lock:
+            self._painted[key] = found
+            self._curves[key] = {name: found[name] for name in CURVES}
+            size = sum(array.nbytes for array in found.values())
+            while len(self._painted) > max(1, MEMORY_BYTES // max(size, 1)):
+                self._painted.popitem(last=False)
+        return found
+
+    def curves(self, split: str, grouping: str, measure: str, chunk: int) -> Arrays:
+        """The curves of a chunk alone, which are small, and stay in memory."""
+        total = len(self.run.coordinate("step", split))
+        own = range(chunk * CHUNK, min((chunk + 1) * CHUNK, total))
+        key = self._key(split, grouping, measure, own)
+        with self._lock:
+            if key in self._curves:
+                return self._curves[key]
+        return self.chunk(split, grouping, measure, chunk)
+
+    def keys(self, split: str, grouping: str, measure: str) -> list[str]:
+        """Names, in the cache, of all whole chunks of this state of the run."""
+        whole = len(self.run.coordinate("step", split)) // CHUNK
+        chunks = (range(c * CHUNK, (c + 1) * CHUNK) for c in range(whole))
+        return [self._key(split, grouping, measure, own) for own in chunks]
+
+    def _key(self, split: str, grouping: str, measure: str, own: range) -> str:
+        told = self.run.identity(split, slice(own.start, own.stop))
+        return digest(KIND, MEASURES_VERSION, split, grouping, measure, told)
+
+    def _fits(self, found: Arrays, snapshots: int, split: str, grouping: str) -> bool:
+        classes = len(self.run.grouping(grouping, split).classes)
+        units, layers = self.run.units, len(self.run.layers)
+        expected = {
+            **dict.fromkeys(PICTURE, (units,)),
+            "n": (classes,),
+            "mean_strength": (layers,),
+            "bins": (layers, BINS),
+            "states": (layers, 6),
+            "class_bins": (classes, BINS),
+        }
+        return {name: array.shape for name, array in found.items()} == {
+            name: (snapshots, *shape) for name, shape in expected.items()
+        }
+
+    def _paint(self, split: str, grouping: str, measure: str, own: range) -> Arrays:
+        def one(index: int) -> Arrays:
+            moments = self.run.moments(index, grouping, split)
+            reading = read(moments, signed=self.run.signed, measure=find_measure(measure))
+            picture = on_wire(reading)
+            return picture | self._counted(picture, reading.strength, moments.count)
+
+        with ThreadPoolExecutor(max_workers=min(4, len(own))) as pool:
+            parts = list(pool.map(one, own))
+        return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+
+    def _counted(self, picture: Arrays, strength: np.ndarray, count: np.ndarray) -> Arrays:
+        layers, classes = self.run.layers, len(count)
+        mean = np.full(len(layers), np.nan, np.float32)
+        bins = np.zeros((len(layers), BINS), np.uint32)
+        states = np.zeros((len(layers), 6), np.uint32)
+        held, binned = picture["state"] == HELD, picture["level"] // BIN
+        for i, layer in enumerate(layers):
+            own = layer.slice
+            known = strength[own][np.isfinite(strength[own])]
+            if len(known):
+                mean[i] = known.mean()
+            bins[i] = np.bincount(binned[own][held[own]], minlength=BINS)
+            states[i] = np.bincount(picture["state"][own], minlength=6)
+        at = picture["preferred"][held].astype(np.int64) * BINS + binned[held]
+        of_classes = np.bincount(at, minlength=classes * BINS).reshape(classes, BINS)
+        return {
+            "n": count.astype(np.uint32),
+            "mean_strength": mean,
+            "bins": bins,
+            "states": states,
+            "class_bins": of_classes.astype(np.uint32),
+        }
+
+
+def on_wire(reading: Reading) -> Arrays:
+    """A reading as pictures hold it: `preferred`, `level`, `state`, `flags` per unit."""
+    preference = reading.preference
+    state = np.where(preference.held, HELD, TIED)
+    state = np.where(reading.silent, SILENT, state)
+    state = np.where(preference.no_data, NO_DATA, state)
+    state = np.where(reading.not_finite, NOT_FINITE, state)
+    levels = np.where(state == HELD, level(reading.strength), 0)
+    flags = SUPPRESSED * preference.suppressed + ALWAYS_ON * reading.always_on
+    return {
+        "preferred": class_on_wire(preference.preferred),
+        "level": levels.astype(np.uint8),
+        "state": state.astype(np.uint8),
+        "flags": flags.astype(np.uint8),
+    }
+
+
+def class_on_wire(indices: Any) -> np.ndarray:
+    """Classes as uint16, `NO_CLASS` where there is none."""
+    return np.where(indices < 0, NO_CLASS, indices).astype(np.uint16)

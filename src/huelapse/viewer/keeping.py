@@ -1,0 +1,51 @@
+"""Making a run fast to look at, in the background, while it is looked at."""
+
+import logging
+import threading
+
+from huelapse.run import Run
+
+logger = logging.getLogger(__name__)
+
+MOST_BYTES = 4 * 2**30
+"""Histories of more than this, before compression, are kept only by `huelapse compact`."""
+
+
+class Keeper:
+    """Keeps the histories of a split and grouping once one of its units was asked for.
+
+    One at a time, in a thread that ends with the program; never of a run on another machine, which
+    would be fetched as a whole.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._asked: set[tuple[str, str]] = set()
+        self._at_work: threading.Thread | None = None
+
+    def unit_was_asked(self, run: Run, split: str, grouping: str) -> None:
+        """To be called after the answer; returns at once."""
+        with self._lock:
+            busy = self._at_work is not None and self._at_work.is_alive()
+            if run.remote or busy or (split, grouping) in self._asked:
+                return
+            self._asked.add((split, grouping))
+            self._at_work = threading.Thread(
+                target=self._keep, args=(run, split, grouping), name="huelapse-keeper", daemon=True
+            )
+            self._at_work.start()
+
+    def join(self) -> None:
+        """Wait until what was begun is done."""
+        if self._at_work is not None:
+            self._at_work.join()
+
+    @staticmethod
+    def _keep(run: Run, split: str, grouping: str) -> None:
+        try:
+            run.keep_series(split)
+            if run.units_to_keep(split, grouping) <= MOST_BYTES:
+                for _ in run.keep_units(split, grouping):
+                    pass
+        except Exception as error:  # it only costs time
+            logger.debug("the histories of %s could not be kept: %s", run.place, error)

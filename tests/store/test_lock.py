@@ -1,0 +1,100 @@
+"""One writer: by the system's lock where there is one, else by a lease that its holder renews."""
+
+import json
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import extra_run
+import pytest
+
+from huelapse.errors import RunLockedError
+from huelapse.store import StoreReader, lock
+from huelapse.store.lock import WriterLock, is_locked
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "lock"
+
+
+def leave(file: Path, *, age: float = 0.0, **says: Any) -> None:
+    """A record as another writer, on another machine, has left it."""
+    own = {"host": "far", "machine": "another", "pids": "1", "pid": 7, "token": "theirs",
+           "started": 0.0, "held": True}  # fmt: skip
+    file.write_text(json.dumps({**own, **says}))
+    os.utime(file, (time.time() - age,) * 2)
+
+
+def test_a_living_writer_on_another_machine_is_left_alone(file: Path) -> None:
+    leave(file, age=20)
+    assert is_locked(file)
+    with pytest.raises(RunLockedError, match=r"host far, pid 7, last renewed 2\d s ago.*in \d+ s"):
+        WriterLock(file).acquire()
+    assert json.loads(file.read_text())["token"] == "theirs"
+
+
+def test_a_lease_that_nobody_renewed_is_taken_over(file: Path) -> None:
+    leave(file, age=lock.LEASE + 10)
+    assert not is_locked(file)
+    own = WriterLock(file)
+    own.acquire()
+    assert is_locked(file)
+    own.release()
+    assert not is_locked(file)
+
+
+def test_without_locks_the_lease_refuses_a_second_writer_here_too(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_try_lock", lambda *_, **__: None)
+    first = WriterLock(file)
+    first.acquire()
+    assert is_locked(file)
+    with pytest.raises(RunLockedError, match=f"pid {os.getpid()}"):
+        WriterLock(file).acquire()
+    first.release()
+    second = WriterLock(file)
+    second.acquire()
+    second.release()
+
+
+def test_a_run_that_was_taken_over_is_not_written_any_more(run_path: Path) -> None:
+    store = extra_run.begin(run_path)
+    store.add_split(extra_run.split(), extra_run.static())
+    store.commit(extra_run.snapshot(0))
+    before = (run_path / "run.zarr/zarr.json").read_bytes()
+    leave(run_path / "lock")
+    for write in (lambda: store.commit(extra_run.snapshot(1)), store.write_attributes, store.close):
+        with pytest.raises(RunLockedError, match=r"taken over by another process .host far"):
+            write()
+    store.abandon()
+    assert (run_path / "run.zarr/zarr.json").read_bytes() == before
+    assert json.loads((run_path / "lock").read_text())["held"]
+    assert StoreReader(run_path).shape("val/step") == (1,)
+
+
+def test_a_holder_renews_and_leaves_no_thread_behind(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "RENEW", 0.02)
+    own = WriterLock(file)
+    own.acquire()
+    os.utime(file, (1, 1))
+    deadline = time.monotonic() + 10
+    while file.stat().st_mtime < 100:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    own.release()
+    while "huelapse-lease" in {one.name for one in threading.enumerate()}:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_an_empty_lock_is_taken_as_ever(file: Path) -> None:
+    file.touch()
+    own = WriterLock(file)
+    own.acquire()
+    own.release()
