@@ -219,6 +219,36 @@ def compact(
     raise typer.Exit(tending.compact_run(out, err, open_run(run), units=units))
 
 
+@app.command()
+def prune(
+    run: RunPath,
+    every: Annotated[
+        int | None, typer.Option(metavar="N", help="Keep every N-th snapshot.")
+    ] = None,
+    keep: Annotated[
+        int | None, typer.Option(metavar="N", help="Keep N snapshots, evenly spread.")
+    ] = None,
+    replaced: Annotated[
+        bool,
+        typer.Option("--superseded", help="Give away those that a resumed training made again."),
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Thin a run out: give snapshots away for good, after asking, to free their space.
+
+    The first and the last of each split stay. What stays is not touched. Refused while the run is being
+    written. An interrupted prune is finished by the same command.
+    """
+    from huelapse.care import tending
+
+    raise typer.Exit(
+        tending.prune_run(
+            out, err, run, every=every, keep=keep, replaced=replaced, dry_run=dry_run, yes=yes
+        )
+    )
+
+
 @app.command("rm")
 def remove(
     runs: Annotated[
@@ -326,6 +356,36 @@ def pack(
         f"Look at it with: huelapse view {shown(to)}",
         soft_wrap=True,
     )
+
+
+@app.command()
+def merge(
+    run: RunPath,
+    incomplete: Annotated[
+        bool,
+        typer.Option("--incomplete", help="Commit also moments of which parts are missing, marked. "
+                     "A part that comes late still takes its place."),
+    ] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the files of what is merged where they are.")
+    ] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+) -> None:  # fmt: skip
+    """Merge what ranks and workers have left in a run's partial/ into snapshots.
+
+    Each rank, or task of a replay, writes one file per moment. Once all of a moment's are there they
+    become a snapshot, exact and whole, and are removed; merging again changes nothing.
+
+    Files that are damaged, or of another run, are left and named: then it ends with 1. Ctrl-C keeps
+    what is merged by then.
+    """
+    from huelapse.care import merging
+
+    ended = merging.merge(
+        out, err, run, incomplete=incomplete, keep=keep, dry_run=dry_run, as_json=as_json
+    )
+    raise typer.Exit(ended)
 
 
 def _serve(run: str | Path, port: int | None, browser: bool) -> None:

@@ -1,6 +1,7 @@
 """A run with every kind of optional array, made without torch."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -133,13 +134,14 @@ def snapshot(step: int, *, name: str = "val", kept_too: bool = True) -> Snapshot
     )
 
 
-def begin(path: Path, *, both: bool = True) -> StoreWriter:
+def begin(path: Path, *, both: bool = True, **how: Any) -> StoreWriter:
     return StoreWriter(
         path,
         name="test",
         layers=LAYERS,
         facts={},
         responses=("mean", "peak") if both else ("mean",),
+        **how,
     )
 
 

@@ -25,7 +25,7 @@ PAGE = 50
 class Listing(elsewhere.S3):
     """Also ListObjectsV2, as far as it is used."""
 
-    def do_GET(self) -> None:
+    def do_GET(self) -> None:  # noqa: N802
         path, _, query = self.path.partition("?")
         asked = {name: values[0] for name, values in parse_qs(query).items()}
         if asked.get("list-type") != "2":
@@ -44,7 +44,9 @@ class Listing(elsewhere.S3):
         text = "".join(f"<Contents><Key>{escape(n)}</Key><Size>1</Size></Contents>" for n in told)
         if more:
             text += f"<NextContinuationToken>{escape(told[-1])}</NextContinuationToken>"
-        text = f"<IsTruncated>{str(more).lower()}</IsTruncated><KeyCount>{len(told)}</KeyCount>{text}"
+        text = (
+            f"<IsTruncated>{str(more).lower()}</IsTruncated><KeyCount>{len(told)}</KeyCount>{text}"
+        )
         text = f"<?xml version='1.0'?><ListBucketResult>{text}</ListBucketResult>"
         return self.give(200, text.encode(), None)
 

@@ -268,3 +268,18 @@ def test_a_stopped_compaction_goes_on_where_it_stopped(
     run = huelapse.open(run_copy)
     for _ in compact(run):
         pass
+
+
+def test_nothing_is_kept_where_a_link_leads(
+    run_copy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huelapse.store.cache.user_directory", lambda: tmp_path / "users")
+    (tmp_path / "elsewhere").mkdir()
+    (run_copy / "cache").symlink_to(tmp_path / "elsewhere")
+    compacted(run_copy)
+    assert not list((tmp_path / "elsewhere").iterdir())
+    (run_copy / "cache").unlink()
+    (run_copy / "cache").mkdir()
+    (run_copy / "cache/paint").symlink_to(tmp_path / "elsewhere")
+    compacted(run_copy)
+    assert not list((tmp_path / "elsewhere").iterdir())

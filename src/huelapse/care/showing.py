@@ -219,7 +219,7 @@ def remove(
     if dry_run or not going:
         out.print(f"{runs}, {total}. Nothing was removed.")
         return 1 if refused else 0
-    if not yes and not _agreed(out, err, f"Remove {runs}, {total}, for good?"):
+    if not yes and not agreed(out, err, f"Remove {runs}, {total}, for good?"):
         err.print("Nothing was removed.")
         return 1
     return _remove_all(out, err, going) or (1 if refused else 0)
@@ -230,7 +230,8 @@ def _line(removal: Removal) -> str:
     return f"{shown(removal.path)}: {shown(why)}"
 
 
-def _agreed(out: Console, err: Console, question: str) -> bool:
+def agreed(out: Console, err: Console, question: str) -> bool:
+    """Ask on the terminal; without one, no."""
     if not sys.stdin.isatty():
         err.print("There is no terminal to ask on: pass --yes.")
         return False

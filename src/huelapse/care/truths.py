@@ -34,7 +34,7 @@ def coordinates(
         "step": lambda step: step < 0,
         "wall_time": np.isnan,
         "segment": lambda segment: (segment < 0) | (segment >= max(1, len(segments))),
-        "superseded": lambda flag: flag > 1,
+        "superseded": lambda flag: flag > layout.GONE,
     }
     for name, is_wrong in rules.items():
         if name in values:

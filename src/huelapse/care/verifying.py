@@ -14,6 +14,7 @@ from huelapse.store import layout
 from huelapse.store.checking import StoredRun, check_shard, is_newer
 from huelapse.store.lock import is_locked
 from huelapse.store.reader import locate
+from huelapse.store.segments import pruned
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -139,8 +140,10 @@ class Verification:
             number = self.report.snapshots[split.name]
             yield Place(split.name, 0, number)
             self._check_flat(split)
+            gone = pruned(self._run.attributes.get("pruned", {}).get(split.name, ()), number)
             for index in range(number):
-                self._check_snapshot(split, index)
+                if not gone[index]:
+                    self._check_snapshot(split, index)
                 yield Place(split.name, index + 1, number)
         if not self._live:  # what a writer has in hand just now is not left over
             self.report.leftovers = metadata.leftovers(self._run)

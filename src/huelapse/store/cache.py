@@ -51,7 +51,12 @@ class Cache:
         if not run:
             return
         own = None if place.remote else place.path
-        if own is not None and own.is_dir() and os.access(own, os.W_OK):
+        if (
+            own is not None
+            and own.is_dir()
+            and os.access(own, os.W_OK)
+            and _is_own(own / DIRECTORY)
+        ):
             self.directory = own / DIRECTORY
         else:
             self.directory = user_directory() / run
@@ -104,6 +109,12 @@ class Cache:
 
     def _file(self, kind: str, key: str) -> Path | None:
         return None if self.directory is None else self.directory / kind / f"{key}.npz"
+
+
+def _is_own(directory: Path) -> bool:
+    """Whether nothing in a run that came from elsewhere would make us write outside of it."""
+    folders = (directory, *directory.iterdir()) if directory.is_dir() else (directory,)
+    return not any(folder.is_symlink() for folder in folders)
 
 
 def user_directory() -> Path:

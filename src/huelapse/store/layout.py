@@ -27,6 +27,9 @@ CUBES = (("mean", "float32"), ("m2", "float32"), ("active", "uint32"), ("nonfini
 NO_COUNT = {"int64": -1, "uint32": 2**32 - 1}
 """Fill of counts by their dtype: no count can be that, so a chunk that is gone is noticed."""
 
+GONE = 2
+"""In the array `superseded`: the snapshot was pruned, and its chunks are gone."""
+
 JSON = dict[str, Any]
 
 
@@ -238,6 +241,11 @@ def group(attributes: JSON, members: dict[str, JSON] | None = None) -> JSON:
             "metadata": dict(sorted(members.items())),
         }
     return metadata
+
+
+def encoded(metadata: JSON) -> bytes:
+    """Metadata as it is written."""
+    return json.dumps(metadata, indent=1, allow_nan=False).encode()
 
 
 def digest(root: JSON) -> str:

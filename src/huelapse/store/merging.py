@@ -185,7 +185,9 @@ class Merging:
 
     def _steps_of(self, split: Split) -> dict[int, int]:
         """Step → where the snapshot is stored that stands for it."""
-        steps, taken = (self._reader.read(f"{split.name}/{name}") for name in ("step", "segment"))
+        steps, taken = (
+            self._reader.read_chunks(f"{split.name}/{name}", ...) for name in ("step", "segment")
+        )
         segments = self._reader.attributes["segments"]
         starts = [one.get("first_step", 0) for one in segments]
         hidden = superseded(steps, taken, starts)

@@ -14,7 +14,7 @@ from huelapse.store.cache import Cache
 from huelapse.store.chunks import check_chunks
 from huelapse.store.forked import check_not_forked, tensorstore
 from huelapse.store.places import Place, find_place, locate, unreachable
-from huelapse.store.segments import chosen, standing, superseded
+from huelapse.store.segments import chosen, pruned, standing, superseded
 from huelapse.store.through_time import ThroughTime
 from huelapse.store.trusted import check_ours, check_root, parse
 
@@ -173,6 +173,10 @@ class StoreReader:
     def has(self, path: str) -> bool:
         return path in self._members
 
+    def stored(self, split: str) -> int:
+        """Snapshots of a split that are committed, hidden ones and those that were pruned included."""
+        return int(self._members[f"{split}/step"]["shape"][0])
+
     def shape(self, path: str) -> tuple[int, ...]:
         """Of an array, as far as it is committed, and shown."""
         shape = tuple(self._members[path]["shape"])
@@ -218,20 +222,24 @@ class StoreReader:
     def _shown_of(self, path: str) -> np.ndarray | None:
         """Where the snapshots of an array that are shown are stored, by step; None for all of
         them as they stand."""
-        segments = self._attributes.get("segments", ())
-        along = self._members[path].get("dimension_names") or [None]
         split = path.partition("/")[0]
-        as_stored = len(segments) < 2 and split not in self._attributes.get("unordered", ())
-        if self._with_superseded or as_stored or along[0] != "snapshot":
+        along = self._members[path].get("dimension_names") or [None]
+        segments = self._attributes.get("segments", ())
+        ranges = self._attributes.get("pruned", {}).get(split, ())
+        replaced = len(segments) > 1 or split in self._attributes.get("unordered", ())
+        replaced = replaced and not self._with_superseded
+        if along[0] != "snapshot" or not (replaced or ranges):
             return None
         if split not in self._shown:
             steps, taken = (
                 self.read_chunks(f"{split}/{name}", ...) for name in ("step", "segment")
             )
-            hidden = superseded(
-                steps, taken, [segment.get("first_step", 0) for segment in segments]
-            )
-            self._shown[split] = standing(steps, hidden)
+            gone = pruned(ranges, len(steps))
+            if replaced:
+                starts = [segment.get("first_step", 0) for segment in segments]
+                self._shown[split] = standing(steps, gone | superseded(steps, taken, starts))
+            else:
+                self._shown[split] = np.flatnonzero(~gone)
         return self._shown[split]
 
     def read_chunks(self, path: str, selection: Any) -> np.ndarray:

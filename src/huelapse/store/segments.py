@@ -36,10 +36,24 @@ def superseded(
     return hidden
 
 
+def pruned(ranges: Sequence[Sequence[int]], length: int) -> Bool[np.ndarray, " snapshot"]:
+    """Which snapshots of a split were given away by `prune`: ranges [from, to) of stored ones."""
+    gone = np.zeros(length, bool)
+    for first, end in ranges:
+        gone[first:end] = True
+    return gone
+
+
+def ranges_of(gone: Bool[np.ndarray, " snapshot"]) -> list[list[int]]:
+    """The reverse of `pruned`."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], gone, [False]]).astype(np.int8)))
+    return edges.reshape(-1, 2).tolist()
+
+
 def standing(
     step: Int64[np.ndarray, " snapshot"], hidden: Bool[np.ndarray, " snapshot"]
 ) -> Int64[np.ndarray, " shown"] | None:
-    """Where the snapshots that are not hidden are stored, by step; None for all of them as they stand."""
+    """Where what is not hidden is stored, by step; None for all snapshots as they stand."""
     stored = np.flatnonzero(~hidden)
     order = np.argsort(step[stored], kind="stable")
     sorted_already = bool((np.diff(order) > 0).all())

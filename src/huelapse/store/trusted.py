@@ -210,6 +210,11 @@ def _check_history(attributes: Mapping[str, Any]) -> None:
         _expect(not cost or "probe_share" in cost, "cost", cost, "the share of the probes too")
     unordered = _list_at(attributes.get("unordered", []), "unordered")
     _expect(all(type(n) is str for n in unordered), "unordered", unordered, "names of splits")
+    for name, ranges in _object_at(attributes.get("pruned", {}), "pruned").items():
+        for one in _list_at(ranges, f"pruned.{name[:40]}"):
+            whole = type(one) is list and len(cast(list[Any], one)) == 2
+            fits = whole and all(type(n) is int and 0 <= n <= MOST_SNAPSHOTS for n in one)
+            _expect(fits, f"pruned.{name[:40]}", one, "ranges of snapshots")
 
 
 def _check_split(given: Any, at: str, layers: Mapping[str, Layer]) -> Split:

@@ -1,6 +1,5 @@
 """Writing a run: snapshots become visible one by one, each in one step."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,7 +18,7 @@ from huelapse.store.forked import check_not_forked, tensorstore
 from huelapse.store.lock import WriterLock
 from huelapse.store.reader import StoreReader
 from huelapse.store.resuming import check_same_split, check_same_units
-from huelapse.store.segments import superseded
+from huelapse.store.segments import pruned, superseded
 from huelapse.store.values import values_of
 
 
@@ -99,7 +98,7 @@ class StoreWriter:
         """Whether the last commit would outlast a power cut, and is not just visible."""
         self._greatest: dict[str, int] = {}  # step of each split, in this segment
         self._again: dict[str, set[int]] = {}  # steps of earlier segments that it has too
-        _encode(self._attributes)  # what cannot be written is found before anything is made
+        layout.encoded(self._attributes)  # what cannot be written is found before anything is made
         self._make_directories(directory)
         self._lock.acquire()
         try:
@@ -137,7 +136,7 @@ class StoreWriter:
         }
         for split in earlier.splits:
             self._splits[split.name] = split
-            length = self._lengths[split.name] = earlier.shape(f"{split.name}/step")[0]
+            length = self._lengths[split.name] = earlier.stored(split.name)
             for spec in self._specs(split, earlier):
                 if spec.metadata(length) != earlier.metadata_of(spec.path):
                     raise ResumeError(
@@ -164,13 +163,17 @@ class StoreWriter:
             undo: some may be marked that were not given up after all.
         """
         assert self._earlier is not None
-        steps, taken = (self._earlier.read(f"{split}/{name}") for name in ("step", "segment"))
+        steps, taken = (
+            self._earlier.read_chunks(f"{split}/{name}", ...) for name in ("step", "segment")
+        )
         starts = [segment.get("first_step", 0) for segment in self._attributes["segments"]]
         again = np.array(sorted(self._again.get(split, ())), np.int64)
         hidden = superseded(steps, taken, starts) | np.isin(steps, again)
         if hidden.any() or undo:
             flags = self._arrays[f"{split}/superseded"][1]
-            flags[: len(steps)].write(hidden.astype(np.uint8)).result()
+            told = hidden.astype(np.uint8)
+            told[pruned(self._attributes.get("pruned", {}).get(split, ()), len(told))] = layout.GONE
+            flags[: len(steps)].write(told).result()
 
     @staticmethod
     def _make_directories(directory: Path) -> None:
@@ -261,7 +264,7 @@ class StoreWriter:
             (self.root / split.name / path).mkdir(exist_ok=True)
             replace_file(
                 self.root / split.name / path / layout.GROUP_FILE,
-                _encode(layout.group(attributes)),
+                layout.encoded(layout.group(attributes)),
             )
         for spec in (
             *layout.coordinates(split.name, ()),
@@ -429,12 +432,12 @@ class StoreWriter:
 
     def _write_split(self, split: Split) -> None:
         metadata = layout.group(_split_attributes(split), self._members(f"{split.name}/"))
-        replace_file(self.root / split.name / layout.GROUP_FILE, _encode(metadata))
+        replace_file(self.root / split.name / layout.GROUP_FILE, layout.encoded(metadata))
 
     def _write_root(self) -> None:
         metadata = layout.group(self._attributes, self._members())
         self._attributes["hash"] = metadata["attributes"]["hash"] = layout.digest(metadata)
-        file, content = self.root / layout.GROUP_FILE, _encode(metadata)
+        file, content = self.root / layout.GROUP_FILE, layout.encoded(metadata)
         self._lock.check()
         try:
             replace_file(file, content)
@@ -475,7 +478,3 @@ def _check_shape(spec: layout.ArraySpec, value: Any) -> None:
         raise ValueError(
             f"{spec.path} was declared with shape {spec.shape}, but got {np.shape(value)}"
         )
-
-
-def _encode(metadata: layout.JSON) -> bytes:
-    return json.dumps(metadata, indent=1, allow_nan=False).encode()
