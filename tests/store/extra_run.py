@@ -119,18 +119,22 @@ def extras(step: int) -> dict[str, np.ndarray]:
     }
 
 
-def snapshot(step: int, *, name: str = "val", kept_too: bool = True) -> Snapshot:
+def snapshot(
+    seed: int, *, name: str = "val", kept_too: bool = True, step: int | None = None
+) -> Snapshot:
+    """Numbers that follow from a seed, which is also the step unless that is given."""
     names = ("true", "predicted", "size")
+    step = seed if step is None else step
     return Snapshot(
         split=name,
         step=step,
         epoch=step / 10,
         wall_time=1e9 + step,
         seconds=0.1,
-        moments={n: moments(responses(step), n) for n in names},
-        peaks={n: moments(2 * responses(step) + 1, n) for n in names},
+        moments={n: moments(responses(seed), n) for n in names},
+        peaks={n: moments(2 * responses(seed) + 1, n) for n in names},
         confusion=np.zeros((3, 3), np.int64),
-        extras=extras(step) if kept_too else {},
+        extras=extras(seed) if kept_too else {},
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from extra_run import CLASSES, LAYERS, UNITS, begin, extras, snapshot, split, static
+from extra_run import LAYERS, UNITS, begin, extras, snapshot, split, static
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
@@ -22,10 +22,10 @@ import huelapse
 from huelapse.care import verify
 from huelapse.errors import NotARunError, PartialError, RunLockedError
 from huelapse.moments import Moments
-from huelapse.schema import Grouping, Layer, Split
+from huelapse.schema import Grouping
 from huelapse.store import StoreReader, StoreWriter
 from huelapse.store.joining import Part, merge_parts
-from huelapse.store.merging import Merging, merge, missing_of
+from huelapse.store.merging import merge, missing_of
 from huelapse.store.partial import Partial, write_partial
 from huelapse.store.partial_file import PartialFile
 
@@ -226,9 +226,8 @@ def test_a_file_that_says_it_is_larger_than_it_is_takes_no_memory(tmp_path: Path
                     content = module._array_header("|u1", text.shape) + text.tobytes()
                 archive.writestr(name, content)
         tracemalloc.start()
-        with pytest.raises(PartialError) as told:
-            with PartialFile(path) as file:
-                file.load()
+        with pytest.raises(PartialError) as told, PartialFile(path) as file:
+            file.load()
         assert tracemalloc.get_traced_memory()[1] < 30e6
         tracemalloc.stop()
         return str(told.value)
