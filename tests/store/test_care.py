@@ -492,7 +492,7 @@ def test_ls_reads_one_confusion_however_many_there_are(
 ) -> None:
     wide(tmp_path / "run")
     read: list[str] = []
-    real = StoreReader._read_stored
+    real = StoreReader.read_chunks
 
     def counting(self: StoreReader, path: str, selection: object) -> np.ndarray:
         value = real(self, path, selection)
@@ -500,7 +500,7 @@ def test_ls_reads_one_confusion_however_many_there_are(
         assert value.size < 20
         return value
 
-    monkeypatch.setattr(StoreReader, "_read_stored", counting)
+    monkeypatch.setattr(StoreReader, "read_chunks", counting)
     (one,) = care.list_runs(tmp_path)
     assert one.snapshots == 3
     assert one.last_step == 2
