@@ -69,7 +69,7 @@ def test_the_quick_form_gives_one_flat_object_of_numbers_all_explained(
 
 
 def test_a_number_that_nobody_explained_would_be_found() -> None:
-    assert SCRIPTS == ["accumulating.py", "probing.py", "recording.py", "training.py"]
+    assert SCRIPTS == ["accumulating.py", "probing.py", "recording.py", "store.py", "training.py"]
     patterns = explained("probing.py")
     assert any(p.fullmatch("commit_ms") for p in patterns)
     assert not any(p.fullmatch("commit_us") for p in patterns)

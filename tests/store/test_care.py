@@ -29,8 +29,8 @@ from huelapse.moments import Moments
 from huelapse.schema import Grouping, Layer, Split
 from huelapse.snapshot import Snapshot
 from huelapse.store import StoreReader, StoreWriter, layout, writer
-from huelapse.store.lock import WriterLock
 from huelapse.store.checking import StoredRun, read_metadata
+from huelapse.store.lock import WriterLock
 
 SNAPSHOTS = 3
 WIDE = 700  # more units than one tile holds

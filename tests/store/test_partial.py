@@ -17,9 +17,11 @@ from extra_run import LAYERS, UNITS, begin, extras, snapshot, split, static
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from typer.testing import CliRunner
 
 import huelapse
 from huelapse.care import verify
+from huelapse.cli import app
 from huelapse.errors import NotARunError, PartialError, RunLockedError
 from huelapse.moments import Moments
 from huelapse.schema import Grouping
@@ -744,3 +746,29 @@ def killing(tmp_path: Path, kills: int) -> None:
     assert huelapse.open(run).steps.tolist() == [0, 1, *every]
     assert huelapse.open(run, superseded=True).steps.tolist() == [0, 1, *every]
     assert verify(run).whole
+
+
+def test_the_command_says_what_was_merged_what_waits_and_what_is_damaged(tmp_path: Path) -> None:
+    run = run_with(tmp_path / "run", (1,))
+    for index in range(PARTS):
+        write_partial(run, part(5, index))
+    write_partial(run, part(6, 0))
+    (run / "partial/foreign.npz").write_bytes(b"no zip")
+    before = root(run)
+    runner = CliRunner()
+    dry = runner.invoke(app, ["merge", str(run), "--dry-run"])
+    assert dry.exit_code == 1  # as a file is damaged
+    assert "1 snapshot would be merged, step 5" in dry.output
+    assert root(run) == before
+    done = runner.invoke(app, ["merge", str(run), "--json"])
+    assert done.exit_code == 1
+    told = json.loads(done.output)
+    assert [one["step"] for one in told["merged"]] == [5]
+    assert huelapse.open(run).steps.tolist() == [1, 5]
+    (run / "partial/foreign.npz").unlink()
+    again = runner.invoke(app, ["merge", str(run)])
+    assert again.exit_code == 0
+    assert "step 6" in again.output
+    late = runner.invoke(app, ["merge", str(run), "--incomplete"])
+    assert late.exit_code == 0
+    assert huelapse.open(run).steps.tolist() == [1, 5, 6]
