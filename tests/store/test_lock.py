@@ -98,3 +98,59 @@ def test_an_empty_lock_is_taken_as_ever(file: Path) -> None:
     own = WriterLock(file)
     own.acquire()
     own.release()
+
+
+def test_a_record_that_cannot_be_written_is_no_reason_to_stop(
+    run_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_path.mkdir()
+    leave(run_path / "lock", age=lock.LEASE + 10)  # and it stays there
+
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(lock, "_write", full)
+    store = extra_run.begin(run_path)
+    store.add_split(extra_run.split(), extra_run.static())
+    store.commit(extra_run.snapshot(0))
+    store.close()
+    assert StoreReader(run_path).shape("val/step") == (1,)
+
+
+def test_a_writer_that_died_here_without_locks_is_followed_at_once(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lock, "_try_lock", lambda *_, **__: None)
+    machine, pids = lock._here()
+    leave(file, machine=machine, pids=pids, pid=2**22 + 1)  # more than there can be
+    assert not is_locked(file)
+    own = WriterLock(file)
+    own.acquire()
+    own.release()
+    leave(file, machine=machine, pids=pids, pid=os.getppid())
+    with pytest.raises(RunLockedError):
+        WriterLock(file).acquire()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_child_neither_keeps_the_lock_nor_lets_go_of_it(file: Path) -> None:
+    own = WriterLock(file)
+    own.acquire()
+    ready, told = os.pipe()
+    child = os.fork()
+    if child == 0:  # pragma: no cover
+        own.release()
+        os.write(told, b"x")
+        time.sleep(30)
+        os._exit(0)
+    try:
+        os.read(ready, 1)
+        assert is_locked(file)
+        assert json.loads(file.read_text())["held"]
+        own.release()
+        assert not is_locked(file)  # though the child lives
+    finally:
+        os.kill(child, 9)
+        os.waitpid(child, 0)
+        os.close(ready)
+        os.close(told)

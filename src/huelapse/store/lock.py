@@ -127,6 +127,7 @@ class WriterLock:
             if not locked:
                 raise
             logger.debug("the writer's record could not be written", exc_info=True)
+            self._token = ""  # what stands there now is another's, of before
             return
         if locked and (before is None or before.machine == _here()[0]):
             return
@@ -141,6 +142,8 @@ class WriterLock:
         Raises:
             RunLockedError: who has it.
         """
+        if not self._token:  # the lock alone decides
+            return
         now = self.holder()
         if now is not None and now.token and now.token != self._token:
             raise RunLockedError(
@@ -162,7 +165,7 @@ class WriterLock:
     def renew(self) -> None:
         """Go on holding the lease. A file that cannot be touched is no reason to stop."""
         now = self.holder()
-        if now is None or now.token != self._token:
+        if now is None or not self._token or now.token != self._token:
             return
         with suppress(OSError):
             os.utime(self.path)  # to the file system's own time
