@@ -1,6 +1,8 @@
 """How recording fails: one warning, a gap, and never the training."""
 
+import errno
 import os
+import queue
 import subprocess
 import sys
 import threading
@@ -16,10 +18,12 @@ from recorded import Pairs, record
 from torch.utils.data import (
     DataLoader,
 )
+from typer.testing import CliRunner
 
 import huelapse
 from conftest import SmallNet, batches
 from huelapse import HuelapseWarning, Recorder
+from huelapse.cli import app
 from huelapse.errors import (
     ConfigError,
     ScalarError,
@@ -63,28 +67,68 @@ def test_strict_raises_instead(run_path: Path, monkeypatch: pytest.MonkeyPatch) 
         recorder.step()
 
 
-def test_a_disk_that_fails_stops_the_recording_not_the_training(
+def test_a_disk_that_was_full_for_a_while_costs_those_snapshots_and_one_warning(
     run_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    committed: queue.Queue[int] = queue.Queue()
+    recorder = record(run_path, schedule=1, on_commit=lambda _, step: committed.put(step))
+    assert committed.get(timeout=20) == 0
+    tried = threading.Semaphore(0)
+
+    def full(*_: Any) -> None:
+        tried.release()
+        raise OSError(28, "No space left on device")
+
+    with pytest.warns(HuelapseWarning) as warned, monkeypatch.context() as patched:
+        patched.setattr(StoreWriter, "commit", full)
+        for _ in range(3):
+            recorder.step()
+            assert tried.acquire(timeout=20)
+        recorder.step()  # by now it is known
+        assert tried.acquire(timeout=20)
+    assert ["No space left" in str(one.message) for one in warned] == [True]
+    recorder.step()
+    recorder.close()
+    run = huelapse.open(run_path)
+    assert run.status == "complete"
+    assert run.steps.tolist() == [0, 5]
+    (gap,) = run.facts["gaps"]
+    assert (gap["step"], gap["until"], gap["snapshots"]) == (1, 4, 4)
+    assert "No space left" in gap["reason"]
+    said = CliRunner().invoke(app, ["info", str(run_path)]).output
+    assert "No space left" in " ".join(said.split())
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_a_disk_that_may_not_be_written_any_more_ends_the_recording(
+    run_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     committed = threading.Event()
     recorder = record(run_path, schedule=1, on_commit=lambda *_: committed.set())
     assert committed.wait(20)
 
-    def full(*_: Any) -> None:
-        raise OSError(28, "No space left on device")
+    def refused(*_: Any) -> None:
+        raise OSError(number, os.strerror(number))
 
-    monkeypatch.setattr(StoreWriter, "commit", full)
-    with pytest.warns(HuelapseWarning, match="No space left"):
-        for _ in range(200):
+    with (
+        pytest.warns(HuelapseWarning, match=os.strerror(number)) as warned,
+        monkeypatch.context() as patched,
+    ):
+        patched.setattr(StoreWriter, "commit", refused)
+        for _ in range(2000):
             recorder.step()
-            time.sleep(0.01)
             if recorder._faults.failed:
                 break
-    monkeypatch.undo()
+            time.sleep(0.01)
+    assert recorder._faults.failed
+    assert len(warned) == 1
+    for _ in range(5):
+        recorder.step()
     recorder.close()
     run = huelapse.open(run_path)
+    assert run.status == "interrupted"
     assert run.steps.tolist() == [0]
-    assert "No space left" in run.facts["gaps"][0]["reason"]
+    assert os.strerror(number) in run.facts["gaps"][0]["reason"]
 
 
 def test_a_disk_that_is_full_from_the_start_does_not_reach_the_loop(
@@ -96,11 +140,12 @@ def test_a_disk_that_is_full_from_the_start_does_not_reach_the_loop(
     monkeypatch.setattr(StoreWriter, "commit", full)
     recorder = record(run_path, schedule=1)
     with pytest.warns(HuelapseWarning, match="No space left"):
-        for _ in range(200):
+        for _ in range(2000):
             recorder.step()
-            time.sleep(0.01)
-            if recorder._faults.failed:
+            if recorder._filing.trouble is not None:
                 break
+            time.sleep(0.01)
+        recorder.step()
     recorder.close()
 
 
