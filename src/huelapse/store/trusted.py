@@ -154,7 +154,8 @@ def _check_layers(given: Any) -> dict[str, Layer]:
         shape = _sizes(fields.get("shape"), f"{at}.shape")
         for name in ("unit_axis", "sample_axis"):
             axis = fields.get(name, 0)
-            fits = type(axis) is int and -len(shape) - 1 <= axis <= len(shape)
+            most = max(1, len(shape))  # a single number of each sample is its one unit
+            fits = type(axis) is int and -len(shape) - 1 <= axis <= most
             _expect(fits, f"{at}.{name}", axis, "one of its axes")
         _expect("unit_axis" in fields, f"{at}.unit_axis", None, "one of its axes")
         units = _number(fields.get("units"), f"{at}.units", 1, MOST_UNITS)
