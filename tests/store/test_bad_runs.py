@@ -3,20 +3,24 @@
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import google_crc32c
 import numpy as np
 import pytest
-from extra_run import record
+from extra_run import LAYERS, record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from numcodecs.blosc import Blosc
 
-from huelapse.errors import FormatError, NotARunError
-from huelapse.store import layout
+from huelapse.errors import FormatError, LayerError, NotARunError
+from huelapse.store import StoreWriter, layout
 from huelapse.store.reader import StoreReader
 
 VALUES = (None, True, -1, 0, 2**40, 2**62, 1.5, "", "..", "a/../b", [], [[]], {}, "mean")
@@ -180,6 +184,58 @@ def test_a_shard_that_is_a_link_or_a_pipe_is_refused_without_waiting(run: Path) 
         )
         ended = subprocess.run([sys.executable, "-c", code, str(run)], timeout=60, check=False)
         assert ended.returncode == 7
+
+
+def crc(content: bytes) -> bytes:
+    return struct.pack("<I", google_crc32c.value(content))
+
+
+def lying_tile() -> bytes:
+    """A small tile whose header says that it unpacks to 2 GiB."""
+    tile = bytearray(Blosc("lz4", 5, 1).encode(np.zeros(69, "f4").tobytes()))
+    struct.pack_into("<I", tile, 4, 2**31 - 17)
+    return bytes(tile)
+
+
+def bomb() -> bytes:
+    """A small tile that unpacks to 300 MB."""
+    return bytes(Blosc("lz4", 9, 1).encode(np.zeros(300 * 2**20, "u1")))
+
+
+@pytest.mark.parametrize("make", [lying_tile, bomb])
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited by RLIMIT_AS")
+def test_a_shard_that_unpacks_to_more_than_it_may_is_refused_within_memory(
+    run: Path, make: Callable[[], bytes]
+) -> None:
+    tile = make()
+    tile += crc(tile)
+    index = struct.pack("<QQ", 0, len(tile))
+    (run / "run.zarr/val/true/mean/c.0.0.0").write_bytes(tile + index + crc(index))
+    code = (
+        "import resource, sys; import tensorstore; from huelapse.store.reader import StoreReader\n"
+        "from huelapse.errors import FormatError\n"
+        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "try: StoreReader(sys.argv[1]).read('val/true/mean', 0)\n"
+        "except FormatError: print('refused')\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(run)],
+        timeout=60,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    refused, kilobytes = done.stdout.split()
+    assert refused == "refused"
+    assert int(kilobytes) < 100_000
+
+
+def test_more_units_than_a_reader_takes_are_not_written(tmp_path: Path) -> None:
+    huge = replace(LAYERS[0], units=10**7 + 1)
+    with pytest.raises(LayerError, match="10,000,001 units"):
+        StoreWriter(tmp_path / "run", name="", layers=[huge], facts={})
+    assert not (tmp_path / "run").exists()
 
 
 def places(value: Any) -> list[tuple[Any, Any]]:

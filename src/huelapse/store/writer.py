@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import numpy as np
 
-from huelapse.errors import ResumeError
+from huelapse.errors import LayerError, ResumeError
 from huelapse.schema import FORMAT_VERSION, LABELS, Graph, Layer, RunState, Split, total_units
 from huelapse.snapshot import Snapshot
 from huelapse.store import layout
@@ -19,6 +19,7 @@ from huelapse.store.lock import WriterLock
 from huelapse.store.reader import StoreReader
 from huelapse.store.resuming import check_same_split, check_same_units
 from huelapse.store.segments import pruned, superseded
+from huelapse.store.trusted import MOST_UNITS
 from huelapse.store.values import values_of
 
 
@@ -61,6 +62,7 @@ class StoreWriter:
         Raises:
             RunExistsError: the directory holds a run, and `resume` is not asked for.
             ResumeError: the run there is of other units.
+            LayerError: there are more units than a run may hold.
             FormatError: the run there is damaged.
             RunLockedError: another process is writing there.
             ForkedError: this process was forked from one that had recorded or read.
@@ -73,6 +75,11 @@ class StoreWriter:
         self.root = directory / layout.ROOT
         self._lock = WriterLock(directory / "lock")
         self._units = total_units(layers)
+        if self._units > MOST_UNITS:
+            raise LayerError(
+                f"the layers have {self._units:,} units together; a run holds at most {MOST_UNITS:,}: "
+                f"choose fewer layers, as in layers=[…]"
+            )
         self._responses = tuple(responses)
         self._attributes: layout.JSON = {
             "huelapse_format": FORMAT_VERSION,
