@@ -80,17 +80,18 @@ def test_a_holder_renews_and_leaves_no_thread_behind(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "RENEW", 0.02)
+    before = set(threading.enumerate())
     own = WriterLock(file)
     own.acquire()
+    (ours,) = set(threading.enumerate()) - before
     os.utime(file, (1, 1))
     deadline = time.monotonic() + 10
     while file.stat().st_mtime < 100:
         assert time.monotonic() < deadline
         time.sleep(0.01)
     own.release()
-    while "huelapse-lease" in {one.name for one in threading.enumerate()}:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    ours.join(10)
+    assert not ours.is_alive()
 
 
 def test_an_empty_lock_is_taken_as_ever(file: Path) -> None:
