@@ -10,6 +10,7 @@ from huelapse.errors import OptionError
 from huelapse.measures import MEASURES
 from huelapse.painting import Painter
 from huelapse.run import Run
+from huelapse.store.places import size_of
 
 LEFT_OVER = ".tmp"
 
@@ -94,18 +95,9 @@ def remove_stale(run: Run) -> int:
             continue
         for entry in sorted(kind.iterdir()):
             if entry.name.removesuffix(".npz") not in named and not _in_the_making(entry):
-                freed += size(entry)
+                freed += size_of(entry) or entry.lstat().st_size
                 _remove(entry)
     return freed
-
-
-def size(path: Path) -> int:
-    """Bytes of a file, or of all in a directory."""
-    if not path.is_dir() or path.is_symlink():
-        return path.lstat().st_size
-    return sum(
-        (Path(above) / name).lstat().st_size for above, _, names in os.walk(path) for name in names
-    )
 
 
 def _remove(entry: Path) -> None:

@@ -53,10 +53,12 @@ class Painter:
         self._lock = Lock()
         self._painted: OrderedDict[str, Arrays] = OrderedDict()
         self._curves: dict[str, Arrays] = {}
+        self._tails: dict[tuple[str, str, str], dict[str, Arrays]] = {}
         if before is not None:
             with before._lock:
                 self._painted.update(before._painted)
                 self._curves.update(before._curves)
+                self._tails.update(before._tails)
 
     def chunks(self, split: str) -> int:
         """How many chunks there are; the last may be a part of one."""
@@ -94,14 +96,15 @@ class Painter:
                 cache.keep(KIND, key, found)
         with self._lock:
             self._painted[key] = found
-            self._curves[key] = {name: found[name] for name in CURVES}
+            if len(own) == CHUNK:  # another commit makes another key of a part of one
+                self._curves[key] = {name: found[name] for name in CURVES}
             size = sum(array.nbytes for array in found.values())
             while len(self._painted) > max(1, MEMORY_BYTES // max(size, 1)):
                 self._painted.popitem(last=False)
         return found
 
     def curves(self, split: str, grouping: str, measure: str, chunk: int) -> Arrays:
-        """The curves of a chunk alone, which are small, and stay in memory."""
+        """The curves of a chunk alone; those of whole chunks stay in memory."""
         total = len(self.run.coordinate("step", split))
         own = range(chunk * CHUNK, min((chunk + 1) * CHUNK, total))
         key = self._key(split, grouping, measure, own)
@@ -136,14 +139,24 @@ class Painter:
         }
 
     def _paint(self, split: str, grouping: str, measure: str, own: range) -> Arrays:
+        before = self._tails.get((split, grouping, measure), {})
+
         def one(index: int) -> Arrays:
+            key = keys[index]
+            return before[key] if key in before else fresh(index)
+
+        def fresh(index: int) -> Arrays:
             moments = self.run.moments(index, grouping, split)
             reading = read(moments, signed=self.run.signed, measure=find_measure(measure))
             picture = on_wire(reading)
             return picture | self._counted(picture, reading.strength, moments.count)
 
+        keys = {t: self._key(split, grouping, measure, range(t, t + 1)) for t in own}
         with ThreadPoolExecutor(max_workers=min(4, len(own))) as pool:
             parts = list(pool.map(one, own))
+        if len(own) < CHUNK:  # the last: it grows by a snapshot, and is asked for again
+            with self._lock:
+                self._tails[split, grouping, measure] = dict(zip(keys.values(), parts, strict=True))
         return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
 
     def _counted(self, picture: Arrays, strength: np.ndarray, count: np.ndarray) -> Arrays:

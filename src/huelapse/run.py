@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
 MEANS = ("mean", "m2")
 COUNTS = ("active", "nonfinite")
-NO_COUNT = 2**32 - 1
-"""Fill of these counts: where it is read, a part is missing."""
 
 
 def open_run(path: str | Path, *, superseded: bool = False) -> "Run":
@@ -120,14 +118,17 @@ class Run(Extras):
         counts = self._reader.read_counts(f"{base}/count")
         if len(counts) == 0:
             return []
-        cubes = self._reader.through_time.unit(base, home, unit)
+        *means, active, nonfinite = self._reader.through_time.unit(base, home, unit)
+        cubes = (
+            *means,
+            self._reader.checked_counts(f"{home}/active", active),
+            self._reader.checked_counts(f"{home}/nonfinite", nonfinite),
+        )
         kinds, kind = np.unique(counts, axis=0, return_inverse=True)
         found: list[tuple[np.ndarray, Moments]] = []
         for k, count in enumerate(kinds):
             own = np.flatnonzero(kind.reshape(-1) == k)
-            mean, m2, active, nonfinite = (cube[own].T for cube in cubes)
-            self._check_counts(home, active, nonfinite)
-            found.append((own, self._stored(home, count, mean, m2, active, nonfinite)))
+            found.append((own, self._stored(home, count, *(cube[own].T for cube in cubes))))
         return found
 
     def _check_within(self, given: Any, number: int, what: str) -> None:
@@ -158,13 +159,6 @@ class Run(Extras):
         _, home = self._homes(grouping, split, response)
         return self._reader.through_time.bytes_to_keep(home)
 
-    def _check_counts(self, home: str, *counts: np.ndarray) -> None:
-        if any((count == NO_COUNT).any() for count in counts):
-            raise FormatError(
-                f"{self.place}: part of {home} is missing or damaged. Other snapshots of the run may "
-                f"still be whole"
-            )
-
     def _cubes(self, home: str, part: Any) -> list[np.ndarray]:
         means = [self._reader.read(f"{home}/{name}", part) for name in MEANS]
         return means + [self._reader.read_counts(f"{home}/{name}", part) for name in COUNTS]
@@ -194,7 +188,7 @@ class Run(Extras):
         Raises:
             FormatError: statistics are missing for samples that were counted, or the reverse.
         """
-        n = count[:, None] - nonfinite.astype(np.int64)
+        n = count[:, None] - nonfinite
         if ((n > 0) == np.isnan(mean)).any() or ((n > 0) == np.isnan(m2)).any():
             raise FormatError(
                 f"{self.place}: part of {base} is missing or damaged: counts and means do not fit "
@@ -204,8 +198,8 @@ class Run(Extras):
             count=count,
             mean=np.nan_to_num(mean.astype(np.float64), posinf=np.inf, neginf=-np.inf),
             m2=np.nan_to_num(m2.astype(np.float64), posinf=np.inf),
-            active=active.astype(np.int64),
-            nonfinite=nonfinite.astype(np.int64),
+            active=active,
+            nonfinite=nonfinite,
         )
 
     def confusion(self, split: str | None = None) -> Int64[np.ndarray, "snapshot true predicted"]:

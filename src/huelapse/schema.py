@@ -1,5 +1,6 @@
 """The words of a run as plain data: layers, groupings, splits. No arrays, no libraries."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
@@ -24,6 +25,10 @@ RESERVED = frozenset(
     )
 )
 """What stands beside groupings in a split, and so cannot be the name of one."""
+
+SPLIT_NAME = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9_.\-]{0,99}")
+METRIC_NAME = re.compile(r"[A-Za-z0-9_.\-]{1,100}")
+"""What names of splits and of the user's scalars are made of: they name groups and arrays."""
 
 SplitKind = Literal["probe", "evaluation", "window"]
 RunState = Literal["recording", "complete", "interrupted"]

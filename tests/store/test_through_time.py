@@ -22,6 +22,7 @@ from huelapse.snapshot import Snapshot
 from huelapse.store import StoreWriter
 from huelapse.store.history import BLOCK
 from huelapse.store.through_time import ThroughTime
+from huelapse.viewer.keeping import Keeper
 
 SNAPSHOTS = 2 * BLOCK + 5
 K = len(CLASSES)
@@ -283,3 +284,42 @@ def test_nothing_is_kept_where_a_link_leads(
     (run_copy / "cache/paint").symlink_to(tmp_path / "elsewhere")
     compacted(run_copy)
     assert not list((tmp_path / "elsewhere").iterdir())
+
+
+def test_a_growing_run_is_painted_once_and_leaves_nothing_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painted: list[int] = []
+    moments = Run.moments
+
+    def counting(self: Run, index: int, *more: Any) -> Moments:
+        painted.append(index)
+        return moments(self, index, *more)
+
+    monkeypatch.setattr(Run, "moments", counting)
+    store = begin(tmp_path / "run")
+    painter: Painter | None = None
+    for step in range(2 * CHUNK + 3):
+        store.commit(snapshot(step))
+        painter = Painter(huelapse.open(tmp_path / "run"), painter)
+        for chunk in range(painter.chunks("val")):
+            painter.curves("val", "true", "margin", chunk)
+    assert painter is not None
+    assert painted == list(range(2 * CHUNK + 3))
+    assert len(painter._curves) == 2
+    assert sum(map(len, painter._tails.values())) == 3
+    store.close()
+
+
+def test_the_viewers_keeper_keeps_what_has_come_since_it_was_asked(tmp_path: Path) -> None:
+    keeper = Keeper()
+    store = begin(tmp_path / "run")
+    for blocks in (1, 2):
+        for step in range((blocks - 1) * BLOCK, blocks * BLOCK):
+            store.commit(snapshot(step))
+        run = huelapse.open(tmp_path / "run")
+        assert run.units_to_keep("val", "true") > 0
+        keeper.unit_was_asked(run, "val", "true")
+        keeper.join()
+        assert run.units_to_keep("val", "true") == 0
+    store.close()

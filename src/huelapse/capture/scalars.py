@@ -2,15 +2,13 @@
 
 import math
 import numbers
-import re
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from huelapse.errors import ScalarError
-
-NAME = re.compile(r"[A-Za-z0-9_.\-]+")
+from huelapse.schema import METRIC_NAME
 
 Sums = dict[str, tuple[Tensor | float, int]]
 
@@ -62,7 +60,7 @@ def means(taken: Sums) -> dict[str, float]:
 def _name(name: str) -> str:
     """A scalar's name as that of an array: a/b, as loggers write, becomes a.b."""
     plain = name.replace("/", ".")
-    if not NAME.fullmatch(plain) or len(plain) > 100:
+    if not METRIC_NAME.fullmatch(plain):
         raise ScalarError(
             f"scalar name {name!r}: use letters, digits, '_', '-', '/' and '.' only, "
             f"and no more than 100, as it names an array"

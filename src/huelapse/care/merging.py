@@ -9,6 +9,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from huelapse.care.showing import STOPPED
 from huelapse.store.merging import Merged, MergeReport, Merging, Waiting
 from huelapse.terminal import shown
 
@@ -16,7 +17,6 @@ Moment = TypeVar("Moment", Merged, Waiting)
 
 NAMED = 20
 """Files and moments that are named; --json names all."""
-STOPPED = 130
 
 
 def merge(

@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from huelapse.errors import OptionError
-from huelapse.store import StoreReader, layout
+from huelapse.store import StoreReader
 from huelapse.store.places import LocalPlace
 from huelapse.store.pruning import prune as prune_store
+from huelapse.store.pruning import shards_of
 from huelapse.store.segments import pruned
 
 
@@ -99,13 +100,7 @@ def prune(path: str | Path, plan: list[Thinning]) -> int:
 def bytes_of(path: str | Path, plan: list[Thinning]) -> int:
     """What the shards that are to go take on disk."""
     reader = StoreReader(path, superseded=True)
-    root = reader.place.path / layout.ROOT
-    total = 0
-    for one in plan:
-        for array in reader.arrays():
-            along, *rest = reader.metadata_of(array)["dimension_names"]
-            if array.startswith(f"{one.split}/") and along == "snapshot" and rest:
-                for index in np.flatnonzero(one.gone).tolist():
-                    shard = root / array / ".".join(map(str, ("c", index, *(0 for _ in rest))))
-                    total += shard.stat().st_size if shard.is_file() else 0
-    return total
+    shards = (
+        shard for one in plan for shard in shards_of(reader, reader.place.path, one.split, one.gone)
+    )
+    return sum(shard.lstat().st_size for shard in shards if shard.is_file())

@@ -7,8 +7,9 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from huelapse.care.pruning import bytes_of, plan_pruning, prune
 from huelapse.care.showing import STOPPED, agreed, readable_size
-from huelapse.compacting import bytes_to_keep, compact, remove_stale, size
+from huelapse.compacting import bytes_to_keep, compact, remove_stale
 from huelapse.run import Run, open_run
+from huelapse.store.places import size_of
 from huelapse.terminal import shown
 
 
@@ -43,7 +44,7 @@ def compact_run(out: Console, err: Console, run: Run, *, units: bool) -> int:
     freed = remove_stale(run)
     directory = run.cache.directory
     assert directory is not None
-    kept = size(directory) if directory.is_dir() else 0
+    kept = size_of(directory)
     said = f", {readable_size(freed)} that had become useless removed" if freed else ""
     out.print(
         f"{shown(run.place)}: {readable_size(kept)} kept in {shown(directory)}{said}",

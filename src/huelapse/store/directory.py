@@ -1,15 +1,13 @@
 """Whether a directory, and a name in it, can be a run's."""
 
-import re
 from pathlib import Path
 from typing import Any
 
 from huelapse.errors import RunExistsError, SplitNameError
+from huelapse.schema import SPLIT_NAME
 from huelapse.store import layout
 from huelapse.store.lock import WriterLock
 from huelapse.store.reader import StoreReader
-
-SPLIT_NAME = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9_.\-]*")
 
 
 def free_directory(path: Path) -> Path:
@@ -27,12 +25,7 @@ def check_split_name(name: str) -> str:
         SplitNameError: the name cannot be that of a group in the run.
     """
     given: Any = name
-    if (
-        not isinstance(given, str)
-        or not SPLIT_NAME.fullmatch(name)
-        or name == layout.GROUP_FILE
-        or len(name) > 100
-    ):
+    if not isinstance(given, str) or not SPLIT_NAME.fullmatch(name) or name == layout.GROUP_FILE:
         raise SplitNameError(
             f"split name {name!r}: use letters, digits, '_', '-' and '.', not '.' first, as in 'val'"
         )

@@ -10,7 +10,6 @@ import io
 import json
 import math
 import os
-import re
 import zipfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
@@ -25,14 +24,13 @@ from jaxtyping import Int64
 
 from huelapse.errors import PartialError
 from huelapse.moments import Moments
-from huelapse.schema import TRUE, Grouping
+from huelapse.schema import METRIC_NAME, TRUE, Grouping
 from huelapse.store.atomic import sync_directory
 
 PARTIAL = "partial"
 """Where parts wait, in the run's directory."""
 SUFFIX = ".npz"
 VERSION = 1
-METRIC = re.compile(r"[A-Za-z0-9_.\-]+")
 
 MEMBERS = {"count": "<i8", "mean": "<f8", "m2": "<f8", "active": "<u4", "nonfinite": "<u4"}
 """Arrays of moments, and how they are stored: what is merged must not have been rounded."""
@@ -93,7 +91,7 @@ class About:
             if not isinstance(value, str) or not 0 < len(value) <= NAME:
                 raise PartialError(f"{name} is {value!r:.99}, expected 1 to {NAME} letters")
         for metric in self.metrics:
-            if not METRIC.fullmatch(metric) or len(metric) > NAME:
+            if not METRIC_NAME.fullmatch(metric):
                 raise PartialError(f"{metric!r:.99} cannot be the name of a scalar")
 
     @property

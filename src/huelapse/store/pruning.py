@@ -4,7 +4,7 @@ Snapshots that stay keep their places and their files, so a reader with an older
 takes one snapshot for another; it finds that a part is missing, and looks again.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -75,21 +75,29 @@ def _flag(reader: StoreReader, directory: Path, split: str, gone: np.ndarray) ->
     tensorstore().open(spec).result()[: len(flags)].write(flags).result()
 
 
+def shards_of(
+    reader: StoreReader, directory: Path, split: str, snapshots: np.ndarray
+) -> Iterator[Path]:
+    """Files of stored snapshots, array by array; those of which all is fill may not be there."""
+    for path in reader.arrays():
+        along, *rest = reader.metadata_of(path)["dimension_names"]
+        if path.startswith(f"{split}/") and along == "snapshot" and rest:
+            for index in np.flatnonzero(snapshots).tolist():
+                name = ".".join(map(str, ("c", index, *(0 for _ in rest))))
+                yield directory / layout.ROOT / path / name
+
+
 def _remove(reader: StoreReader, directory: Path, split: str, gone: np.ndarray) -> int:
     freed = 0
-    for path in reader.arrays():
-        metadata = reader.metadata_of(path)
-        along, *rest = metadata["dimension_names"]
-        if not path.startswith(f"{split}/") or along != "snapshot" or not rest:
+    folders: set[Path] = set()
+    for shard in shards_of(reader, directory, split, gone):
+        try:
+            size = shard.lstat().st_size
+            shard.unlink()
+        except FileNotFoundError:  # all of it was fill, or it is gone already
             continue
-        folder = directory / layout.ROOT / path
-        for index in np.flatnonzero(gone).tolist():
-            shard = folder / ".".join(map(str, ("c", index, *(0 for _ in rest))))
-            try:
-                size = shard.lstat().st_size
-                shard.unlink()
-            except FileNotFoundError:  # all of it was fill, or it is gone already
-                continue
-            freed += size
+        folders.add(shard.parent)
+        freed += size
+    for folder in sorted(folders):
         sync_directory(folder)
     return freed

@@ -266,7 +266,14 @@ class StoreReader:
         Raises:
             FormatError: as `read`, and where a part is missing.
         """
-        counts = self.read(path, selection)
+        return self.checked_counts(path, self.read(path, selection))
+
+    def checked_counts(self, path: str, counts: np.ndarray) -> Int64[np.ndarray, "..."]:
+        """Counts that were read of an array.
+
+        Raises:
+            FormatError: a part is missing.
+        """
         fill = self._members[path]["fill_value"]
         if fill and (counts == fill).any():  # 0 is a count: such an array cannot be told whole
             raise FormatError(

@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from huelapse.errors import FormatError, GroupingError, NotARunError
 from huelapse.grouping import check_grouping_name
-from huelapse.schema import TRUE, Layer, Split, layer_name
+from huelapse.schema import METRIC_NAME, SPLIT_NAME, TRUE, Layer, Split, layer_name
 from huelapse.store import layout
 
 MOST_SNAPSHOTS = 10**7
@@ -26,9 +26,7 @@ MOST_DIMENSIONS = 8
 CONTAINERS, VALUES = 2**20, 2**22
 """Brackets and commas of a root, which bound the memory that its values take."""
 
-SPLIT_NAME = re.compile(r"[A-Za-z0-9_\-][A-Za-z0-9_.\-]*")
 PATH = re.compile(r"(?:(?:^|/)(?!\.\.?(?:/|$))[A-Za-z0-9_.\-#()%]{1,255}){1,8}")
-METRIC = re.compile(r"metric\.[A-Za-z0-9_.\-]{1,100}")
 
 KINDS = ("probe", "evaluation", "window")
 STATES = ("recording", "complete", "interrupted")
@@ -221,7 +219,7 @@ def _check_history(attributes: Mapping[str, Any]) -> None:
 def _check_split(given: Any, at: str, layers: Mapping[str, Layer]) -> Split:
     fields = _object_at(given, at)
     name = fields.get("name")
-    plain = type(name) is str and SPLIT_NAME.fullmatch(name) and len(name) <= 100
+    plain = type(name) is str and SPLIT_NAME.fullmatch(name)
     _expect(bool(plain) and name != layout.GROUP_FILE, f"{at}.name", name, "a plain name")
     _expect(fields.get("kind") in KINDS, f"{at}.kind", fields.get("kind"), _or(KINDS))
     multilabel = fields.get("multilabel", False)
@@ -303,11 +301,10 @@ def _check_arrays(
 ) -> frozenset[str]:
     """Paths of the split's arrays, which are laid out just as they would be written."""
     prefix = f"{split.name}/"
-    metrics = [p.removeprefix(prefix) for p in members if p.startswith(f"{prefix}metric.")]
+    of_users = f"{prefix}metric."
+    metrics = [path.removeprefix(of_users) for path in members if path.startswith(of_users)]
     specs = [
-        *layout.coordinates(
-            split.name, [m.removeprefix("metric.") for m in metrics if METRIC.fullmatch(m)]
-        ),
+        *layout.coordinates(split.name, [m for m in metrics if METRIC_NAME.fullmatch(m)]),
         *layout.statistics(split, sum(layer.units for layer in layers.values()), responses),
         *(layout.optional(split.name, extra) for extra in split.extras),
     ]

@@ -20,16 +20,16 @@ class Keeper:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._asked: set[tuple[str, str]] = set()
+        self._asked: dict[tuple[str, str], str] = {}
         self._at_work: threading.Thread | None = None
 
     def unit_was_asked(self, run: Run, split: str, grouping: str) -> None:
         """To be called after the answer; returns at once."""
         with self._lock:
             busy = self._at_work is not None and self._at_work.is_alive()
-            if run.remote or busy or (split, grouping) in self._asked:
+            if run.remote or busy or self._asked.get((split, grouping)) == run.version:
                 return
-            self._asked.add((split, grouping))
+            self._asked[split, grouping] = run.version  # once it has grown there may be more
             self._at_work = threading.Thread(
                 target=self._keep, args=(run, split, grouping), name="huelapse-keeper", daemon=True
             )
