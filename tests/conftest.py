@@ -34,6 +34,13 @@ FLAGS = (
 )
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Of one file all tests go to one worker, and so do all that look at the demo, trained once."""
+    for item in items:
+        shared = "demo_run" in getattr(item, "fixturenames", ())
+        item.add_marker(pytest.mark.xdist_group("demo" if shared else str(item.path)))
+
+
 @pytest.fixture(scope="session")
 def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """The whole demo, as `huelapse demo` trains it."""

@@ -162,6 +162,24 @@ def info(
         print_summary(out, found)
 
 
+@app.command("events")
+def list_events(
+    run: AnyRun,
+    split: Annotated[str | None, typer.Option(help="Of this split; default: the first.")] = None,
+    grouping: Annotated[str, typer.Option(help="By true or predicted class.")] = "true",
+    measure: Annotated[str, typer.Option(help="By this measure of selectivity.")] = "margin",
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON: every event.")] = False,
+) -> None:
+    """What happened to units, and when: tuned, switched, lost, died, revived.
+
+    Each event was confirmed by three snapshots. How many noise alone would give stands beside them.
+    """
+    from huelapse.care.happening import events
+    from huelapse.run import open_run
+
+    events(out, open_run(run), split=split, grouping=grouping, measure=measure, as_json=as_json)
+
+
 @app.command("ls")
 def list_runs(
     directory: Annotated[

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from huelapse.errors import OptionError
-from huelapse.measures import MEASURES
+from huelapse.measures import DEFAULT, MEASURES
 from huelapse.painting import Painter
 from huelapse.run import Run
 from huelapse.store.places import size_of
@@ -28,6 +28,8 @@ class Done:
 def compact(run: Run, *, units: bool = True) -> Iterator[Done]:
     """Keep pictures, curves and histories of every split and grouping; yields how far that is.
 
+    Pictures are those of the default measure; those of others are made when they are looked at.
+
     Made are whole blocks only (16 snapshots of pictures, 64 of histories), each once: a compaction that
     was stopped goes on where it stopped, and one of a run that grew makes what is new.
 
@@ -47,18 +49,17 @@ def compact(run: Run, *, units: bool = True) -> Iterator[Done]:
         )
     painter = Painter(run)
     tasks = [(s.name, g.name) for s in run.splits for g in s.groupings]
-    steps = len(tasks) * (len(MEASURES) + (len(run.response_names) if units else 0))
+    steps = len(tasks) * (1 + (len(run.response_names) if units else 0))
     done = 0
     for split in run.splits:
         run.keep_series(split.name)
     for split, grouping in tasks:
         where = f"{split} by {grouping}"
-        for measure in MEASURES:
-            whole = len(painter.keys(split, grouping, measure))
-            for chunk in range(whole):
-                painter.chunk(split, grouping, measure, chunk)
-                yield Done(f"{where}: pictures", (done + (chunk + 1) / whole) / steps)
-            done += 1
+        whole = len(painter.keys(split, grouping, DEFAULT))
+        for chunk in range(whole):
+            painter.chunk(split, grouping, DEFAULT, chunk)
+            yield Done(f"{where}: pictures", (done + (chunk + 1) / whole) / steps)
+        done += 1
         for response in run.response_names if units else ():
             for share in run.keep_units(split, grouping, response):
                 yield Done(f"{where}: histories", (done + share) / steps)

@@ -133,6 +133,10 @@ class SelectionError(HuelapseError, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
+class MeasureError(HuelapseError, ValueError):
+    """A measure that was registered did not return what a measure returns."""
+
+
 class ServerError(HuelapseError, OSError):
     """The viewer's server cannot start."""
 

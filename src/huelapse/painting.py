@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 
 from huelapse.errors import SelectionError
-from huelapse.measures import MEASURES_VERSION, Reading, read
+from huelapse.measures import MEASURES_VERSION, Reading, find_measure, read
 from huelapse.palette import LEVELS, level
-from huelapse.run import Run, find_measure
 from huelapse.store.cache import digest
+from huelapse.stored import Stored
 
 CHUNK = 16
 """Snapshots that are painted together."""
@@ -26,10 +26,11 @@ BIN = 5
 BINS = (LEVELS - 1) // BIN + 1
 NO_CLASS = 65535
 
-HELD, TIED, SILENT, NO_DATA, NOT_FINITE, NOT_RECORDED = range(6)
+HELD, TIED, SILENT, NO_DATA, NOT_FINITE, NOT_RECORDED, NOT_DEFINED = range(7)
+STATES = 7
 """States in pictures: held is split into tuned and unselective by the page's threshold."""
 
-SUPPRESSED, ALWAYS_ON = 1, 2
+SUPPRESSED, ALWAYS_ON, UNRELIABLE = 1, 2, 4
 
 MEMORY_BYTES = 256 * 2**20
 KIND = "paint"
@@ -43,7 +44,7 @@ Arrays = dict[str, np.ndarray]
 class Painter:
     """Paints the snapshots of one committed state of a run. May be used by several threads."""
 
-    def __init__(self, run: Run, before: "Painter | None" = None) -> None:
+    def __init__(self, run: Stored, before: "Painter | None" = None) -> None:
         """
         Args:
             run: what to paint.
@@ -77,7 +78,8 @@ class Painter:
             SelectionError: there is no such split, grouping, measure or chunk.
             FormatError: a part of the run is missing or damaged.
         """
-        find_measure(measure)
+        # what a user's own function said may be something else tomorrow
+        lasting = not find_measure(measure).own
         self.run.grouping(grouping, split)
         total = len(self.run.coordinate("step", split))
         own = range(chunk * CHUNK, min((chunk + 1) * CHUNK, total))
@@ -89,10 +91,10 @@ class Painter:
                 self._painted.move_to_end(key)
                 return self._painted[key]
         cache = self.run.cache
-        found = cache.find(KIND, key)
+        found = cache.find(KIND, key) if lasting else None
         if found is None or not self._fits(found, len(own), split, grouping):
             found = self._paint(split, grouping, measure, own)
-            if len(own) == CHUNK:
+            if len(own) == CHUNK and lasting:
                 cache.keep(KIND, key, found)
         with self._lock:
             self._painted[key] = found
@@ -131,7 +133,7 @@ class Painter:
             "n": (classes,),
             "mean_strength": (layers,),
             "bins": (layers, BINS),
-            "states": (layers, 6),
+            "states": (layers, STATES),
             "class_bins": (classes, BINS),
         }
         return {name: array.shape for name, array in found.items()} == {
@@ -163,7 +165,7 @@ class Painter:
         layers, classes = self.run.layers, len(count)
         mean = np.full(len(layers), np.nan, np.float32)
         bins = np.zeros((len(layers), BINS), np.uint32)
-        states = np.zeros((len(layers), 6), np.uint32)
+        states = np.zeros((len(layers), STATES), np.uint32)
         held, binned = picture["state"] == HELD, picture["level"] // BIN
         for i, layer in enumerate(layers):
             own = layer.slice
@@ -171,7 +173,7 @@ class Painter:
             if len(known):
                 mean[i] = known.mean()
             bins[i] = np.bincount(binned[own][held[own]], minlength=BINS)
-            states[i] = np.bincount(picture["state"][own], minlength=6)
+            states[i] = np.bincount(picture["state"][own], minlength=STATES)
         at = picture["preferred"][held].astype(np.int64) * BINS + binned[held]
         of_classes = np.bincount(at, minlength=classes * BINS).reshape(classes, BINS)
         return {
@@ -187,11 +189,16 @@ def on_wire(reading: Reading) -> Arrays:
     """A reading as pictures hold it: `preferred`, `level`, `state`, `flags` per unit."""
     preference = reading.preference
     state = np.where(preference.held, HELD, TIED)
+    state = np.where(reading.not_defined, NOT_DEFINED, state)
     state = np.where(reading.silent, SILENT, state)
     state = np.where(preference.no_data, NO_DATA, state)
     state = np.where(reading.not_finite, NOT_FINITE, state)
     levels = np.where(state == HELD, level(reading.strength), 0)
-    flags = SUPPRESSED * preference.suppressed + ALWAYS_ON * reading.always_on
+    flags = (
+        SUPPRESSED * preference.suppressed
+        + ALWAYS_ON * reading.always_on
+        + UNRELIABLE * reading.unreliable
+    )
     return {
         "preferred": class_on_wire(preference.preferred),
         "level": levels.astype(np.uint8),

@@ -5,27 +5,36 @@ run.steps                                  # [0, 1, 2, 4, …]
 run.strength(step=200, layer="fc2")        # [unit]
 """
 
-from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
-from huelapse.errors import FormatError, SelectionError
-from huelapse.extras import Extras
-from huelapse.measures import MEASURES, TUNED, Measure, Reading, read
-from huelapse.moments import Moments
+from huelapse.measures import (
+    DEFAULT,
+    PERMUTATIONS,
+    TUNED,
+    Measure,
+    Reading,
+    Selectivity,
+    find_measure,
+    halves,
+    permuted_bounds,
+    read,
+)
 from huelapse.schema import TRUE
 from huelapse.store import StoreReader
+from huelapse.stored import Stored
 
 if TYPE_CHECKING:
+    from huelapse.events import Events
     from huelapse.export.frame import DataFrame
     from huelapse.export.labelled import Dataset, DataTree
 
-MEANS = ("mean", "m2")
-COUNTS = ("active", "nonfinite")
+AT_MOST = 512
+"""Units of a layer that its noise floor is taken from."""
 
 
 def open_run(path: str | Path, *, superseded: bool = False) -> "Run":
@@ -44,12 +53,13 @@ def open_run(path: str | Path, *, superseded: bool = False) -> "Run":
     return Run(StoreReader(path, superseded=superseded))
 
 
-class Run(Extras):
+class Run(Stored):
     """One committed state of a run. `refreshed()` gives a later one while it is being recorded.
 
     Methods that read statistics take `step` (default: the last snapshot), `layer` (a path; default:
     all units, layers in call order), `grouping` (default: "true"), `split` (default: the first)
-    and `response` ("mean" or "peak"; default: the first of `response_names`).
+    and `response` ("mean" or "peak"; default: the first of `response_names`). Those that judge take
+    `measure`: a name of `huelapse.measures.MEASURES`, or a `Measure`; default: "margin".
     """
 
     def __init__(self, reader: StoreReader) -> None:
@@ -61,172 +71,19 @@ class Run(Extras):
         reader = self._reader.refreshed()
         return self if reader is self._reader else Run(reader)
 
-    # --- statistics ----------------------------------------------------------------------------
-
-    def moments(
-        self,
-        index: int,
-        grouping: str = TRUE,
-        split: str | None = None,
-        unit: slice = slice(None),
-        response: str | None = None,
-    ) -> Moments:
-        """The stored statistics of the `index`-th snapshot, for a range of units.
-
-        Raises:
-            SelectionError: there is no such snapshot or unit.
-            FormatError: a part is missing or damaged.
-        """
-        base, home = self._homes(grouping, split, response)
-        part = (index, slice(None), unit)
-        self._check_within(index, self._reader.shape(f"{base}/count")[0], "snapshot")
-        for end in (unit.start, unit.stop):
-            if end is not None:
-                self._check_within(end, self.units + 1, "end of a range of units")
-        count = self._reader.read_counts(f"{base}/count", index)
-        return self._stored(home, count, *self._cubes(home, part))
-
-    def history(
-        self,
-        unit: int,
-        grouping: str = TRUE,
-        split: str | None = None,
-        response: str | None = None,
-    ) -> list[Moments]:
-        """The statistics of one unit at every snapshot."""
-        found: dict[int, Moments] = {}
-        for snapshots, moments in self.through_time(unit, grouping, split, response):
-            for i, t in enumerate(snapshots.tolist()):
-                found[t] = moments.of(slice(i, i + 1))
-        return [found[t] for t in range(len(found))]
-
-    def through_time(
-        self,
-        unit: int,
-        grouping: str = TRUE,
-        split: str | None = None,
-        response: str | None = None,
-    ) -> list[tuple[Int64[np.ndarray, " snapshot"], Moments]]:
-        """The statistics of one unit at all snapshots, with a snapshot in each unit's place.
-
-        Returns:
-            Indices of snapshots with the same number of samples in each class, and moments with a
-            column for each of these. A probe gives one such pair.
-        """
-        base, home = self._homes(grouping, split, response)
-        self._check_within(unit, self.units, "unit")
-        counts = self._reader.read_counts(f"{base}/count")
-        if len(counts) == 0:
-            return []
-        *means, active, nonfinite = self._reader.through_time.unit(base, home, unit)
-        cubes = (
-            *means,
-            self._reader.checked_counts(f"{home}/active", active),
-            self._reader.checked_counts(f"{home}/nonfinite", nonfinite),
-        )
-        kinds, kind = np.unique(counts, axis=0, return_inverse=True)
-        found: list[tuple[np.ndarray, Moments]] = []
-        for k, count in enumerate(kinds):
-            own = np.flatnonzero(kind.reshape(-1) == k)
-            found.append((own, self._stored(home, count, *(cube[own].T for cube in cubes))))
-        return found
-
-    def _check_within(self, given: Any, number: int, what: str) -> None:
-        if not isinstance(given, int | np.integer) or not 0 <= given < number:
-            raise SelectionError(
-                f"{self.place} has no {what} {given!r}: they are counted from 0 to {number - 1}"
-            )
-
-    def keep_series(self, split: str | None = None) -> None:
-        """Keep in the cache what is read of all snapshots at once: counts and confusion."""
-        self._reader.through_time.keep_series(self.split(split).name)
-
-    def keep_units(
-        self, split: str | None = None, grouping: str = TRUE, response: str | None = None
-    ) -> Iterator[float]:
-        """Keep all units' histories in the cache, 64 snapshots at a time; yields the share done.
-
-        Raises:
-            OSError: it cannot be written.
-            FormatError: a part of the run is missing or damaged.
-        """
-        return self._reader.through_time.keep_units(*self._homes(grouping, split, response))
-
-    def units_to_keep(
-        self, split: str | None = None, grouping: str = TRUE, response: str | None = None
-    ) -> int:
-        """Bytes, before compression, that `keep_units` would write."""
-        _, home = self._homes(grouping, split, response)
-        return self._reader.through_time.bytes_to_keep(home)
-
-    def _cubes(self, home: str, part: Any) -> list[np.ndarray]:
-        means = [self._reader.read(f"{home}/{name}", part) for name in MEANS]
-        return means + [self._reader.read_counts(f"{home}/{name}", part) for name in COUNTS]
-
-    def _homes(self, grouping: str, split: str | None, response: str | None) -> tuple[str, str]:
-        """Paths of a grouping, and of the statistics of a response in it."""
-        base = f"{self.split(split).name}/{self.grouping(grouping, split).name}"
-        response = self.response_names[0] if response is None else response
-        if response not in self.response_names:
-            raise SelectionError(
-                f"{self.place} has no response {response!r}; recorded were "
-                f"{', '.join(self.response_names)} (Recorder(response=…))"
-            )
-        return base, self._reader.home(base, response)
-
-    def _stored(
-        self,
-        base: str,
-        count: np.ndarray,
-        mean: np.ndarray,
-        m2: np.ndarray,
-        active: np.ndarray,
-        nonfinite: np.ndarray,
-    ) -> Moments:
-        """Statistics as they stand on disk, as moments.
-
-        Raises:
-            FormatError: statistics are missing for samples that were counted, or the reverse.
-        """
-        n = count[:, None] - nonfinite
-        if ((n > 0) == np.isnan(mean)).any() or ((n > 0) == np.isnan(m2)).any():
-            raise FormatError(
-                f"{self.place}: part of {base} is missing or damaged: counts and means do not fit "
-                f"each other. Other snapshots of the run may still be whole"
-            )
-        return Moments(
-            count=count,
-            mean=np.nan_to_num(mean.astype(np.float64), posinf=np.inf, neginf=-np.inf),
-            m2=np.nan_to_num(m2.astype(np.float64), posinf=np.inf),
-            active=active,
-            nonfinite=nonfinite,
-        )
-
-    def confusion(self, split: str | None = None) -> Int64[np.ndarray, "snapshot true predicted"]:
-        """Samples of each true class (rows) predicted as each class, at every snapshot."""
-        path = f"{self.split(split).name}/{TRUE}/confusion"
-        if not self._reader.has(path):
-            raise SelectionError(f"{self.place} holds no confusion counts for this split")
-        return self._reader.read_counts(path)
-
-    def accuracy(self, split: str | None = None) -> Float64[np.ndarray, " snapshot"]:
-        """Share of samples predicted as their true class; samples without a prediction are wrong."""
-        right = np.trace(self.confusion(split), axis1=1, axis2=2).astype(np.float64)
-        count = self._reader.read_counts(f"{self.split(split).name}/{TRUE}/count").sum(1)
-        return np.divide(right, count, out=np.full(len(right), np.nan), where=count > 0)
-
-    # --- derived -------------------------------------------------------------------------------
+    # --- judged --------------------------------------------------------------------------------
 
     def _read(
         self,
         index: int,
         grouping: str = TRUE,
         split: str | None = None,
-        measure: str = "margin",
+        measure: str | Measure = DEFAULT,
         response: str | None = None,
     ) -> Reading:
+        found = measure if isinstance(measure, Measure) else find_measure(measure)
         moments = self.moments(index, grouping, split, response=response)
-        return read(moments, signed=self.signed, measure=find_measure(measure))
+        return read(moments, signed=self.signed, measure=found)
 
     def tuning(
         self,
@@ -249,11 +106,11 @@ class Run(Extras):
         grouping: str = TRUE,
         split: str | None = None,
         response: str | None = None,
+        measure: str | Measure = DEFAULT,
     ) -> Int64[np.ndarray, " unit"]:
         """Class with the greatest tuning (for suppressed units: the least); -1 without data."""
-        return self._reading(step, grouping, split, response).preference.preferred[
-            self._slice(layer)
-        ]
+        reading = self._reading(step, grouping, split, response, measure)
+        return reading.preference.preferred[self._slice(layer)]
 
     def sure(
         self,
@@ -273,12 +130,28 @@ class Run(Extras):
         grouping: str = TRUE,
         split: str | None = None,
         response: str | None = None,
+        measure: str | Measure = DEFAULT,
     ) -> Float64[np.ndarray, " unit"]:
-        """What color shows: the margin's lower one-standard-error bound, 0 where not held.
+        """What color shows: the measure's lower one-standard-error bound, 0 where not held.
 
-        NaN where nothing is known: no data, or responses that were not finite.
+        NaN where nothing is known: no data, responses that were not finite, or a measure that is not
+        defined for the layer.
         """
-        return self._reading(step, grouping, split, response).strength[self._slice(layer)]
+        return self._reading(step, grouping, split, response, measure).strength[self._slice(layer)]
+
+    def selectivity(
+        self,
+        step: int | None = None,
+        layer: str | None = None,
+        grouping: str = TRUE,
+        split: str | None = None,
+        response: str | None = None,
+        measure: str | Measure = DEFAULT,
+    ) -> Selectivity:
+        """The measure itself, whether or not the preference is held: `value` and `bound` [unit]."""
+        found = self._reading(step, grouping, split, response, measure).selectivity
+        units = self._slice(layer)
+        return Selectivity(value=found.value[units], bound=found.bound[units])
 
     def state(
         self,
@@ -288,14 +161,94 @@ class Run(Extras):
         split: str | None = None,
         threshold: float = TUNED,
         response: str | None = None,
+        measure: str | Measure = DEFAULT,
     ) -> Int64[np.ndarray, " unit"]:
         """`huelapse.State` of each unit."""
-        return self._reading(step, grouping, split, response).state(threshold)[self._slice(layer)]
+        reading = self._reading(step, grouping, split, response, measure)
+        return reading.state(threshold)[self._slice(layer)]
 
     def _reading(
-        self, step: int | None, grouping: str, split: str | None, response: str | None
+        self,
+        step: int | None,
+        grouping: str,
+        split: str | None,
+        response: str | None,
+        measure: str | Measure = DEFAULT,
     ) -> Reading:
-        return self.reading(self.index(step, split), grouping, split, response=response)
+        return self.reading(self.index(step, split), grouping, split, measure, response)
+
+    def events(
+        self, split: str | None = None, grouping: str = TRUE, measure: str = DEFAULT
+    ) -> "Events":
+        """What happened to units, and when: tuned, switched, lost, died, revived; half-tuned layers.
+
+        Each is told once three snapshots confirm it, and then stays; `expected_false` says how many
+        noise alone would give at most. See docs/measures.md for the rules.
+        """
+        from huelapse.events import events_of
+
+        return events_of(self, split, grouping, measure)
+
+    def noise_floor(
+        self,
+        step: int | None = None,
+        layer: str | None = None,
+        split: str | None = None,
+        measure: str | Measure = DEFAULT,
+        permutations: int = PERMUTATIONS,
+    ) -> dict[str, float]:
+        """What strength reads in each layer where labels are permuted: the 95th percentile.
+
+        Over permutations of the kept responses' labels, and up to 512 of the layer's units, evenly
+        spaced, of the bound before the held rule: a strength below it is nothing to speak of even
+        if held. NaN where the measure is not defined, or every unit is silent.
+
+        Args:
+            layer: of this one alone; default: of each.
+
+        Raises:
+            SelectionError: responses were not kept.
+        """
+        found = measure if isinstance(measure, Measure) else find_measure(measure)
+        labels, classes = self.labels(split), len(self.grouping(TRUE, split).classes)
+        floors: dict[str, float] = {}
+        for own in self.layers if layer is None else (self.layer(layer),):
+            responses = self.responses(step, own.path, split)
+            some = np.linspace(0, own.units - 1, min(own.units, AT_MOST)).astype(np.int64)
+            bounds = permuted_bounds(
+                responses[:, some].astype(np.float64),
+                labels,
+                classes,
+                signed=np.full(len(some), own.signed),
+                measure=found,
+                permutations=permutations,
+            )
+            known = bounds[~np.isnan(bounds)]
+            floors[own.path] = float(np.percentile(known, 95)) if len(known) else float("nan")
+        return floors
+
+    def halves(
+        self,
+        step: int | None = None,
+        layer: str | None = None,
+        split: str | None = None,
+        measure: str | Measure = DEFAULT,
+    ) -> Float64[np.ndarray, " unit"]:
+        """The measure with classes chosen in one half of the samples and measured in the other.
+
+        See `huelapse.measures.halves`; it needs kept responses.
+
+        Raises:
+            SelectionError: responses were not kept.
+        """
+        found = measure if isinstance(measure, Measure) else find_measure(measure)
+        return halves(
+            self.responses(step, layer, split).astype(np.float64),
+            self.labels(split),
+            len(self.grouping(TRUE, split).classes),
+            signed=self.signed[self._slice(layer)],
+            measure=found,
+        )
 
     # --- for other libraries -------------------------------------------------------------------
 
@@ -381,9 +334,3 @@ class Run(Extras):
             self, per=per, split=split, grouping=grouping, layer=layer, step=step, response=response
         )
         return frame(self, chosen)
-
-
-def find_measure(name: str) -> Measure:
-    if name not in MEASURES:
-        raise SelectionError(f"no measure {name!r}; there are {', '.join(MEASURES)}")
-    return MEASURES[name]

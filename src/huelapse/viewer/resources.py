@@ -10,11 +10,19 @@ import numpy as np
 from safetensors.numpy import save
 
 from huelapse.errors import FormatError, SelectionError
-from huelapse.measures import MEASURES, TUNED, Reading, interval, read
+from huelapse.measures import (
+    MEASURES,
+    TUNED,
+    Reading,
+    active_interval,
+    find_measure,
+    interval,
+    read,
+)
 from huelapse.moments import Moments
-from huelapse.painting import BINS, CHUNK, PICTURE, Painter, class_on_wire, on_wire
+from huelapse.painting import BINS, CHUNK, PICTURE, STATES, Painter, class_on_wire, on_wire
 from huelapse.palette import LEVELS, palette
-from huelapse.run import Run, find_measure
+from huelapse.run import Run
 from huelapse.schema import PREDICTED, TRUE, Split
 from huelapse.viewer.keeping import Keeper
 
@@ -90,7 +98,14 @@ class Resources:
             "chunk": CHUNK,
             "threshold": TUNED,
             "measures": [
-                {"name": m.name, "title": m.title, "about": m.about} for m in MEASURES.values()
+                {
+                    "name": m.name,
+                    "title": m.title,
+                    "about": m.about,
+                    "non_negative": m.non_negative,
+                }
+                for m in MEASURES.values()
+                if m.colors
             ],
             "layers": [layer.as_json() for layer in run.layers],
             "splits": [self._split(split) for split in run.splits],
@@ -150,7 +165,7 @@ class Resources:
             "n": np.zeros((0, classes), np.uint32),
             "mean_strength": np.zeros((0, layers), np.float32),
             "bins": np.zeros((0, layers, BINS), np.uint32),
-            "states": np.zeros((0, layers, 6), np.uint32),
+            "states": np.zeros((0, layers, STATES), np.uint32),
         }
         return self._curves(split, grouping, measure, empty)
 
@@ -196,6 +211,7 @@ class Resources:
 def _traced(moments: Moments, reading: Reading) -> Arrays:
     """What the inspector shows of a unit, along `snapshot`; `moments` has a snapshot in each column."""
     low, high = interval(moments)
+    fewest, most = active_interval(moments)
     n = moments.n.T
     responded = np.full(n.shape, np.nan)
     np.divide(moments.active.T, n, out=responded, where=n > 0)
@@ -205,6 +221,8 @@ def _traced(moments: Moments, reading: Reading) -> Arrays:
         "low": low.T.astype(np.float32),
         "high": high.T.astype(np.float32),
         "active": responded.astype(np.float32),
+        "active_low": fewest.T.astype(np.float32),
+        "active_high": most.T.astype(np.float32),
         "runner_up": class_on_wire(reading.preference.runner_up),
         "value": reading.selectivity.value.astype(np.float32),
         "strength": reading.strength.astype(np.float32),

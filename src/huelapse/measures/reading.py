@@ -1,0 +1,226 @@
+"""What is said of each unit: its class, how strongly, how surely, and in which state it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Float64, Int64
+
+from huelapse.errors import MeasureError
+from huelapse.measures.intervals import FEW_ACTIVE
+from huelapse.measures.judged import Judged, Selectivity
+from huelapse.measures.named import DEFAULT, MEASURES, Measure
+from huelapse.measures.preferring import (
+    HELD_BOTH_WAYS,
+    NO_CLASS,
+    Preference,
+    constant,
+    prefer,
+    prefer_by,
+)
+from huelapse.moments import Moments
+from huelapse.palette import level
+
+TUNED = 0.5
+"""Strength from which a held unit is called tuned."""
+
+AT_ONCE = 2**14
+"""Numbers (classes × units) that are looked at together: what a processor keeps at hand."""
+
+
+class State(IntEnum):
+    """What can be said of a unit, in order of precedence from below. Values are for Python only.
+
+    Suppressed units are tuned or unselective ones with `Preference.suppressed`; always on is a flag.
+    """
+
+    TUNED = 0
+    UNSELECTIVE = 1
+    TIED = 2
+    NOT_DEFINED = 7
+    SILENT = 3
+    NO_DATA = 4
+    NOT_FINITE = 5
+    NOT_RECORDED = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """Everything the colors of one snapshot follow from: arrays over units.
+
+    Where nothing is known (no data, not finite) classes are `NO_CLASS` and numbers NaN. Where the
+    measure is not defined, its numbers are NaN and the preference is what it is.
+    """
+
+    preference: Preference
+    selectivity: Selectivity
+    strength: Float64[np.ndarray, " unit"]
+    silent: Bool[np.ndarray, " unit"]
+    not_finite: Bool[np.ndarray, " unit"]
+    not_defined: Bool[np.ndarray, " unit"]
+    always_on: Bool[np.ndarray, " unit"]
+    active_samples: Int64[np.ndarray, " unit"]
+    unreliable: Bool[np.ndarray, " unit"]
+    """Held by fewer than `FEW_ACTIVE` samples of the preferred class that speak for it."""
+
+    def state(self, threshold: float = TUNED) -> Int64[np.ndarray, " unit"]:
+        """`State` of each unit; tuned means held and strength ≥ `threshold`.
+
+        Compared by level, so that what is called tuned and what is colored as tuned never differ.
+        """
+        preference = self.preference
+        enough = level(self.strength) >= 100 * threshold - 1e-9
+        state = np.where(enough, State.TUNED, State.UNSELECTIVE)
+        state = np.where(preference.held, state, State.TIED)
+        state = np.where(self.not_defined, State.NOT_DEFINED, state)
+        state = np.where(self.silent, State.SILENT, state)
+        state = np.where(preference.no_data, State.NO_DATA, state)
+        return np.where(self.not_finite, State.NOT_FINITE, state).astype(np.int64)
+
+
+def read(
+    moments: Moments,
+    *,
+    signed: Bool[np.ndarray, " unit"],
+    measure: Measure = MEASURES[DEFAULT],
+) -> Reading:
+    """The preference, measure and strength of every unit.
+
+    Args:
+        moments: of one snapshot and grouping.
+        signed: which units may respond below 0; those are tested for suppression too (K ≥ 3).
+
+    Raises:
+        MeasureError: a measure that was registered returned something else than a number per unit.
+    """
+    classes, units = moments.mean.shape
+    width = max(1, AT_ONCE // max(classes, 1))
+    parts = [
+        _read(moments.of(slice(start, start + width)), signed[start : start + width], measure)
+        for start in range(0, max(units, 1), width)
+    ]
+    return parts[0] if len(parts) == 1 else _joined(parts)
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """One record of arrays from those of consecutive units."""
+    joined = {
+        field.name: [getattr(part, field.name) for part in parts] for field in fields(parts[0])
+    }
+    return type(parts[0])(
+        **{
+            name: np.concatenate(values) if isinstance(values[0], np.ndarray) else _joined(values)
+            for name, values in joined.items()
+        }
+    )
+
+
+def _read(moments: Moments, signed: Bool[np.ndarray, " unit"], measure: Measure) -> Reading:
+    preference = prefer(moments, signed=signed)
+    not_defined = signed if measure.non_negative else np.zeros_like(signed)
+    if not_defined.all():
+        nothing = np.full(len(signed), np.nan)
+        selectivity, strength = Selectivity(nothing, nothing), np.zeros(len(signed))
+    else:
+        selectivity = _measured(measure, Judged.of(moments, preference))
+        strength = _strength(preference, selectivity)
+    if signed.any() and not measure.non_negative and moments.mean.shape[0] >= 3:
+        preference, selectivity, strength = _with_suppression(
+            moments, signed, measure, preference, selectivity, strength
+        )
+    n = moments.n
+    responded = moments.active.sum(0)
+    # a sum that overflowed on its way to disk is no better than a response that was infinite
+    not_finite = (moments.nonfinite.sum(0) > 0) | ~np.isfinite(moments.mean + moments.m2).all(0)
+    unknown = not_finite | preference.no_data
+    unmeasured = unknown | not_defined
+    held = preference.held & ~unknown
+    column = np.arange(len(signed))
+    speaking = np.where(
+        signed, n[preference.preferred, column], moments.active[preference.preferred, column]
+    )
+    return Reading(
+        preference=replace(
+            preference,
+            preferred=np.where(unknown, NO_CLASS, preference.preferred),
+            runner_up=np.where(unknown, NO_CLASS, preference.runner_up),
+            sure=np.where(unknown, np.nan, preference.sure),
+            held=held,
+            suppressed=preference.suppressed & ~unknown,
+        ),
+        selectivity=Selectivity(
+            value=np.where(unmeasured, np.nan, selectivity.value),
+            bound=np.where(unmeasured, np.nan, selectivity.bound),
+        ),
+        strength=np.where(unmeasured, np.nan, strength),
+        silent=constant(moments),
+        not_finite=not_finite,
+        not_defined=not_defined & ~unknown,
+        always_on=(responded == n.sum(0)) & (n.sum(0) > 0),
+        active_samples=responded,
+        unreliable=held & (speaking < FEW_ACTIVE),
+    )
+
+
+def _measured(measure: Measure, units: Judged) -> Selectivity:
+    """The measure, missing where the unit has no data."""
+    found = measure.compute(units)
+    if measure.own:
+        found = _checked(measure, found, len(units.p))
+    missing = (units.p == NO_CLASS) | ~np.isfinite(units.of_p(units.mean))
+    return Selectivity(
+        value=np.where(missing, np.nan, found.value), bound=np.where(missing, np.nan, found.bound)
+    )
+
+
+def _checked(measure: Measure, found: Any, units: int) -> Selectivity:
+    try:
+        value, bound = np.asarray(found.value, np.float64), np.asarray(found.bound, np.float64)
+    except (AttributeError, TypeError, ValueError) as error:
+        raise MeasureError(
+            f"measure {measure.name!r} returned {type(found).__name__}, expected a Selectivity of two "
+            f"arrays of numbers"
+        ) from error
+    if value.shape != (units,) or bound.shape != (units,):
+        raise MeasureError(
+            f"measure {measure.name!r} returned value {value.shape} and bound {bound.shape}, expected "
+            f"({units},) each: a number per unit"
+        )
+    return Selectivity(value, bound)
+
+
+def _strength(preference: Preference, selectivity: Selectivity) -> np.ndarray:
+    bound = np.clip(np.nan_to_num(selectivity.bound, nan=0.0), 0.0, 1.0)
+    return np.where(preference.held, bound, 0.0)
+
+
+def _with_suppression(
+    moments: Moments,
+    signed: np.ndarray,
+    measure: Measure,
+    preference: Preference,
+    selectivity: Selectivity,
+    strength: np.ndarray,
+) -> tuple[Preference, Selectivity, np.ndarray]:
+    """For signed units: the class with the lowest mean against the second lowest, if it says more."""
+    mirrored = prefer_by(moments, -moments.mean, np.full(moments.mean.shape[1], HELD_BOTH_WAYS))
+    low = _measured(measure, Judged.of(moments, mirrored, sign=-1.0))
+    low_strength = _strength(mirrored, low)
+    take = signed & mirrored.held & (~preference.held | (low_strength > strength))
+    return (
+        Preference(
+            preferred=np.where(take, mirrored.preferred, preference.preferred),
+            runner_up=np.where(take, mirrored.runner_up, preference.runner_up),
+            sure=np.where(take, mirrored.sure, preference.sure),
+            held=np.where(take, mirrored.held, preference.held),
+            suppressed=take,
+            no_data=preference.no_data,
+        ),
+        Selectivity(
+            value=np.where(take, low.value, selectivity.value),
+            bound=np.where(take, low.bound, selectivity.bound),
+        ),
+        np.where(take, low_strength, strength),
+    )

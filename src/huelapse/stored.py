@@ -1,0 +1,175 @@
+"""What a run has stored of its units: statistics, counts, confusion. Read, checked, not judged."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64, Int64
+
+from huelapse.errors import FormatError, SelectionError
+from huelapse.extras import Extras
+from huelapse.moments import Moments
+from huelapse.schema import TRUE
+
+MEANS = ("mean", "m2")
+COUNTS = ("active", "nonfinite")
+
+
+class Stored(Extras):
+    """One committed state of a run: its statistics.
+
+    Methods take `grouping` (default: "true"), `split` (default: the first) and `response` ("mean" or
+    "peak"; default: the first of `response_names`).
+    """
+
+    def moments(
+        self,
+        index: int,
+        grouping: str = TRUE,
+        split: str | None = None,
+        unit: slice = slice(None),
+        response: str | None = None,
+    ) -> Moments:
+        """The stored statistics of the `index`-th snapshot, for a range of units.
+
+        Raises:
+            SelectionError: there is no such snapshot or unit.
+            FormatError: a part is missing or damaged.
+        """
+        base, home = self._homes(grouping, split, response)
+        part = (index, slice(None), unit)
+        self._check_within(index, self._reader.shape(f"{base}/count")[0], "snapshot")
+        for end in (unit.start, unit.stop):
+            if end is not None:
+                self._check_within(end, self.units + 1, "end of a range of units")
+        count = self._reader.read_counts(f"{base}/count", index)
+        return self._stored(home, count, *self._cubes(home, part))
+
+    def history(
+        self,
+        unit: int,
+        grouping: str = TRUE,
+        split: str | None = None,
+        response: str | None = None,
+    ) -> list[Moments]:
+        """The statistics of one unit at every snapshot."""
+        found: dict[int, Moments] = {}
+        for snapshots, moments in self.through_time(unit, grouping, split, response):
+            for i, t in enumerate(snapshots.tolist()):
+                found[t] = moments.of(slice(i, i + 1))
+        return [found[t] for t in range(len(found))]
+
+    def through_time(
+        self,
+        unit: int,
+        grouping: str = TRUE,
+        split: str | None = None,
+        response: str | None = None,
+    ) -> list[tuple[Int64[np.ndarray, " snapshot"], Moments]]:
+        """The statistics of one unit at all snapshots, with a snapshot in each unit's place.
+
+        Returns:
+            Indices of snapshots with the same number of samples in each class, and moments with a
+            column for each of these. A probe gives one such pair.
+        """
+        base, home = self._homes(grouping, split, response)
+        self._check_within(unit, self.units, "unit")
+        counts = self._reader.read_counts(f"{base}/count")
+        if len(counts) == 0:
+            return []
+        *means, active, nonfinite = self._reader.through_time.unit(base, home, unit)
+        cubes = (
+            *means,
+            self._reader.checked_counts(f"{home}/active", active),
+            self._reader.checked_counts(f"{home}/nonfinite", nonfinite),
+        )
+        kinds, kind = np.unique(counts, axis=0, return_inverse=True)
+        found: list[tuple[np.ndarray, Moments]] = []
+        for k, count in enumerate(kinds):
+            own = np.flatnonzero(kind.reshape(-1) == k)
+            found.append((own, self._stored(home, count, *(cube[own].T for cube in cubes))))
+        return found
+
+    def _check_within(self, given: Any, number: int, what: str) -> None:
+        if not isinstance(given, int | np.integer) or not 0 <= given < number:
+            raise SelectionError(
+                f"{self.place} has no {what} {given!r}: they are counted from 0 to {number - 1}"
+            )
+
+    def keep_series(self, split: str | None = None) -> None:
+        """Keep in the cache what is read of all snapshots at once: counts and confusion."""
+        self._reader.through_time.keep_series(self.split(split).name)
+
+    def keep_units(
+        self, split: str | None = None, grouping: str = TRUE, response: str | None = None
+    ) -> Iterator[float]:
+        """Keep all units' histories in the cache, 64 snapshots at a time; yields the share done.
+
+        Raises:
+            OSError: it cannot be written.
+            FormatError: a part of the run is missing or damaged.
+        """
+        return self._reader.through_time.keep_units(*self._homes(grouping, split, response))
+
+    def units_to_keep(
+        self, split: str | None = None, grouping: str = TRUE, response: str | None = None
+    ) -> int:
+        """Bytes, before compression, that `keep_units` would write."""
+        _, home = self._homes(grouping, split, response)
+        return self._reader.through_time.bytes_to_keep(home)
+
+    def _cubes(self, home: str, part: Any) -> list[np.ndarray]:
+        means = [self._reader.read(f"{home}/{name}", part) for name in MEANS]
+        return means + [self._reader.read_counts(f"{home}/{name}", part) for name in COUNTS]
+
+    def _homes(self, grouping: str, split: str | None, response: str | None) -> tuple[str, str]:
+        """Paths of a grouping, and of the statistics of a response in it."""
+        base = f"{self.split(split).name}/{self.grouping(grouping, split).name}"
+        response = self.response_names[0] if response is None else response
+        if response not in self.response_names:
+            raise SelectionError(
+                f"{self.place} has no response {response!r}; recorded were "
+                f"{', '.join(self.response_names)} (Recorder(response=…))"
+            )
+        return base, self._reader.home(base, response)
+
+    def _stored(
+        self,
+        base: str,
+        count: np.ndarray,
+        mean: np.ndarray,
+        m2: np.ndarray,
+        active: np.ndarray,
+        nonfinite: np.ndarray,
+    ) -> Moments:
+        """Statistics as they stand on disk, as moments.
+
+        Raises:
+            FormatError: statistics are missing for samples that were counted, or the reverse.
+        """
+        n = count[:, None] - nonfinite
+        if ((n > 0) == np.isnan(mean)).any() or ((n > 0) == np.isnan(m2)).any():
+            raise FormatError(
+                f"{self.place}: part of {base} is missing or damaged: counts and means do not fit "
+                f"each other. Other snapshots of the run may still be whole"
+            )
+        return Moments(
+            count=count,
+            mean=np.nan_to_num(mean.astype(np.float64), posinf=np.inf, neginf=-np.inf),
+            m2=np.nan_to_num(m2.astype(np.float64), posinf=np.inf),
+            active=active,
+            nonfinite=nonfinite,
+        )
+
+    def confusion(self, split: str | None = None) -> Int64[np.ndarray, "snapshot true predicted"]:
+        """Samples of each true class (rows) predicted as each class, at every snapshot."""
+        path = f"{self.split(split).name}/{TRUE}/confusion"
+        if not self._reader.has(path):
+            raise SelectionError(f"{self.place} holds no confusion counts for this split")
+        return self._reader.read_counts(path)
+
+    def accuracy(self, split: str | None = None) -> Float64[np.ndarray, " snapshot"]:
+        """Share of samples predicted as their true class; samples without a prediction are wrong."""
+        right = np.trace(self.confusion(split), axis1=1, axis2=2).astype(np.float64)
+        count = self._reader.read_counts(f"{self.split(split).name}/{TRUE}/count").sum(1)
+        return np.divide(right, count, out=np.full(len(right), np.nan), where=count > 0)
