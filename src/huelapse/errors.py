@@ -133,8 +133,16 @@ class SelectionError(HuelapseError, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
+class HierarchyError(HuelapseError, ValueError):
+    """Superclasses that form no tree, or none above the classes."""
+
+
 class MeasureError(HuelapseError, ValueError):
     """A measure that was registered did not return what a measure returns."""
+
+
+class PaletteError(HuelapseError, ValueError):
+    """Colors, pinned classes or places on the hue wheel that cannot be."""
 
 
 class ServerError(HuelapseError, OSError):

@@ -12,10 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from jaxtyping import Float64, Int64
 
+from huelapse.errors import HierarchyError
+from huelapse.hierarchy import Hierarchy
 from huelapse.measures import (
     DEFAULT,
     PERMUTATIONS,
     TUNED,
+    Leveled,
     Measure,
     Reading,
     Selectivity,
@@ -23,6 +26,7 @@ from huelapse.measures import (
     halves,
     permuted_bounds,
     read,
+    read_levels,
 )
 from huelapse.schema import TRUE
 from huelapse.store import StoreReader
@@ -189,6 +193,33 @@ class Run(Stored):
 
         return events_of(self, split, grouping, measure)
 
+    def finest(
+        self,
+        hierarchy: Hierarchy,
+        step: int | None = None,
+        grouping: str = TRUE,
+        split: str | None = None,
+        response: str | None = None,
+        measure: str | Measure = DEFAULT,
+    ) -> Leveled:
+        """What each unit is tuned to at the finest level of superclasses that holds.
+
+        Args:
+            hierarchy: of the grouping's classes, which it may name in any order.
+
+        Raises:
+            HierarchyError: it is of other classes.
+        """
+        classes = self.grouping(grouping, split).classes
+        if sorted(hierarchy.classes) != sorted(classes):
+            raise HierarchyError(
+                f"the hierarchy is of {len(hierarchy.classes)} classes that are not the "
+                f"{len(classes)} of {grouping!r}; make it of Run.grouping({grouping!r}).classes"
+            )
+        found = measure if isinstance(measure, Measure) else find_measure(measure)
+        moments = self.moments(self.index(step, split), grouping, split, response=response)
+        return read_levels(moments, hierarchy.ordered(classes), signed=self.signed, measure=found)
+
     def noise_floor(
         self,
         step: int | None = None,
@@ -196,15 +227,17 @@ class Run(Stored):
         split: str | None = None,
         measure: str | Measure = DEFAULT,
         permutations: int = PERMUTATIONS,
+        units: int = AT_MOST,
     ) -> dict[str, float]:
         """What strength reads in each layer where labels are permuted: the 95th percentile.
 
-        Over permutations of the kept responses' labels, and up to 512 of the layer's units, evenly
-        spaced, of the bound before the held rule: a strength below it is nothing to speak of even
-        if held. NaN where the measure is not defined, or every unit is silent.
+        Over permutations of the kept responses' labels, and up to `units` of the layer's units,
+        evenly spaced, of the bound before the held rule: a strength below it is nothing to speak of
+        even if held. NaN where the measure is not defined, or every unit is silent.
 
         Args:
             layer: of this one alone; default: of each.
+            permutations, units: more of either take longer and make it surer.
 
         Raises:
             SelectionError: responses were not kept.
@@ -214,7 +247,7 @@ class Run(Stored):
         floors: dict[str, float] = {}
         for own in self.layers if layer is None else (self.layer(layer),):
             responses = self.responses(step, own.path, split)
-            some = np.linspace(0, own.units - 1, min(own.units, AT_MOST)).astype(np.int64)
+            some = np.linspace(0, own.units - 1, min(own.units, units)).astype(np.int64)
             bounds = permuted_bounds(
                 responses[:, some].astype(np.float64),
                 labels,

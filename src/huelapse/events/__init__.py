@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 
 from huelapse.events.expected import false_switches, false_tunings
-from huelapse.events.finding import NONE, Finder, Found, Kind
+from huelapse.events.finding import KINDS, NONE, Finder, Found, Kind
 from huelapse.measures import DEFAULT
 from huelapse.painting import CHUNK, PICTURE, Painter
 from huelapse.schema import TRUE
 from huelapse.stored import Stored
 
-__all__ = ["Event", "Events", "Finder", "Found", "Kind", "Log"]
+__all__ = ["KINDS", "NONE", "Event", "Events", "Finder", "Found", "Kind", "Log"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +92,7 @@ class Log:
                 picture = {name: painted[name][t - start] for name in PICTURE}
                 self.found += self._finder.feed(picture, painted["n"][t - start].astype(np.int64))
                 self._n.append(painted["n"][t - start])
+        self.found.sort(key=lambda e: (e.snapshot, e.layer, e.unit))
 
     def _is_start_of(self, later: "Log") -> bool:
         same = (self._split, self._grouping, self._measure, self._run.layers) == (
@@ -112,7 +113,6 @@ class Log:
         steps = run.coordinate("step", self._split)
         classes = run.grouping(self._grouping, self._split).classes
         layers = run.layers
-        found = sorted(self.found, key=lambda e: (e.snapshot, e.layer, e.unit))
         n = np.array(self._n, np.int64).reshape(-1, len(classes))
         expected = {"switched": false_switches(len(n), run.units)}
         if self._measure == DEFAULT:
@@ -130,7 +130,7 @@ class Log:
                     strength=e.level / 100,
                     suppressed=e.suppressed,
                 )
-                for e in found
+                for e in self.found
             ),
             expected,
             len(n),

@@ -6,7 +6,7 @@ come, and a run that is being recorded is gone on with where the last reading st
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from jaxtyping import Bool, Int64
@@ -23,6 +23,7 @@ from huelapse.painting import (
 from huelapse.schema import Layer
 
 Kind = Literal["tuned", "switched", "lost", "died", "revived", "half_tuned", "half_lost"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 
 CONFIRMED = 3
 """Snapshots in a row that make a state."""

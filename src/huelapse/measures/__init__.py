@@ -7,6 +7,7 @@ variance v_k; p is the preferred class, q the runner-up. Classes with n_k < 3 ta
 from huelapse.measures.controls import PERMUTATIONS, halves, permuted_bounds
 from huelapse.measures.intervals import FEW_ACTIVE, active_interval, interval, reliable, wilson
 from huelapse.measures.judged import Judged, Selectivity
+from huelapse.measures.levels import Leveled, grouped, read_levels
 from huelapse.measures.named import (
     DEFAULT,
     MEASURES,
@@ -40,6 +41,7 @@ __all__ = [
     "PERMUTATIONS",
     "TUNED",
     "Judged",
+    "Leveled",
     "Measure",
     "Preference",
     "Reading",
@@ -47,12 +49,14 @@ __all__ = [
     "State",
     "active_interval",
     "find_measure",
+    "grouped",
     "halves",
     "interval",
     "permuted_bounds",
     "precision_at_frequencies",
     "prefer",
     "read",
+    "read_levels",
     "register",
     "reliable",
     "wilson",
