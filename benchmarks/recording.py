@@ -131,6 +131,7 @@ def whole_training(arguments: argparse.Namespace) -> harness.Numbers:
         "default": ["--record", "probe"],
         "everything": ["--record", "both", "--layers", "all"],
     }
+    kinds = {name: kinds[name] for name in ("bare", *arguments.trainings)}
     ran = dict(zip(kinds, at_once(*([*common, *kind] for kind in kinds.values())), strict=True))
     bare = ran.pop("bare")
     numbers: harness.Numbers = {"training_steps": float(steps)}
@@ -260,6 +261,10 @@ def main() -> None:
     parser.add_argument("--batch", type=int, help="samples; default 32, with --quick 8")
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--steps", type=int, default=2_000, help="of the whole training")
+    both = ["default", "everything"]
+    parser.add_argument(
+        "--trainings", nargs="+", choices=both, default=both, help="beside the bare one"
+    )
     parser.add_argument("--repeats", type=int, default=7)
     parser.add_argument("--pairs", type=int, default=30, help="of steps, for the CPU ratio")
     parser.add_argument("--models", nargs="+", choices=list(MODELS), default=list(MODELS))

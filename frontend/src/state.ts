@@ -47,8 +47,8 @@ export const shownGrouping = computed(
 );
 export const classes = computed(() => shownGrouping.value?.classes ?? NO_CLASSES);
 export const palette = computed(() =>
-  session.value && classes.value.length > 0
-    ? session.value.palette(theme.value, classes.value.length)
+  session.value && shownGrouping.value && classes.value.length > 0
+    ? session.value.palette(theme.value, shownGrouping.value)
     : NO_COLORS,
 );
 export const positions = computed(() =>

@@ -54,6 +54,7 @@ const source: Source = {
         "light.2": colors(2),
         "dark.3": colors(3),
         "light.3": colors(3),
+        "dark/val/own": ["U8", [2, 101, 4], new Uint8Array(808).fill(7)],
       });
     if (key.endsWith("confusion.st"))
       return tensors({ confusion: ["U32", [T, 2, 2], new Uint32Array(4 * T)] });
@@ -99,8 +100,10 @@ describe("a session", () => {
   it("has other splits of its run, and the colors of every grouping", async () => {
     const session = await Session.open(source, "r", "val");
     expect(session.snapshots).toBe(2);
-    expect(session.palette("dark", 2)).toHaveLength(2 * 404);
-    expect(session.palette("light", 3)[0]).toBe(3);
+    const grouping = (name: string, classes: string[]) => ({ name, classes });
+    expect(session.palette("dark", grouping("true", ["a", "b"]))).toHaveLength(2 * 404);
+    expect(session.palette("light", grouping("true", ["a", "b", "c"]))[0]).toBe(3);
+    expect(session.palette("dark", grouping("own", ["a", "b"]))[0]).toBe(7);
     const other = await session.other("train");
     expect(other.split.name).toBe("train");
     expect(other.snapshots).toBe(1);

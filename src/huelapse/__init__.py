@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from huelapse.errors import HuelapseError, HuelapseWarning
+    from huelapse.hierarchy import Hierarchy
     from huelapse.measures import State
     from huelapse.recording import Forecast, Recorder, every
     from huelapse.run import Run
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Forecast",
+    "Hierarchy",
     "HuelapseError",
     "HuelapseWarning",
     "Recorder",
@@ -35,6 +37,7 @@ __all__ = [
 
 _HOME = {
     "Forecast": ("huelapse.recording", "Forecast"),
+    "Hierarchy": ("huelapse.hierarchy", "Hierarchy"),
     "HuelapseError": ("huelapse.errors", "HuelapseError"),
     "HuelapseWarning": ("huelapse.errors", "HuelapseWarning"),
     "Recorder": ("huelapse.recording", "Recorder"),

@@ -5,15 +5,19 @@ import os
 import sys
 import threading
 import webbrowser
+from dataclasses import replace
 from io import TextIOWrapper
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
 from huelapse.errors import HuelapseError, MissingExtraError
 from huelapse.terminal import plain, shown
+
+if TYPE_CHECKING:
+    from huelapse.palette import Choice
 
 app = typer.Typer(
     name="huelapse",
@@ -131,7 +135,22 @@ def demo(
 
 
 @app.command()
-def view(run: AnyRun, port: Port = None, browser: Browser = True) -> None:
+def view(
+    run: AnyRun,
+    port: Port = None,
+    browser: Browser = True,
+    palette: Annotated[
+        str | None,
+        typer.Option(help="Ten hues for your eyes: standard (also for those that lack red or green "
+                     "cones) or tritan (blue cones)."),
+    ] = None,
+    colors: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Colors of classes by name, in JSON: "
+                     '{"colors": {"cat": "#aa3300"}, "pinned": ["dog"], "superclasses": '
+                     '{"cat": "animal"}}; every part may be left out.'),
+    ] = None,
+) -> None:  # fmt: skip
     """Show a run in the browser, also while it is being recorded.
 
     In a run that still grows the page offers new snapshots as they come; nothing moves by itself.
@@ -140,7 +159,7 @@ def view(run: AnyRun, port: Port = None, browser: Browser = True) -> None:
     Ctrl-C stops it. Nothing that was recorded is ever changed; what is derived from it is kept beside
     it, in the run's cache directory, so that it is fast the next time.
     """
-    _serve(run, port, browser)
+    _serve(run, port, browser, _choice(palette, colors))
 
 
 @app.command()
@@ -406,7 +425,19 @@ def merge(
     raise typer.Exit(ended)
 
 
-def _serve(run: str | Path, port: int | None, browser: bool) -> None:
+def _choice(name: str | None, file: Path | None) -> "Choice | None":
+    """What the options of `view` say of colors; None where they say nothing."""
+    if name is None and file is None:
+        return None
+    from huelapse.palette import Choice
+
+    choice = Choice() if file is None else Choice.read(file)
+    return choice if name is None else replace(choice, palette=name)
+
+
+def _serve(
+    run: str | Path, port: int | None, browser: bool, colors: "Choice | None" = None
+) -> None:
     from huelapse.viewer.server import serve
 
     def ready(address: str) -> None:
@@ -422,7 +453,7 @@ def _serve(run: str | Path, port: int | None, browser: bool) -> None:
             # beside the server: a browser in the terminal would hold it up
             threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
 
-    serve([run], port=port, ready=ready)
+    serve([run], port=port, ready=ready, colors=colors)
 
 
 def main() -> None:

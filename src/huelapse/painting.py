@@ -13,6 +13,7 @@ import numpy as np
 
 from huelapse.errors import SelectionError
 from huelapse.measures import MEASURES_VERSION, Reading, find_measure, read
+from huelapse.moments import Moments
 from huelapse.palette import LEVELS, level
 from huelapse.store.cache import digest
 from huelapse.stored import Stored
@@ -36,7 +37,7 @@ MEMORY_BYTES = 256 * 2**20
 KIND = "paint"
 
 PICTURE = ("preferred", "level", "state", "flags")
-CURVES = ("n", "mean_strength", "bins", "states", "class_bins")
+CURVES = ("n", "mean_strength", "magnitude", "bins", "states", "class_bins")
 
 Arrays = dict[str, np.ndarray]
 
@@ -70,7 +71,8 @@ class Painter:
 
         Returns:
             `preferred` uint16 (`NO_CLASS` for none), `level`, `state`, `flags` uint8 [snapshot, unit];
-            `n` uint32 [snapshot, class]; `mean_strength` float32 [snapshot, layer]; and, uint32, held
+            `n` uint32 [snapshot, class]; `mean_strength` and `magnitude` (root mean square of the
+            responses) float32 [snapshot, layer]; and, uint32, held
             units by level: `bins` [snapshot, layer, bin], `class_bins` [snapshot, class, bin]; all
             units: `states` [snapshot, layer, state].
 
@@ -132,6 +134,7 @@ class Painter:
             **dict.fromkeys(PICTURE, (units,)),
             "n": (classes,),
             "mean_strength": (layers,),
+            "magnitude": (layers,),
             "bins": (layers, BINS),
             "states": (layers, STATES),
             "class_bins": (classes, BINS),
@@ -151,7 +154,8 @@ class Painter:
             moments = self.run.moments(index, grouping, split)
             reading = read(moments, signed=self.run.signed, measure=find_measure(measure))
             picture = on_wire(reading)
-            return picture | self._counted(picture, reading.strength, moments.count)
+            counted = self._counted(picture, reading.strength, moments.count)
+            return picture | counted | {"magnitude": self._magnitude(moments)}
 
         keys = {t: self._key(split, grouping, measure, range(t, t + 1)) for t in own}
         with ThreadPoolExecutor(max_workers=min(4, len(own))) as pool:
@@ -183,6 +187,19 @@ class Painter:
             "states": states,
             "class_bins": of_classes.astype(np.uint32),
         }
+
+    def _magnitude(self, moments: Moments) -> np.ndarray:
+        """Root mean square of all responses of each layer; NaN where it has none that are finite."""
+        n = moments.n
+        with np.errstate(invalid="ignore", over="ignore"):
+            squares = (moments.m2 + n * moments.mean**2).sum(0)
+        samples = n.sum(0)
+        found = np.full(len(self.run.layers), np.nan, np.float32)
+        for i, layer in enumerate(self.run.layers):
+            own, seen = squares[layer.slice], samples[layer.slice]
+            if seen.any():
+                found[i] = np.sqrt(own[seen > 0].sum() / seen.sum())
+        return found
 
 
 def on_wire(reading: Reading) -> Arrays:

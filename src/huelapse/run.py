@@ -33,6 +33,7 @@ from huelapse.store import StoreReader
 from huelapse.stored import Stored
 
 if TYPE_CHECKING:
+    from huelapse.curves import Curves
     from huelapse.events import Events
     from huelapse.export.frame import DataFrame
     from huelapse.export.labelled import Dataset, DataTree
@@ -192,6 +193,18 @@ class Run(Stored):
         from huelapse.events import events_of
 
         return events_of(self, split, grouping, measure)
+
+    def curves(
+        self,
+        split: str | None = None,
+        grouping: str = TRUE,
+        measure: str = DEFAULT,
+        threshold: float = TUNED,
+    ) -> "Curves":
+        """Mean strength, shares tuned, silent and of each class, and magnitude, of each layer."""
+        from huelapse.curves import curves_of
+
+        return curves_of(self, split, grouping, measure, threshold)
 
     def finest(
         self,

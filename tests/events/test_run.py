@@ -129,3 +129,24 @@ def test_of_what_a_run_does_not_have_there_are_no_events(run: huelapse.Run) -> N
         run.events(measure="nothing")
     with pytest.raises(SelectionError, match="predicted"):
         run.events(grouping="predicted")
+
+
+def test_curves_are_the_shares_of_units_at_each_snapshot(run: huelapse.Run) -> None:
+    curves = run.curves()
+    assert curves.step.tolist() == list(range(0, 10 * SNAPSHOTS, 10))
+    for t in (0, 15, 30):
+        strength, state = run.strength(10 * t), run.state(10 * t)
+        preferred = run.preferred(10 * t)
+        for i, layer in enumerate(LAYERS):
+            own = layer.slice
+            assert curves.mean_strength[t, i] == pytest.approx(strength[own].mean(), rel=1e-6)
+            assert curves.tuned[t, i] == (state[own] == huelapse.State.TUNED).mean()
+            assert curves.silent[t, i] == (state[own] == huelapse.State.SILENT).mean()
+            for k in range(3):
+                tuned = (state[own] == huelapse.State.TUNED) & (preferred[own] == k)
+                assert curves.to_class[t, i, k] == tuned.mean()
+            magnitude = np.sqrt((responses(t)[:, own] ** 2).mean())
+            assert curves.magnitude[t, i] == pytest.approx(magnitude, rel=1e-5)
+    np.testing.assert_allclose(curves.to_class.sum(2), curves.tuned)
+    assert curves.silent[39, 0] == 0.2
+    assert curves.magnitude[39, 0] < curves.magnitude[20, 0]

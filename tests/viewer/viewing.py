@@ -9,17 +9,24 @@ from typing import Any
 import uvicorn
 
 import huelapse
+from huelapse.palette import Choice
 from huelapse.viewer import server
 
 TOKEN = "browser-test"
 
 
 @contextmanager
-def served(run: huelapse.Run, *, port: int | None = None, token: str = TOKEN) -> Iterator[str]:
+def served(
+    run: huelapse.Run,
+    *,
+    port: int | None = None,
+    token: str = TOKEN,
+    colors: Choice | None = None,
+) -> Iterator[str]:
     """The address of a viewer on `run`, token included, while the block lasts."""
     with server.listen(port) as listener:
         number = listener.getsockname()[1]
-        app = server.build_app([run], token=token, port=number)
+        app = server.build_app([run], token=token, port=number, colors=colors)
         serving = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         thread = threading.Thread(target=serving.run, kwargs={"sockets": [listener]})
         thread.start()

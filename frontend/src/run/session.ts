@@ -129,9 +129,11 @@ export class Session {
     return Session.open(this.source, this.run, splitName);
   }
 
-  /** Colors of a grouping of so many classes, `[class, level, 4]`. */
-  palette(theme: Theme, classes: number): Uint8Array {
-    return this.palettes.get(`${theme}.${classes}`, "U8");
+  /** Colors of a grouping's classes, `[class, level, 4]`: its own, or those of any so many classes. */
+  palette(theme: Theme, grouping: Pick<Grouping, "name" | "classes">): Uint8Array {
+    const own = `${theme}/${this.split.name}/${grouping.name}`;
+    const name = this.palettes.has(own) ? own : `${theme}.${grouping.classes.length}`;
+    return this.palettes.get(name, "U8");
   }
 
   get snapshots(): number {

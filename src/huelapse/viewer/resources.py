@@ -10,6 +10,7 @@ import numpy as np
 from safetensors.numpy import save
 
 from huelapse.errors import FormatError, SelectionError
+from huelapse.events import KINDS, Log
 from huelapse.measures import (
     MEASURES,
     TUNED,
@@ -21,9 +22,10 @@ from huelapse.measures import (
 )
 from huelapse.moments import Moments
 from huelapse.painting import BINS, CHUNK, PICTURE, STATES, Painter, class_on_wire, on_wire
-from huelapse.palette import LEVELS, palette
+from huelapse.palette import LEVELS, Choice, palette, palette_for
 from huelapse.run import Run
 from huelapse.schema import PREDICTED, TRUE, Split
+from huelapse.viewer import happened
 from huelapse.viewer.keeping import Keeper
 
 logger = logging.getLogger(__name__)
@@ -36,16 +38,21 @@ Arrays = dict[str, np.ndarray]
 class Resources:
     """The resources of one committed state of one run, each as bytes."""
 
-    def __init__(self, run: Run, before: "Resources | None" = None) -> None:
+    def __init__(
+        self, run: Run, before: "Resources | None" = None, *, colors: Choice | None = None
+    ) -> None:
         """
         Args:
             run: what to serve.
             before: an earlier state of the same run, whose painted snapshots are still true.
+            colors: of its classes; by default those of the run's facts, or else the standard ones.
         """
         self.run = run
+        self.colors = colors
         self.painter = Painter(run, before.painter if before is not None else None)
         self.keeper = before.keeper if before is not None else Keeper()
         self._kept: dict[str, bytes] = {}
+        self._logs: dict[tuple[str, str, str], Log] = dict(before._logs) if before else {}
         self._making = Lock()
 
     def get(self, path: str) -> tuple[bytes, str]:
@@ -69,6 +76,10 @@ class Resources:
                 return self._keep(path, lambda: self._summary(split, grouping, measure))
             case [split, grouping, measure, "classes.st"]:
                 return self._keep(path, lambda: self._classes(split, grouping, measure))
+            case [split, grouping, measure, "events.st"]:
+                arrays = happened.events(self._log(split, grouping, measure))
+            case [split, "true", measure, "floor", index] if index.endswith(".st"):
+                return self._keep(path, lambda: self._floor(split, measure, index))
             case [split, grouping, measure, "unit", unit] if unit.endswith(".st"):
                 arrays = self._unit(split, grouping, measure, _number(unit.removesuffix(".st")))
             case _:
@@ -107,6 +118,7 @@ class Resources:
                 for m in MEASURES.values()
                 if m.colors
             ],
+            "event_kinds": list(KINDS),
             "layers": [layer.as_json() for layer in run.layers],
             "splits": [self._split(split) for split in run.splits],
         }
@@ -122,7 +134,10 @@ class Resources:
             "multilabel": split.multilabel,
             "snapshots": len(self.run.coordinate("step", split.name)),
             "metrics": self.run.metrics(split.name),
-            "resources": ["confusion"] if confusion else [],
+            "resources": [
+                *(["confusion"] if confusion else []),
+                *(["floor"] if "responses" in self.run.extras(split.name) else []),
+            ],
             "groupings": [
                 {"name": g.name, "title": TITLES.get(g.name, g.name), "classes": list(g.classes)}
                 for g in split.groupings
@@ -130,11 +145,18 @@ class Resources:
         }
 
     def _palette(self) -> Arrays:
-        """One palette per number of classes: few classes take the hues that are farthest apart."""
+        """One palette per number of classes, and those of groupings that have colors of their own."""
         arrays: Arrays = {}
-        for classes in sorted({len(g.classes) for s in self.run.splits for g in s.groupings}):
-            colors = palette(classes)
-            arrays |= {f"dark.{classes}": colors.dark, f"light.{classes}": colors.light}
+        facts: dict[str, Any] | None = self.run.facts["facts"]
+        for split in self.run.splits:
+            for grouping in split.groupings:
+                classes = len(grouping.classes)
+                usual, own = palette(classes), palette_for(grouping.classes, facts, self.colors)
+                tables = [(usual, f".{classes}")]
+                if not np.array_equal(own.dark, usual.dark):
+                    tables.append((own, f"/{split.name}/{grouping.name}"))
+                for colors, name in tables:
+                    arrays |= {f"dark{name}": colors.dark, f"light{name}": colors.light}
         return arrays
 
     def _scalars(self, split: Split) -> Arrays:
@@ -164,6 +186,7 @@ class Resources:
         empty: Arrays = {
             "n": np.zeros((0, classes), np.uint32),
             "mean_strength": np.zeros((0, layers), np.float32),
+            "magnitude": np.zeros((0, layers), np.float32),
             "bins": np.zeros((0, layers, BINS), np.uint32),
             "states": np.zeros((0, layers, STATES), np.uint32),
         }
@@ -184,6 +207,21 @@ class Resources:
         return {
             name: np.concatenate([none, *(p[name] for p in parts)]) for name, none in empty.items()
         }
+
+    def _log(self, split: str, grouping: str, measure: str) -> Log:
+        find_measure(measure)
+        self.run.grouping(grouping, split)
+        key = (split, grouping, measure)
+        with self._making:
+            self._logs[key] = Log(self.painter, *key, before=self._logs.get(key))
+            return self._logs[key]
+
+    def _floor(self, split: str, measure: str, index: str) -> Arrays:
+        find_measure(measure)
+        at, total = _number(index.removesuffix(".st")), len(self.run.coordinate("step", split))
+        if at >= total:
+            raise SelectionError(f"no snapshot {at}: the run has {total}")
+        return happened.floor(self.run, split, measure, at)
 
     # --- one unit --------------------------------------------------------------------------------
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from huelapse.errors import HuelapseError, SelectionError, ServerError
+from huelapse.palette import Choice
 from huelapse.run import Run
 from huelapse.viewer.resources import Resources
 from huelapse.viewer.security import Guard, new_token
@@ -25,8 +26,8 @@ class Page:
     """Everything one server answers. No path from a request ever touches the disk: static files
     are read once at the start, and runs are known by an opaque id."""
 
-    def __init__(self, runs: list[Run]) -> None:
-        self._runs = {run_id(run): Resources(run) for run in runs}
+    def __init__(self, runs: list[Run], colors: Choice | None = None) -> None:
+        self._runs = {run_id(run): Resources(run, colors=colors) for run in runs}
         self._static = load_static()
 
     def answer(self, path: str) -> tuple[bytes, str] | None:
@@ -46,7 +47,7 @@ class Page:
         resources = self._runs[id_]
         newer = resources.run.refreshed()
         if newer is not resources.run:
-            resources = self._runs[id_] = Resources(newer, resources)
+            resources = self._runs[id_] = Resources(newer, resources, colors=resources.colors)
         try:
             return resources.get(rest)
         except SelectionError:
@@ -84,7 +85,7 @@ def load_static() -> dict[str, tuple[bytes, str]]:
     return found
 
 
-def build_app(runs: list[Run], *, token: str, port: int) -> Any:
+def build_app(runs: list[Run], *, token: str, port: int, colors: Choice | None = None) -> Any:
     """The ASGI application."""
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
@@ -92,7 +93,7 @@ def build_app(runs: list[Run], *, token: str, port: int) -> Any:
     from starlette.responses import Response
     from starlette.routing import Route
 
-    page = Page(runs)
+    page = Page(runs, colors)
 
     async def respond(request: Request) -> Response:
         path = request.path_params["path"]
@@ -152,6 +153,7 @@ def serve(
     *,
     port: int | None = None,
     ready: Callable[[str], None] | None = None,
+    colors: Choice | None = None,
 ) -> None:
     """Serve runs until interrupted.
 
@@ -159,16 +161,22 @@ def serve(
         paths: run directories, packs or addresses.
         port: None takes the first free one from 8765 on.
         ready: called with the page's address (token included) once it answers.
+        colors: of the classes; by default those of each run's facts, or else the standard ones.
+
+    Raises:
+        PaletteError: `colors` names a class that no run has.
     """
     import uvicorn
 
     from huelapse.run import open_run
 
     runs = [open_run(path) for path in paths]
+    if colors is not None:
+        colors.check([g.classes for run in runs for split in run.splits for g in split.groupings])
     listener = listen(port)
     number = int(listener.getsockname()[1])
     token = new_token()
-    app = build_app(runs, token=token, port=number)
+    app = build_app(runs, token=token, port=number, colors=colors)
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
     server = uvicorn.Server(config)
     if ready is not None:

@@ -1,22 +1,17 @@
-"""Class → hue: baked tables of sRGB by class and level, for a dark and a light page.
+"""Tables of sRGB by class and level, for a dark and a light page, and the one rounding of strength.
 
-The tables are made by `tools/bake_palettes.py` (coloraide, OKLCH) and shipped; nothing is computed
-here. Up to ten classes take the color-blind-safe ten-class palette; more take places on a hue wheel,
-where a hue is a neighbourhood, not a name.
+The shipped tables are made by `tools/bake_palettes.py` (coloraide, OKLCH); nothing of them is computed
+here.
 """
 
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
-from typing import Literal
 
 import numpy as np
-from jaxtyping import Float64, UInt8
+from jaxtyping import Float64, Int64, UInt8
 
-Theme = Literal["dark", "light"]
-
-LEVELS = 101
-"""Levels of strength per class: 0 (neutral) to 100, a hundredth each."""
+from huelapse.palette.ramps import LEVELS, Theme
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +23,10 @@ class Palette:
 
     def table(self, theme: Theme) -> UInt8[np.ndarray, "class level 4"]:
         return self.dark if theme == "dark" else self.light
+
+    def of(self, classes: Int64[np.ndarray, " chosen"]) -> "Palette":
+        """The palette of these classes, in this order."""
+        return Palette(dark=self.dark[classes], light=self.light[classes])
 
 
 def level(strength: Float64[np.ndarray, "*any"]) -> UInt8[np.ndarray, "*any"]:
@@ -44,27 +43,30 @@ def level(strength: Float64[np.ndarray, "*any"]) -> UInt8[np.ndarray, "*any"]:
     return np.where(exact, rounded, np.floor(scaled)).astype(np.uint8)
 
 
-@lru_cache
-def palette(classes: int) -> Palette:
-    """The palette of `classes` classes."""
-    dark, light, wheel_dark, wheel_light, subsets = _baked()
-    if classes <= len(dark):
-        chosen = subsets[classes, :classes]
-        return Palette(dark=dark[chosen], light=light[chosen])
-    place = (np.arange(classes) * len(wheel_dark)) // classes
-    return Palette(dark=wheel_dark[place], light=wheel_light[place])
+def ten(name: str) -> Palette:
+    """The ten hues of a palette, in order of hue."""
+    baked = _baked()
+    return Palette(dark=baked[f"{name}_dark"], light=baked[f"{name}_light"])
+
+
+def farthest(name: str, count: int) -> Int64[np.ndarray, " count"]:
+    """Which `count` of a palette's ten hues are farthest apart, in both themes."""
+    return _baked()[f"{name}_subsets"][count, :count]
+
+
+def wheel() -> Palette:
+    """120 hues around the wheel, each equally far from the next (CIEDE2000, mean of both themes)."""
+    baked = _baked()
+    return Palette(dark=baked["wheel_dark"], light=baked["wheel_light"])
 
 
 @lru_cache
-def _baked() -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def _baked() -> dict[str, np.ndarray]:
     with (
         files("huelapse.palettes").joinpath("palettes.npz").open("rb") as file,
         np.load(file, allow_pickle=False) as baked,
     ):
-        return (
-            baked["dark"],
-            baked["light"],
-            baked["wheel_dark"],
-            baked["wheel_light"],
-            baked["subsets"],
-        )
+        tables = {name: baked[name] for name in baked.files}
+    for table in tables.values():
+        table.flags.writeable = False
+    return tables

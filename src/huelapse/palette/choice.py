@@ -1,0 +1,141 @@
+"""What a user wants of the colors of a whole run, by class name, and what a grouping gets of it."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+from huelapse.errors import PaletteError
+from huelapse.palette.choosing import NAMED, palette
+from huelapse.palette.places import by_superclass
+from huelapse.palette.tables import Palette
+
+logger = logging.getLogger(__name__)
+
+FACT = "palette"
+"""Where the facts of a run hold a choice, if they do."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """Colors of a run's classes. Every part may be left out; it is the same for all groupings.
+
+    As JSON: `{"palette": "tritan", "colors": {"cat": "#aa3300"}, "pinned": ["dog"],
+    "rest": "wheel", "superclasses": {"cat": "animal", "dog": "animal"}}`.
+    """
+
+    palette: str = "standard"
+    colors: Mapping[str, str] = field(default_factory=dict[str, str])
+    pinned: tuple[str, ...] = ()
+    rest: str = "grey"
+    superclasses: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Class → the class it belongs to; a grouping with more than ten classes of which any stands
+    here is placed on the wheel by them, a class without one on its own."""
+
+    def __post_init__(self) -> None:
+        """Raises PaletteError: what is wrong whatever the classes are."""
+        named = list(dict.fromkeys([*self.colors, *self.pinned]))
+        palette(named, name=self.palette, colors=self.colors, pinned=self.pinned, rest=self.rest)
+
+    @classmethod
+    def from_json(cls, fields: Any) -> "Choice":
+        """
+        Raises:
+            PaletteError: it is not such an object, or holds what cannot be.
+        """
+        kinds: dict[str, Callable[[str, Any], Any]] = {
+            "palette": _text,
+            "colors": _texts,
+            "pinned": _names,
+            "rest": _text,
+            "superclasses": _texts,
+        }
+        if not isinstance(fields, Mapping):
+            raise PaletteError(f"colors are {type(fields).__name__}, expected a JSON object")
+        given: dict[str, Any] = {str(name): value for name, value in fields.items()}
+        unknown = [name for name in given if name not in kinds]
+        if unknown:
+            raise PaletteError(
+                f"colors have no {unknown[0][:60]!r}; they may have {', '.join(kinds)}, as in "
+                f'{{"colors": {{"cat": "#aa3300"}}}}'
+            )
+        return cls(**{name: kinds[name](name, value) for name, value in given.items()})
+
+    @classmethod
+    def read(cls, file: Path) -> "Choice":
+        """
+        Raises:
+            PaletteError: the file is not JSON, or not of a choice.
+            OSError: it cannot be read.
+        """
+        try:
+            fields = json.loads(file.read_bytes())
+        except ValueError as error:  # also of bytes that are no text
+            raise PaletteError(f"{file} is not JSON: {error}") from error
+        return cls.from_json(fields)
+
+    def of(self, classes: Sequence[str]) -> Palette:
+        """The palette of a grouping with these classes; what is said of others is left out."""
+        there = set(classes)
+        places = None
+        if len(classes) > NAMED and there & self.superclasses.keys():
+            alone = [("of", self.superclasses[c]) if c in self.superclasses else ("", c)
+                     for c in classes]  # fmt: skip
+            numbers = {of: k for k, of in enumerate(dict.fromkeys(alone))}
+            places = by_superclass([numbers[of] for of in alone])
+        return palette(
+            classes,
+            name=self.palette,
+            colors={c: color for c, color in self.colors.items() if c in there},
+            pinned=[c for c in self.pinned if c in there],
+            rest=self.rest,
+            places=places,
+        )
+
+    def check(self, groupings: Sequence[Sequence[str]]) -> None:
+        """
+        Raises:
+            PaletteError: it names a class that none of a run's groupings has.
+        """
+        known = {c for classes in groupings for c in classes}
+        for name in (*self.colors, *self.pinned, *self.superclasses):
+            if name not in known:
+                near = get_close_matches(name, known, 1)
+                meant = f"; did you mean {near[0]!r}?" if near else ""
+                raise PaletteError(f"no class of the run is named {name[:60]!r}{meant}")
+
+
+def palette_for(
+    classes: Sequence[str], facts: Mapping[str, Any] | None, choice: Choice | None = None
+) -> Palette:
+    """The colors of a grouping's classes: as chosen now, else as the run's facts say, else standard.
+
+    Facts that cannot be are logged and passed over: a run is shown whatever its colors were to be.
+    """
+    if choice is None and facts and facts.get(FACT) is not None:
+        try:
+            return Choice.from_json(facts[FACT]).of(classes)
+        except PaletteError as error:
+            logger.warning("the run's own colors are not used: %s", error)
+    return (choice or Choice()).of(classes)
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str):
+        raise PaletteError(f"{name!r} is {type(value).__name__}, expected text")
+    return value
+
+
+def _texts(name: str, value: Any) -> dict[str, str]:
+    if not isinstance(value, Mapping):
+        raise PaletteError(f"{name!r} is {type(value).__name__}, expected class names with texts")
+    return {str(key): _text(f"{name} of {key}", text) for key, text in value.items()}
+
+
+def _names(name: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise PaletteError(f"{name!r} is {type(value).__name__}, expected a list of class names")
+    return tuple(_text(name, one) for one in value)
