@@ -1,5 +1,6 @@
 # Two commands do everything: `make demo` and `make test`. Needs Python 3.11+ and make.
 PYTHON ?= python3
+PROCESSES ?= 2
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -8,7 +9,7 @@ READY := $(VENV)/.ready
 
 help:
 	@echo "make demo    train a small network on real images, open its run in the browser"
-	@echo "make test    run all tests (browser tests where Chromium is found)"
+	@echo "make test    run all tests (browser tests where Chromium is found); PROCESSES=4 for more at once"
 	@echo "make check   format, lint, types, import floors"
 	@echo "make format  format Python and TypeScript"
 	@echo "make bench   the benchmarks, quick form"
@@ -30,7 +31,7 @@ demo: frontend
 
 test: frontend
 	$(BIN)/python tools/bundle.py --run test
-	$(BIN)/python -m pytest -m "not slow"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(PROCESSES) --dist loadgroup
 
 test-slow: frontend
 	$(BIN)/python -m pytest -m slow -s
