@@ -47,6 +47,8 @@ class Terminal(Console):
 out = Terminal(highlight=False, emoji=False)
 err = Terminal(stderr=True, highlight=False, emoji=False)
 
+DEMO = Path("runs/demo")
+
 RunPath = Annotated[
     Path, typer.Argument(metavar="RUN", help="A run directory, as given to Recorder.")
 ]
@@ -71,10 +73,15 @@ def demo(
         Path,
         typer.Option("--out", metavar="DIR", help="Where the run goes; a numbered directory beside "
                      "it if there is one already."),
-    ] = Path("runs/demo"),
+    ] = DEMO,
     view_after: Annotated[
         bool, typer.Option("--view/--no-view", help="Open the viewer when trained.")
     ] = True,
+    shuffle_labels: Annotated[
+        bool,
+        typer.Option("--shuffle-labels", help="The control: permute all labels first, so that "
+                     "whatever takes a color does so by chance."),
+    ] = False,
     port: Port = None,
     browser: Browser = True,
 ) -> None:  # fmt: skip
@@ -96,8 +103,13 @@ def demo(
 
     from huelapse.store import free_directory, holds_snapshot
 
+    if shuffle_labels and out_dir == DEMO:
+        out_dir = DEMO.with_name("demo-shuffled")
     place = free_directory(out_dir)
-    out.print("Training a 9-layer residual network on Fashion-MNIST (8,000 images, 10 classes).")
+    permuted = ", all labels permuted" if shuffle_labels else ""
+    out.print(
+        f"Training a 9-layer residual network on Fashion-MNIST (8,000 images, 10 classes{permuted})."
+    )
     with Progress(
         TextColumn("step {task.completed:>4.0f} of {task.total:.0f}"),
         BarColumn(),
@@ -111,7 +123,7 @@ def demo(
             bar.update(task, completed=step, loss=loss)
 
         try:
-            trained = training.train(place, progress=advance)
+            trained = training.train(place, shuffle_labels=shuffle_labels, progress=advance)
         except KeyboardInterrupt:
             bar.stop()
             where = shown(place)

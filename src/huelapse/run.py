@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from huelapse.events import Events
     from huelapse.export.frame import DataFrame
     from huelapse.export.labelled import Dataset, DataTree
+    from huelapse.plot import Plot
 
 AT_MOST = 512
 """Units of a layer that its noise floor is taken from."""
@@ -295,6 +296,17 @@ class Run(Stored):
             signed=self.signed[self._slice(layer)],
             measure=found,
         )
+
+    @property
+    def plot(self) -> "Plot":
+        """Pictures without a browser, of Matplotlib: `run.plot.kymograph("fc2")`; docs/pictures.md.
+
+        Raises:
+            MissingExtraError: Matplotlib is not installed.
+        """
+        from huelapse.plot import Plot
+
+        return Plot(self)
 
     # --- for other libraries -------------------------------------------------------------------
 

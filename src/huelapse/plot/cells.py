@@ -1,0 +1,120 @@
+"""From the pictures of snapshots to the colors of cells, and marks for what has no color."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from huelapse.measures import TUNED
+from huelapse.painting import CHUNK, HELD, NO_CLASS, PICTURE, SILENT, TIED, Painter
+from huelapse.palette import Choice, Palette, palette_for
+from huelapse.plot.style import Style
+from huelapse.schema import Layer
+from huelapse.stored import Stored
+
+
+@dataclass(frozen=True)
+class Shown:
+    """What a picture is of: a run by one split, grouping and measure, in its colors."""
+
+    run: Stored
+    split: str
+    grouping: str
+    measure: str
+    style: Style
+    classes: tuple[str, ...]
+    palette: Palette
+    steps: np.ndarray
+
+    @classmethod
+    def of(
+        cls,
+        run: Stored,
+        split: str | None,
+        grouping: str,
+        measure: str,
+        style: Style,
+        colors: Choice | None,
+    ) -> "Shown":
+        classes = run.grouping(grouping, split).classes
+        return cls(
+            run=run,
+            split=run.split(split).name,
+            grouping=grouping,
+            measure=measure,
+            style=style,
+            classes=classes,
+            palette=palette_for(classes, run.facts["facts"], colors),
+            steps=run.coordinate("step", split),
+        )
+
+    def picture(self, index: int) -> dict[str, np.ndarray]:
+        """`preferred`, `level`, `state`, `flags` of all units at a snapshot."""
+        chunk = Painter(self.run).chunk(self.split, self.grouping, self.measure, index // CHUNK)
+        return {name: chunk[name][index % CHUNK] for name in PICTURE}
+
+    def pictures(self, units: slice) -> dict[str, np.ndarray]:
+        """The same of a layer's units at all snapshots, [snapshot, unit]."""
+        painter = Painter(self.run)
+        parts: dict[str, list[np.ndarray]] = {name: [] for name in PICTURE}
+        for chunk in range(painter.chunks(self.split)):
+            painted = painter.chunk(self.split, self.grouping, self.measure, chunk)
+            for name in PICTURE:
+                parts[name].append(painted[name][:, units])
+        return {name: np.concatenate(part) for name, part in parts.items()}
+
+    def colors(self, picture: dict[str, np.ndarray]) -> np.ndarray:
+        """RGBA, uint8, of each cell: exactly neutral where not held, nothing where not known."""
+        table = self.palette.table(self.style.theme)
+        preferred, state = picture["preferred"], picture["state"]
+        known = (preferred != NO_CLASS) & (state == HELD)
+        colors = table[np.where(known, preferred, 0), np.where(known, picture["level"], 0)].copy()
+        colors[~np.isin(state, (HELD, TIED))] = 0
+        return colors
+
+    def hue(self, k: Any) -> Any:
+        """A class's color at full strength."""
+        return tuple(float(c) / 255 for c in self.palette.table(self.style.theme)[k, -1])
+
+    @property
+    def neutral(self) -> Any:
+        return tuple(float(c) / 255 for c in self.palette.table(self.style.theme)[0, 0])
+
+
+def tuned(picture: dict[str, np.ndarray], threshold: float = TUNED) -> np.ndarray:
+    return (picture["state"] == HELD) & (picture["level"] >= 100 * threshold - 1e-9)
+
+
+def order(last: dict[str, np.ndarray], units: slice) -> np.ndarray:
+    """Units of a layer by the class preferred at the last snapshot, then by strength; silent last.
+
+    It is the same at every snapshot: units never move.
+    """
+    own = {name: values[units] for name, values in last.items()}
+    held = own["state"] == HELD
+    rank = np.where(held, own["preferred"].astype(int), 10**6)
+    rank = np.where(~held & (own["state"] != TIED), 10**6 + 1, rank)
+    return np.lexsort((np.arange(len(rank)), -own["level"].astype(int), rank))
+
+
+def hatch_unknown(axes: Any, state: np.ndarray, style: Style) -> None:
+    """Hatch cells [row, column] whose unit is neither silent nor known; silent ones stay empty."""
+    from matplotlib.collections import PolyCollection
+
+    unknown = ~np.isin(state, (HELD, TIED, SILENT))
+    boxes: list[list[tuple[float, float]]] = []
+    for row in np.flatnonzero(unknown.any(1)).tolist():
+        edges = np.flatnonzero(np.diff(np.concatenate([[0], unknown[row], [0]]).astype(np.int8)))
+        for left, right in edges.reshape(-1, 2).tolist():
+            box = ((left, row), (right, row), (right, row + 1), (left, row + 1))
+            boxes.append([(x - 0.5, y - 0.5) for x, y in box])
+    if boxes:
+        axes.add_collection(
+            PolyCollection(
+                boxes, hatch="////", facecolor="none", edgecolor=style.inks.faint, linewidth=0
+            )
+        )
+
+
+def of_layer(run: Stored, path: str) -> Layer:
+    return run.layer(path)
