@@ -74,6 +74,7 @@ def in_gamut(lightness: float, chroma: float, hue: float) -> Color:
 
 
 def rgba(color: Color) -> list[int]:
+    """Bytes of sRGB, rounded, and an opaque alpha."""
     return [*(round(255 * min(1.0, max(0.0, c))) for c in color.convert("srgb").coords()), 255]
 
 
@@ -124,6 +125,7 @@ def subsets(name: str) -> np.ndarray:
 
 
 def on_wheel(theme: str, hue: float) -> tuple[float, float, float]:
+    """OKLCH of a hue of the wheel at full strength."""
     swing = WHEEL_SWING * np.cos(np.radians(hue - WHEEL_BRIGHTEST))
     return float(WHEEL[theme] + swing), WHEEL_CHROMA, float(hue)
 
@@ -141,6 +143,7 @@ def wheel_hues() -> np.ndarray:
 
 
 def bake() -> dict[str, np.ndarray]:
+    """All that is shipped: tables [hue, level, 4] and subsets [K, 10], by name."""
     tables: dict[str, np.ndarray] = {}
     for name, themes in HUES.items():
         tables[f"{name}_subsets"] = subsets(name)
