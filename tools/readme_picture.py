@@ -35,9 +35,9 @@ def pair(paths: list[Path], theme: str) -> Any:
             ax.accuracy(curve, one)
             curve.spines["bottom"].set_visible(False)
             curve.tick_params(axis="x", length=0, labelbottom=False)
-            name = LAYER.partition(".")[0]
-            words = f"{lead}{100 * share:.0f} % of {name} ends tuned to a class"
-            curve.set_title(words[0].upper() + words[1:], fontweight="bold", pad=9)
+            name, tells = LAYER.partition(".")[0], f"{100 * share:.0f} %"
+            words = f"{lead}{tells} tuned" if lead else f"{tells} of {name} ends tuned to a class"
+            curve.set_title(words, fontweight="bold", pad=9)
             draw_cells(cells, one, pictures)
             ax.snapshots(cells, one)
             if column:
