@@ -133,6 +133,10 @@ class SelectionError(HuelapseError, KeyError):
         return str(self.args[0]) if self.args else ""
 
 
+class ComparisonError(HuelapseError, ValueError):
+    """Runs, splits or groupings that cannot be compared: other samples, classes or layers."""
+
+
 class HierarchyError(HuelapseError, ValueError):
     """Superclasses that form no tree, or none above the classes."""
 
