@@ -35,6 +35,7 @@ export function followAddress(): () => void {
       highlighted.value,
       shownGrouping.value?.name,
       open.split.name,
+      open.measure.name,
     ].join();
     const set = [unit.value, threshold.value, theme.value, axis.value, playing.value].join();
     clearTimeout(timer);
@@ -48,9 +49,10 @@ export function followAddress(): () => void {
     const open = session.peek();
     const address = readAddress(location.hash);
     if (!open) return;
-    const { split: splitName } = { ...defaultAddress(open), ...address };
+    const { split: splitName, measure } = { ...defaultAddress(open), ...address };
+    const same = splitName === open.split.name && measure === open.measure.name;
     if (address.run !== undefined && address.run !== open.run) location.reload();
-    else if (splitName === open.split.name) applyAddress(open, address);
+    else if (same) applyAddress(open, address);
     else void chooseSplit(splitName, { ...defaultAddress(open), ...address });
   };
   addEventListener("popstate", back);

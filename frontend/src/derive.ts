@@ -24,7 +24,7 @@ import {
   threshold,
   track,
 } from "./state";
-import { FEWEST_SAMPLES, HELD, NO_DATA, NOT_RECORDED, SILENT, STATES, TIED } from "./wire/manifest";
+import { FEWEST_SAMPLES, HELD, NOT_DEFINED, NO_DATA, SILENT, STATES, TIED } from "./wire/manifest";
 
 let counts = new Uint32Array(0);
 
@@ -57,7 +57,7 @@ export const layerNumbers = computed((): LayerNumbers[] => {
           ? (cells?.counts[l * classes.value.length + k] ?? 0)
           : tunedInLayer(current.summary, L, t, l, threshold.value),
       silent: states[SILENT],
-      missing: states.slice(SILENT + 1, NOT_RECORDED + 1).reduce((a, b) => a + b, 0),
+      missing: states.slice(SILENT + 1).reduce((a, b) => a + b, 0),
       meanStrength: current.summary.meanStrength[t * L + l],
     };
   });
@@ -69,7 +69,7 @@ export const states = computed(() => {
   const current = track.value;
   return open && current
     ? stateCounts(current.summary, open.layers.length, snapshot.value)
-    : [0, 0, 0, 0, 0, 0];
+    : new Array<number>(STATES).fill(0);
 });
 
 const everSeen = new WeakMap<object, boolean[]>();
@@ -121,12 +121,15 @@ export const facts = computed((): NetworkFacts | null => {
   const present = classesWithSamples(current.summary, K, t);
   return {
     step: open.scalars.step[t],
-    layers: open.layers.map((layer, l) => ({
-      name: open.names[l],
-      units: layer.units,
-      tuned: tunedInLayer(current.summary, open.layers.length, t, l, threshold.value),
-      output: layer.output,
-    })),
+    layers: open.layers
+      .map((layer, l) => ({
+        name: open.names[l],
+        units: layer.units - stateCounts(current.summary, open.layers.length, t, l)[NOT_DEFINED],
+        tuned: tunedInLayer(current.summary, open.layers.length, t, l, threshold.value),
+        output: layer.output,
+      }))
+      .filter((layer) => layer.units > 0),
+    notDefined: states.value[NOT_DEFINED],
     responding: states.value[HELD] + states.value[TIED],
     silent: states.value[SILENT],
     grouping: current.grouping,

@@ -32,7 +32,7 @@ async function open(source: Source, root: HTMLElement): Promise<void> {
     const run = runs.value.find((r) => r.id === address.run) ?? runs.value[0];
     if (!run) throw new Error("There is no run here. Name a run directory: huelapse view runs/…");
     render(<App />, root);
-    applyAddress(await Session.open(source, run.id, address.split ?? ""), address);
+    applyAddress(await Session.open(source, run.id, address.split ?? "", address.measure), address);
     document.title = `${session.peek()?.manifest.name} · huelapse`;
     followAddress();
     followKeys();

@@ -15,12 +15,14 @@ import { isolated, said, type Say } from "./inline";
 import {
   FEWEST_SAMPLES,
   HELD,
+  NOT_DEFINED,
   NOT_FINITE,
   NOT_RECORDED,
   NO_DATA,
   SILENT,
   SUPPRESSED,
   TIED,
+  UNRELIABLE,
   type Measure,
   type Split,
 } from "./wire/manifest";
@@ -37,6 +39,8 @@ export interface NetworkFacts {
   layers: readonly LayerShare[];
   /** Units that are not silent and have data. */
   responding: number;
+  /** Units for which the measure has no meaning; they stand in no share. */
+  notDefined: number;
   silent: number;
   grouping: { name: string; title: string };
   multilabel: boolean;
@@ -68,6 +72,8 @@ export function networkTitle(facts: NetworkFacts, say: Say = said): string {
 const ended = (sentence: string): string => (sentence.endsWith("…") ? sentence : `${sentence}.`);
 
 function whyNothing(facts: NetworkFacts, units: number, say: Say): string {
+  if (units === 0 && facts.notDefined > 0)
+    return `${facts.measure.title.toLowerCase()} is not defined for any layer, responses may be negative`;
   if (facts.silent === units) return "every unit is silent";
   if (facts.present.length !== 1) return "no unit has enough data to compare classes";
   const only = say(facts.present[0]);
@@ -136,7 +142,11 @@ export function networkSubtitle(facts: NetworkFacts): string {
   }
   const own = `class of “${said(facts.grouping.title)}”`;
   const which = { true: "true label", predicted: "predicted label" }[facts.grouping.name] ?? own;
-  return `Hue: the ${which} that drives the unit most. Strength: ${facts.measure.title.toLowerCase()}, less one standard error; grey where no class is surely first.`;
+  const left =
+    facts.notDefined > 0
+      ? ` ${count(facts.notDefined)} ${plural(facts.notDefined, "unit")} that may respond below 0 cannot be judged by it.`
+      : "";
+  return `Hue: the ${which} that drives the unit most. Strength: ${facts.measure.title.toLowerCase()}, less one standard error; grey where no class is surely first.${left}`;
 }
 
 const KINDS: Record<Split["kind"], string> = {
@@ -155,7 +165,8 @@ export function splitSentence(split: Split): string {
 /** What the threshold means, in pairs of samples where the measure is a margin. */
 export function thresholdSentence(level: number, measure: Measure): string {
   const strength = strengthOfLevel(level);
-  if (measure.name !== "margin") return `Tuned: strength ${strength} or more. ${measure.about}`;
+  if (measure.name !== "margin")
+    return `Tuned: strength ${strength} or more. ${measure.about[0].toUpperCase()}${measure.about.slice(1)}.`;
   const pairs = Math.round(50 + level / 2);
   return `At ${strength}, a sample of the class drives the unit more than one of the runner-up class in about ${pairs} of 100 pairs, or more.`;
 }
@@ -201,6 +212,8 @@ export function unitSentence(unit: UnitFacts, say: Say = said): string {
       return "Not finite: some of its responses are NaN or infinite here.";
     case NOT_RECORDED:
       return "Not recorded at this snapshot.";
+    case NOT_DEFINED:
+      return `Not defined: its responses may be negative, and ${unit.measure.title.toLowerCase()} has a meaning only where they cannot.`;
     default:
       return "";
   }
@@ -232,6 +245,8 @@ function heldSentence(unit: UnitFacts): string {
 /** What to mind before believing a unit; empty if nothing. */
 export function unitWarning(unit: UnitFacts): string {
   if (unit.state > TIED) return "";
+  if (unit.flags & UNRELIABLE)
+    return `Unreliable: fewer than ${FEW_ACTIVE} active ${unit.counted}s of ${said(unit.preferred)} speak for it.`;
   if (unit.activeSamples < FEW_ACTIVE)
     return `Active for only ${count(unit.activeSamples)} of ${count(unit.n)} ${unit.counted}s.`;
   return "";
@@ -243,6 +258,7 @@ export const STATE_WORDS: Record<number, string> = {
   [NO_DATA]: "no data: too few samples",
   [NOT_FINITE]: "not finite: NaN or infinite responses",
   [NOT_RECORDED]: "not recorded",
+  [NOT_DEFINED]: "not defined: responses may be negative",
 };
 
 /** One line for the tip of a cell. */
@@ -256,7 +272,8 @@ export function cellSentence(
 ): string {
   if (state !== HELD) return STATE_WORDS[state] ?? "";
   const words = flags & SUPPRESSED ? "suppressed by" : level >= threshold ? "tuned to" : "prefers";
-  return `${words} ${say(preferred)}, strength ${strengthOfLevel(level)}`;
+  const few = flags & UNRELIABLE ? ", unreliable: few samples" : "";
+  return `${words} ${say(preferred)}, strength ${strengthOfLevel(level)}${few}`;
 }
 
 /** How the samples of a class were read, from one row or column of the confusion. */
@@ -280,4 +297,32 @@ export function classSentence(
   if (predicted)
     return `${count(n)} ${plural(n, "sample")} predicted as it, ${percent(right / n)} rightly${rest ? `; the others are ${rest}` : ""}.`;
   return `${percent(right / n)} of ${count(n)} ${plural(n, "sample")} right${rest ? `; missed as ${rest}` : ""}.`;
+}
+
+/** What an event says of its unit or layer. */
+export function eventWords(
+  kind: string,
+  before: string,
+  after: string,
+  more: { suppressed: boolean; share: string },
+): string {
+  const by = more.suppressed ? "suppressed by " : "";
+  switch (kind) {
+    case "tuned":
+      return more.suppressed ? `suppressed by ${after}` : `tuned to ${after}`;
+    case "switched":
+      return `${before} → ${by}${after}`;
+    case "lost":
+      return before ? `no longer tuned to ${before}` : "no longer tuned";
+    case "died":
+      return before ? `silent, was tuned to ${before}` : "silent";
+    case "revived":
+      return "responds again";
+    case "half_tuned":
+      return `half tuned, ${more.share} of its units`;
+    case "half_lost":
+      return `less than half tuned, ${more.share} of its units`;
+    default:
+      return kind;
+  }
 }

@@ -142,6 +142,12 @@ export function chooseGrouping(name: string): void {
 
 let choices = 0;
 
+/** Another measure of the same split, all else the same. */
+export function chooseMeasure(name: string): Promise<void> {
+  const split = session.peek()?.split.name ?? "";
+  return chooseSplit(split, { measure: name });
+}
+
 /** The other split at the same step, with the same unit, grouping and class where it has them. */
 export async function chooseSplit(name: string, address: Partial<Address> = {}): Promise<void> {
   const open = session.peek();
@@ -150,8 +156,13 @@ export async function chooseSplit(name: string, address: Partial<Address> = {}):
   const wanted = (): boolean => choice === choices && session.peek() === open;
   playing.value = false;
   try {
-    const next = await open.other(name);
-    const there = { ...currentAddress(open), ...address, split: next.split.name };
+    const next = await open.other(name, address.measure ?? open.measure.name);
+    const there = {
+      ...currentAddress(open),
+      ...address,
+      split: next.split.name,
+      measure: next.measure.name,
+    };
     const shown = groupingOf(next, there.grouping);
     const t = snapshotAtStep(next.scalars.step, there.step);
     const loaded = await loadWhole(next, shown.name, t);
@@ -193,6 +204,7 @@ export function defaultAddress(open: Session): Address {
     step: steps[steps.length - 1],
     unit: -1,
     grouping: open.split.groupings[0].name,
+    measure: open.manifest.measures[0].name,
     class: -1,
     threshold: Math.round(open.manifest.threshold * 100),
     theme: systemTheme(),
@@ -207,6 +219,7 @@ export function currentAddress(open: Session): Address {
     step: open.scalars.step[snapshot.peek()],
     unit: unit.peek(),
     grouping: shownGrouping.peek()?.name ?? grouping.peek(),
+    measure: open.measure.name,
     class: highlighted.peek(),
     threshold: threshold.peek(),
     theme: theme.peek(),

@@ -10,6 +10,7 @@ export interface Address {
   step: number;
   unit: number;
   grouping: string;
+  measure: string;
   class: number;
   /** As a level: 50 for 0.50. */
   threshold: number;
@@ -26,6 +27,7 @@ const READ: { [K in keyof Address]: (text: string) => Address[K] | undefined } =
   step: (text) => (text !== "" && Number.isFinite(Number(text)) ? Number(text) : undefined),
   unit: (text) => whole(text, 0),
   grouping: (text) => text || undefined,
+  measure: (text) => text || undefined,
   class: (text) => whole(text, 0),
   threshold: (text) => thresholdLevel(Number(text)),
   theme: (text) => (text === "dark" || text === "light" ? text : undefined),

@@ -34,7 +34,7 @@ const summary = {
   n: Uint32Array.from([100, 0]),
   meanStrength: new Float32Array(2),
   bins: binned(2, (u) => (u < 4 ? 0 : 1)),
-  states: Uint32Array.from([3, 1, 0, 0, 0, 0, 2, 0, 1, 0, 0, 0]),
+  states: Uint32Array.from([3, 1, 0, 0, 0, 0, 4, 2, 0, 1, 0, 0, 0, 5]),
 };
 const classBins = binned(2, (u) => paint.preferred[u]);
 
@@ -56,8 +56,8 @@ describe("counts", () => {
   });
 
   it("counts states, samples and classes with samples", () => {
-    expect(stateCounts(summary, 2, 0)).toEqual([5, 1, 1, 0, 0, 0]);
-    expect(stateCounts(summary, 2, 0, 1)).toEqual([2, 0, 1, 0, 0, 0]);
+    expect(stateCounts(summary, 2, 0)).toEqual([5, 1, 1, 0, 0, 0, 9]);
+    expect(stateCounts(summary, 2, 0, 1)).toEqual([2, 0, 1, 0, 0, 0, 5]);
     expect(samplesAt(summary, 2, 0)).toBe(100);
     expect(classesWithSamples(summary, 2, 0)).toEqual([0]);
   });

@@ -2,19 +2,29 @@ import { describe, expect, it } from "vitest";
 import {
   cellSentence,
   classSentence,
+  eventWords,
   networkSubtitle,
   networkTitle,
   splitSentence,
   thresholdSentence,
-  unitSentence,
-  unitWarning,
   type NetworkFacts,
   type UnitFacts,
+  unitSentence,
+  unitWarning,
 } from "../src/sentences";
 import { isolated } from "../src/inline";
-import { HELD, NO_DATA, SILENT, SUPPRESSED, TIED, type Split } from "../src/wire/manifest";
+import {
+  HELD,
+  NOT_DEFINED,
+  NO_DATA,
+  SILENT,
+  SUPPRESSED,
+  TIED,
+  UNRELIABLE,
+  type Split,
+} from "../src/wire/manifest";
 
-const measure = { name: "margin", title: "Margin", about: "" };
+const measure = { name: "margin", title: "Margin", about: "", non_negative: false };
 const facts: NetworkFacts = {
   step: 200,
   layers: [
@@ -23,6 +33,7 @@ const facts: NetworkFacts = {
     { name: "head", units: 10, tuned: 10, output: true },
   ],
   responding: 200,
+  notDefined: 0,
   silent: 10,
   grouping: { name: "true", title: "True label" },
   multilabel: false,
@@ -146,6 +157,58 @@ const unit: UnitFacts = {
   threshold: 50,
   measure,
 };
+
+describe("what a measure has no meaning for", () => {
+  const index = { name: "cs", title: "Class selectivity", about: "", non_negative: true };
+
+  it("stands in no share, and is counted", () => {
+    expect(networkSubtitle({ ...facts, measure: index, notDefined: 10 })).toContain(
+      "10 units that may respond below 0 cannot be judged by it.",
+    );
+    expect(networkSubtitle(facts)).not.toContain("judged");
+  });
+
+  it("is said where nothing else is there", () => {
+    const none = { ...facts, layers: [], responding: 0, silent: 0, measure: index, notDefined: 9 };
+    expect(networkTitle(none)).toBe(
+      "Step 200: class selectivity is not defined for any layer, responses may be negative.",
+    );
+  });
+
+  it("is said of a unit and of a cell", () => {
+    expect(unitSentence({ ...unit, state: NOT_DEFINED, measure: index })).toContain(
+      "class selectivity has a meaning only where they cannot",
+    );
+    expect(cellSentence(NOT_DEFINED, 0, 0, "", 50)).toBe("not defined: responses may be negative");
+  });
+});
+
+describe("what is held by few samples", () => {
+  it("is called unreliable, in the inspector and in the tip", () => {
+    expect(unitWarning({ ...unit, flags: UNRELIABLE })).toBe(
+      "Unreliable: fewer than 30 active samples of trouser speak for it.",
+    );
+    expect(cellSentence(HELD, UNRELIABLE, 70, "bag", 50)).toBe(
+      "tuned to bag, strength 0.70, unreliable: few samples",
+    );
+  });
+});
+
+describe("events", () => {
+  const plain = { suppressed: false, share: "0.55" };
+
+  it("are told in words", () => {
+    expect(eventWords("tuned", "", "bag", plain)).toBe("tuned to bag");
+    expect(eventWords("tuned", "", "bag", { ...plain, suppressed: true })).toBe(
+      "suppressed by bag",
+    );
+    expect(eventWords("switched", "coat", "bag", plain)).toBe("coat → bag");
+    expect(eventWords("lost", "coat", "", plain)).toBe("no longer tuned to coat");
+    expect(eventWords("died", "", "", plain)).toBe("silent");
+    expect(eventWords("half_tuned", "", "", plain)).toBe("half tuned, 0.55 of its units");
+    expect(eventWords("something new", "", "", plain)).toBe("something new");
+  });
+});
 
 describe("why a unit has its color", () => {
   it("gives the evidence of a tuned unit in pairs of samples", () => {

@@ -31,7 +31,8 @@ const split = (name: string, snapshots: number) => ({
 const manifest = {
   ...{ format: 1, name: "r", created: "", state: "complete", version: "1", levels: 101 },
   ...{ chunk: 16, threshold: 0.5, model: { name: "Net", parameters: 9 }, versions: {} },
-  measures: [{ name: "margin", title: "Margin", about: "" }],
+  measures: ["margin", "precision"].map((name) => ({ name, title: name, about: "" })),
+  event_kinds: ["tuned"],
   layers: layersOf(["fc", 3], ["output", 2]),
   splits: [split("val", 2), split("train", 1)],
 } as unknown as Manifest;
@@ -104,8 +105,15 @@ describe("a session", () => {
     expect(session.palette("dark", grouping("true", ["a", "b"]))).toHaveLength(2 * 404);
     expect(session.palette("light", grouping("true", ["a", "b", "c"]))[0]).toBe(3);
     expect(session.palette("dark", grouping("own", ["a", "b"]))[0]).toBe(7);
-    const other = await session.other("train");
+    const other = await session.other("train", "margin");
     expect(other.split.name).toBe("train");
     expect(other.snapshots).toBe(1);
+  });
+
+  it("is of one measure, the first where it has none of that name", async () => {
+    const session = await Session.open(source, "r", "val");
+    expect(session.measure.name).toBe("margin");
+    expect((await session.other("val", "precision")).measure.name).toBe("precision");
+    expect((await session.other("val", "nothing")).measure.name).toBe("margin");
   });
 });

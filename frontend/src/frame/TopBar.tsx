@@ -1,5 +1,6 @@
 import {
   chooseGrouping,
+  chooseMeasure,
   chooseSplit,
   grouping,
   help,
@@ -149,6 +150,20 @@ export function TopBar() {
       {open.manifest.splits.length > 1 && <Splits open={open} />}
       <span class="space" />
       {open.split.groupings.length > 1 && <Groupings groupings={open.split.groupings} />}
+      {open.manifest.measures.length > 1 && (
+        <Chooser
+          label="Selectivity"
+          wide
+          value={open.measure.name}
+          options={open.manifest.measures.map((m) => ({
+            value: m.name,
+            name: m.title,
+            about: m.about,
+          }))}
+          testId="measure"
+          onChoose={(name) => void chooseMeasure(name)}
+        />
+      )}
       <span class="icons">
         <button
           type="button"

@@ -7,6 +7,7 @@ import { counted, samples } from "../derive";
 import { count, fixed, stepText } from "../format";
 import { isolated } from "../inline";
 import { splitSentence } from "../sentences";
+import { Happened } from "./Happened";
 import { Reading } from "../frame/Reading";
 import { stageRows, type StageRow } from "../network/stages";
 import { positions, session, snapshot, track } from "../state";
@@ -53,6 +54,7 @@ export function SnapshotCard() {
         {accuracy?.some(Number.isFinite) && <Fact name="accuracy" value={texts.accuracy} />}
         <Fact name={`${counted.value}s`} value={texts.samples} />
       </div>
+      <Happened />
       <Strengths />
       <HowToRead />
     </>

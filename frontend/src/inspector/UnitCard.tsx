@@ -8,6 +8,7 @@ import type { UnitHistory } from "../run/session";
 import { unitSentence, unitWarning, type UnitFacts } from "../sentences";
 import { palette, session, shownGrouping, snapshot, threshold, track, unit } from "../state";
 import { HELD, LEVELS, TIED } from "../wire/manifest";
+import { UnitEvents } from "./Happened";
 import { Barcode, History } from "./History";
 import { Tuning } from "./Tuning";
 
@@ -121,6 +122,7 @@ function Details({ unit: u, history }: { unit: number; history: UnitHistory }) {
           </h2>
           <History history={history} classes={K} />
           <Barcode history={history} />
+          <UnitEvents unit={u} />
         </section>
       )}
     </>

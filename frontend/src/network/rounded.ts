@@ -2,6 +2,7 @@
 
 import {
   HELD,
+  NOT_DEFINED,
   NOT_FINITE,
   NOT_RECORDED,
   NO_DATA,
@@ -80,6 +81,10 @@ export function drawRounded(g: CanvasRenderingContext2D, scene: Scene): void {
       case NOT_RECORDED:
         g.fillStyle = line;
         g.fillRect(x + size / 2 - 1, y + size / 2 - 1, 2, 2);
+        break;
+      case NOT_DEFINED:
+        g.fillStyle = line;
+        g.fillRect(x + size / 4, y + size / 2 - 0.5, size / 2, 1);
     }
   };
 

@@ -4,6 +4,7 @@
 import {
   HELD,
   LEVELS,
+  NOT_DEFINED,
   NOT_FINITE,
   NOT_RECORDED,
   NO_DATA,
@@ -117,16 +118,19 @@ function glyphStamps(scene: Scene, size: number, ground: number, faint: number):
     x === 0 || y === 0 || x === size - 1 || y === size - 1;
   const middle = Math.floor((size - 1) / 2);
   const dot = (x: number, y: number): boolean => x === middle && y === middle && size >= 2;
+  const dash = (x: number, y: number): boolean => y === middle && x > 0 && x < size - 1;
   if (layout.cell >= GLYPH_CELL) {
     make(SILENT, (x, y) => (border(x, y) ? line : ground));
     make(NO_DATA, (x, y) => (border(x, y) || x + y === size - 1 ? line : ground));
     make(NOT_FINITE, (x, y) => ((x + y) % 4 === 0 ? line : faint));
     make(NOT_RECORDED, (x, y) => (dot(x, y) ? line : ground));
+    make(NOT_DEFINED, (x, y) => (dash(x, y) ? line : ground));
   } else {
     make(SILENT, (x, y) => (dot(x, y) ? line : ground));
     make(NO_DATA, (x, y) => (size >= 3 && x + y === size - 1 ? line : ground));
     make(NOT_FINITE, (x, y) => ((x + y) % 2 === 0 ? line : ground));
     make(NOT_RECORDED, () => ground);
+    make(NOT_DEFINED, (x, y) => (size >= 3 && dash(x, y) ? line : ground));
   }
   return stamps;
 }

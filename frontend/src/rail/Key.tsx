@@ -16,6 +16,7 @@ import {
   BINS,
   HELD,
   LEVELS,
+  NOT_DEFINED,
   NOT_FINITE,
   NOT_RECORDED,
   NO_DATA,
@@ -180,7 +181,7 @@ const thresholdText = computed(
 const suppressedNow = computed(() => (painted.value ? suppressedCount(painted.value.paint) : 0));
 
 /** Units in each state now; held ones are those below the threshold. */
-const numbers = [HELD, TIED, SILENT, NO_DATA, NOT_FINITE, NOT_RECORDED].map((state) =>
+const numbers = [HELD, TIED, SILENT, NO_DATA, NOT_FINITE, NOT_RECORDED, NOT_DEFINED].map((state) =>
   computed(() => count(states.value[state] - (state === HELD ? tunedNow.value : 0))),
 );
 const suppressedText = computed(() => count(suppressedNow.value));
@@ -233,6 +234,11 @@ function Glyphs() {
       {ever[NOT_RECORDED] && (
         <Glyph name="not recorded" n={numbers[NOT_RECORDED]}>
           <rect class="dot-glyph" x={5.5} y={5.5} width={2} height={2} />
+        </Glyph>
+      )}
+      {ever[NOT_DEFINED] && (
+        <Glyph name="not defined" n={numbers[NOT_DEFINED]}>
+          <path class="line" d="M3 6.5h7" />
         </Glyph>
       )}
     </div>

@@ -62,6 +62,21 @@ export interface UnitHistory {
   activeSamples: Uint32Array;
 }
 
+/** Events of a grouping and measure, in order of time: arrays of events.st. */
+export interface Events {
+  snapshot: Uint32Array;
+  /** Index into the manifest's `event_kinds`. */
+  kind: Uint8Array;
+  layer: Uint32Array;
+  unit: Uint32Array;
+  before: Uint16Array;
+  after: Uint16Array;
+  level: Uint8Array;
+  flags: Uint8Array;
+  /** Of each kind, how many noise alone would give at most; NaN where not told. */
+  expected: Float64Array;
+}
+
 /** One grouping and measure of a split. */
 export interface Track {
   grouping: Grouping;
@@ -78,8 +93,8 @@ export class Session {
   readonly layers: readonly Layer[];
   readonly names: readonly string[];
   readonly layerOf: Uint16Array;
-  readonly measure: Measure;
   private readonly tracks = new Map<string, Promise<Track>>();
+  private readonly happenings = new Map<string, Promise<Events>>();
   private readonly histories = new Map<string, Promise<UnitHistory>>();
   private confusionOnce: Promise<Uint32Array | null> | undefined;
 
@@ -88,6 +103,7 @@ export class Session {
     readonly run: string,
     readonly manifest: Manifest,
     readonly split: Split,
+    readonly measure: Measure,
     readonly scalars: Scalars,
     private readonly palettes: Tensors,
   ) {
@@ -95,11 +111,18 @@ export class Session {
     this.units = unitCount(manifest.layers);
     this.names = shortNames(manifest.layers.map((layer) => layer.path));
     this.layerOf = layerOfUnit(manifest.layers);
-    this.measure = manifest.measures[0];
   }
 
-  static async open(source: Source, run: string, splitName: string): Promise<Session> {
+  /** A split or measure the run does not have is taken to be the first. */
+  static async open(
+    source: Source,
+    run: string,
+    splitName: string,
+    measureName = "",
+  ): Promise<Session> {
     const manifest = await source.manifest(run);
+    const { measures } = manifest;
+    const measure = measures.find((m) => m.name === measureName) ?? measures[0];
     const split = manifest.splits.find((s) => s.name === splitName) ?? manifest.splits[0];
     if (!split || split.snapshots === 0)
       throw new Error("This run holds no snapshot yet. Reload when the training has begun.");
@@ -113,6 +136,7 @@ export class Session {
       run,
       manifest,
       split,
+      measure,
       {
         step: scalars.get("step", "F64"),
         epoch: scalars.get("epoch", "F64"),
@@ -124,9 +148,9 @@ export class Session {
     );
   }
 
-  /** The same run's other split. */
-  other(splitName: string): Promise<Session> {
-    return Session.open(this.source, this.run, splitName);
+  /** The same run by another split or measure. */
+  other(splitName: string, measureName: string): Promise<Session> {
+    return Session.open(this.source, this.run, splitName, measureName);
   }
 
   /** Colors of a grouping's classes, `[class, level, 4]`: its own, or those of any so many classes. */
@@ -151,6 +175,24 @@ export class Session {
     if (this.histories.size > UNITS_KEPT)
       this.histories.delete(this.histories.keys().next().value as string);
     return history;
+  }
+
+  /** What happened to units, in order of time. */
+  events(groupingName: string): Promise<Events> {
+    return once(this.happenings, groupingName, async () => {
+      const t = await this.fetch(`${this.base(groupingName)}/events.st`);
+      return {
+        snapshot: t.get("snapshot", "U32"),
+        kind: t.get("kind", "U8"),
+        layer: t.get("layer", "U32"),
+        unit: t.get("unit", "U32"),
+        before: t.get("before", "U16"),
+        after: t.get("after", "U16"),
+        level: t.get("level", "U8"),
+        flags: t.get("flags", "U8"),
+        expected: t.get("expected", "F64"),
+      };
+    });
   }
 
   /** Samples by true and predicted class, `[snapshot, true, predicted]`. */

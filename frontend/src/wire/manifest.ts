@@ -20,6 +20,8 @@ export interface Measure {
   name: string;
   title: string;
   about: string;
+  /** Whether it has a meaning only where responses cannot be negative. */
+  non_negative: boolean;
 }
 
 export interface Grouping {
@@ -56,6 +58,7 @@ export interface Manifest {
   chunk: number;
   threshold: number;
   measures: Measure[];
+  event_kinds: string[];
   layers: Layer[];
   splits: Split[];
 }
@@ -74,13 +77,20 @@ export const SILENT = 2;
 export const NO_DATA = 3;
 export const NOT_FINITE = 4;
 export const NOT_RECORDED = 5;
-export const STATES = 6;
+/** The measure has no meaning for the unit: its responses may be negative. */
+export const NOT_DEFINED = 6;
+export const STATES = 7;
 
 /** A class with fewer samples takes no part in any comparison. */
 export const FEWEST_SAMPLES = 3;
 
 export const SUPPRESSED = 1;
 export const ALWAYS_ON = 2;
+/** Held by too few samples that speak for it. */
+export const UNRELIABLE = 4;
+
+/** `before` and `after` of an event, and its unit, where there is none. */
+export const NO_UNIT = 4294967295;
 
 export function unitCount(layers: readonly Layer[]): number {
   return layers.reduce((sum, layer) => sum + layer.units, 0);

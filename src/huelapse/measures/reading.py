@@ -39,11 +39,12 @@ class State(IntEnum):
     TUNED = 0
     UNSELECTIVE = 1
     TIED = 2
-    NOT_DEFINED = 7
     SILENT = 3
     NO_DATA = 4
     NOT_FINITE = 5
     NOT_RECORDED = 6
+    NOT_DEFINED = 7
+    """By this measure: below silent in precedence, last so that the others keep their values."""
 
 
 @dataclass(frozen=True, slots=True)
