@@ -6,6 +6,7 @@ import { App } from "./frame/App";
 import { followKeys } from "./keys";
 import { drawn } from "./network/drawn";
 import { followPlay } from "./play";
+import { followFloor } from "./rail/floor";
 import { followGrowth } from "./run/growth";
 import { Session } from "./run/session";
 import {
@@ -36,6 +37,7 @@ async function open(source: Source, root: HTMLElement): Promise<void> {
     document.title = `${session.peek()?.manifest.name} · huelapse`;
     followAddress();
     followKeys();
+    followFloor();
     followPlay();
     followGrowth(source, session);
   } catch (error) {

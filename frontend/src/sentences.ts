@@ -171,6 +171,12 @@ export function thresholdSentence(level: number, measure: Measure): string {
   return `At ${strength}, a sample of the class drives the unit more than one of the runner-up class in about ${pairs} of 100 pairs, or more.`;
 }
 
+/** Up to where strength is noise: the 95th percentile under permuted labels, of the worst layer. */
+export function floorSentence(value: number, layer: string, say: Say = said): string {
+  const where = value > 0.005 ? `up to ${fixed(value)} (${say(layer)})` : "no more than 0";
+  return `Noise floor: with permuted labels 95 of 100 units read ${where}.`;
+}
+
 /** What `n` counts: with several classes to a sample, the sample counts in each. */
 export type Counted = "sample" | "label";
 

@@ -3,6 +3,7 @@ import {
   cellSentence,
   classSentence,
   eventWords,
+  floorSentence,
   networkSubtitle,
   networkTitle,
   splitSentence,
@@ -180,6 +181,17 @@ describe("what a measure has no meaning for", () => {
       "class selectivity has a meaning only where they cannot",
     );
     expect(cellSentence(NOT_DEFINED, 0, 0, "", 50)).toBe("not defined: responses may be negative");
+  });
+});
+
+describe("the noise floor", () => {
+  it("is told with its layer, and not where it is none", () => {
+    expect(floorSentence(0.034, "fc1")).toBe(
+      "Noise floor: with permuted labels 95 of 100 units read up to 0.03 (fc1).",
+    );
+    expect(floorSentence(-0.01, "fc1")).toBe(
+      "Noise floor: with permuted labels 95 of 100 units read no more than 0.",
+    );
   });
 });
 

@@ -8,9 +8,10 @@ import { count, percent, strengthOfLevel } from "../format";
 import { fitCanvas } from "../frame/size";
 import { cssColor } from "../network/colors";
 import { suppressedCount, tunedToClass } from "../run/counts";
-import { thresholdSentence } from "../sentences";
+import { floorSentence, thresholdSentence } from "../sentences";
 import { highlighted, painted, palette, session, snapshot, threshold, track } from "../state";
 import { thresholdLevel } from "../url";
+import { floor } from "./floor";
 import {
   BIN,
   BINS,
@@ -71,6 +72,7 @@ export function Key() {
   const open = session.value;
   const current = track.value;
   const level = threshold.value;
+  const noise = floor.value;
   useEffect(() => {
     let pending = 0;
     const stop = effect(() => {
@@ -136,6 +138,16 @@ export function Key() {
         <canvas ref={canvas} aria-hidden="true" />
         <svg width={WIDTH} height={HEIGHT + 18} aria-hidden="true">
           <line class="axis" x1={0} x2={WIDTH} y1={HEIGHT + 0.5} y2={HEIGHT + 0.5} />
+          {noise && (
+            <line
+              class="floor"
+              data-testid="floor"
+              x1={Math.max(0, noise.value) * WIDTH + 0.5}
+              x2={Math.max(0, noise.value) * WIDTH + 0.5}
+              y1={HEIGHT - 14}
+              y2={HEIGHT + 4}
+            />
+          )}
           <line class="now" x1={x} x2={x} y1={-4} y2={HEIGHT + 1} />
           <path class="handle" d={`M${x - 4} ${HEIGHT + 5}h8l-4-5z`} />
           <text class="number" x={0} y={HEIGHT + 16}>
@@ -155,6 +167,7 @@ export function Key() {
         </svg>
       </div>
       <p class="note">{thresholdSentence(level, open.measure)}</p>
+      {noise && <p class="note">{floorSentence(noise.value, open.names[noise.layer])}</p>}
       <Glyphs />
     </div>
   );

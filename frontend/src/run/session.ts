@@ -94,6 +94,7 @@ export class Session {
   readonly names: readonly string[];
   readonly layerOf: Uint16Array;
   private readonly tracks = new Map<string, Promise<Track>>();
+  private readonly floors = new Map<string, Promise<Float32Array>>();
   private readonly happenings = new Map<string, Promise<Events>>();
   private readonly histories = new Map<string, Promise<UnitHistory>>();
   private confusionOnce: Promise<Uint32Array | null> | undefined;
@@ -193,6 +194,17 @@ export class Session {
         expected: t.get("expected", "F64"),
       };
     });
+  }
+
+  /** Strength under permuted labels, by layer, at a snapshot; not asked for twice at once. */
+  floor(t: number): Promise<Float32Array> {
+    const floor = once(this.floors, String(t), async () => {
+      const base = `${this.run}/${this.split.name}/true/${this.measure.name}`;
+      return (await this.fetch(`${base}/floor/${t}.st`)).get("floor", "F32");
+    });
+    if (this.floors.size > UNITS_KEPT)
+      this.floors.delete(this.floors.keys().next().value as string);
+    return floor;
   }
 
   /** Samples by true and predicted class, `[snapshot, true, predicted]`. */

@@ -1,0 +1,45 @@
+// What strength reads where labels are permuted: fetched once the playhead rests, never while it moves.
+
+import { effect, signal } from "@preact/signals";
+import { session, shownGrouping, snapshot, track } from "../state";
+
+const REST_MS = 500;
+
+/** The greatest of all layers' noise floors at the playhead, and which layer's; null while unknown. */
+export const floor = signal<{ value: number; layer: number } | null>(null);
+
+/** Which of the floors is the greatest; null where none is known. */
+export function greatest(floors: ArrayLike<number>): { value: number; layer: number } | null {
+  let found: { value: number; layer: number } | null = null;
+  for (let l = 0; l < floors.length; l++)
+    if (!Number.isNaN(floors[l]) && (found === null || floors[l] > found.value))
+      found = { value: floors[l], layer: l };
+  return found;
+}
+
+export function followFloor(): () => void {
+  let timer = 0;
+  const stop = effect(() => {
+    const open = session.value;
+    const t = snapshot.value;
+    const there =
+      track.value !== null &&
+      shownGrouping.value?.name === "true" &&
+      (open?.split.resources.includes("floor") ?? false);
+    clearTimeout(timer);
+    floor.value = null;
+    if (!open || !there) return;
+    timer = window.setTimeout(() => {
+      open.floor(t).then(
+        (floors) => {
+          if (session.peek() === open && snapshot.peek() === t) floor.value = greatest(floors);
+        },
+        () => undefined, // it is a mark on the key: without it the page is whole
+      );
+    }, REST_MS);
+  });
+  return () => {
+    clearTimeout(timer);
+    stop();
+  };
+}
