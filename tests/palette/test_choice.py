@@ -45,6 +45,9 @@ def test_a_grouping_gets_what_is_said_of_its_own_classes() -> None:
     expected = palette(PETS, name="tritan", colors={"cat": "#aa3300"}, pinned=["fish"])
     assert same(choice.of(PETS), expected)
     assert same(choice.of(("x", "y")), palette(2, name="tritan"))
+    among = Choice(pinned=("c3", "cat"), rest="wheel")
+    assert same(among.of(TWENTY), palette(TWENTY, pinned=["c3"], rest="wheel"))
+    assert not same(among.of(TWENTY), palette(TWENTY, pinned=["c3"]))
 
 
 def test_superclasses_place_more_than_ten_classes() -> None:

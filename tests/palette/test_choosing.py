@@ -34,6 +34,8 @@ def test_what_is_given_out_can_be_changed_without_harm() -> None:
         before = palette(classes).dark.copy()
         palette(classes).dark[:] = 0
         assert np.array_equal(palette(classes).dark, before)
+    with pytest.raises(ValueError, match="read-only"):
+        ten("standard").dark[:] = 0
 
 
 def test_a_users_color_is_the_color_at_full_strength_in_both_themes() -> None:
@@ -160,6 +162,8 @@ def test_places_say_where_on_the_wheel_classes_stand() -> None:
     found = palette(30, places=places)
     assert np.array_equal(found.light, wheel().light[np.floor(places * 120).astype(int)])
     assert same(palette(4, places=np.zeros(4)), palette(4))  # up to ten, a hue is a name
+    last = palette(11, places=np.full(11, np.nextafter(1, 0)))
+    assert np.array_equal(last.dark[0], wheel().dark[0])
 
 
 @pytest.mark.parametrize("places", [np.zeros(3), np.full(30, 1.0), np.full(30, np.nan)])

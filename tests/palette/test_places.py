@@ -32,10 +32,17 @@ def test_children_stand_side_by_side_in_order_and_superclasses_apart() -> None:
 def test_superclasses_may_be_told_by_index() -> None:
     of = [3, 0, 3, 1]
     assert np.array_equal(by_superclass(of), by_superclass([str(k) for k in of]))
+    assert by_superclass([]).shape == (0,)
 
 
 def test_classes_that_are_all_superclasses_are_evenly_spread() -> None:
     np.testing.assert_allclose(gaps_around(by_superclass(list(range(100)))), 0.01)
+
+
+def test_many_superclasses_have_smaller_gaps() -> None:
+    places = by_superclass(np.repeat(np.arange(40), 2).tolist())
+    assert (np.diff(places) > 0).all()
+    assert places[2] - places[1] == pytest.approx(0.4 / 40 + (0.6 / 40) / 2)
 
 
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=200))
@@ -75,6 +82,15 @@ def test_the_wheel_is_cut_at_the_weakest_link() -> None:
     found = np.argsort(by_similarity(similarity))
     ends = {int(found[0]), int(found[-1])}
     assert ends == {int(order[7]), int(order[8])}
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_no_two_neighbours_are_less_alike_than_those_on_both_sides_of_the_cut(seed: int) -> None:
+    noise = np.random.default_rng(seed).uniform(size=(15, 15))
+    similarity = (noise + noise.T) / 2
+    order = np.argsort(by_similarity(similarity))
+    links = similarity[order, np.roll(order, -1)]
+    assert links[-1] == links.min()
 
 
 def test_the_cut_is_a_gap() -> None:

@@ -1,6 +1,7 @@
 """One writer: by the system's lock where there is one, else by a lease that its holder renews."""
 
 import json
+import logging
 import os
 import threading
 import time
@@ -11,7 +12,7 @@ import extra_run
 import pytest
 
 from huelapse.errors import RunLockedError
-from huelapse.store import StoreReader, lock
+from huelapse.store import StoreReader, check_resumable, lock
 from huelapse.store.lock import WriterLock, is_locked
 
 
@@ -131,6 +132,67 @@ def test_a_writer_that_died_here_without_locks_is_followed_at_once(
     leave(file, machine=machine, pids=pids, pid=os.getppid())
     with pytest.raises(RunLockedError):
         WriterLock(file).acquire()
+
+
+@pytest.fixture
+def short(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, seconds in (("LEASE", 1.0), ("MARGIN", 0.5), ("LOOK", 0.05), ("PATIENCE", 0.1)):
+        monkeypatch.setattr(lock, name, seconds)
+
+
+@pytest.mark.usefixtures("short")
+def test_a_resume_waits_for_the_lease_of_a_writer_that_died_elsewhere_and_says_so_once(
+    run_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    extra_run.begin(run_path).close()
+    leave(run_path / "lock")
+    began = time.monotonic()
+    with caplog.at_level(logging.WARNING, "huelapse"):
+        check_resumable(run_path)
+    assert 0.7 < time.monotonic() - began < 5
+    (told,) = caplog.messages
+    assert "host far, pid 7" in told
+    assert "waiting up to" in told
+    assert not is_locked(run_path / "lock")
+
+
+@pytest.mark.usefixtures("short")
+def test_a_holder_that_renews_while_it_is_waited_for_is_left_alone(file: Path) -> None:
+    leave(file)
+    renewing = threading.Timer(0.4, os.utime, (file,))
+    renewing.start()
+    with pytest.raises(RunLockedError, match=r"is being written by another process .host far"):
+        WriterLock(file).acquire(wait=True)
+    renewing.join()
+    assert json.loads(file.read_text())["token"] == "theirs"
+
+
+@pytest.mark.usefixtures("short")
+@pytest.mark.parametrize("locks", [True, False])
+def test_of_two_that_wait_for_one_lease_one_gets_it(
+    file: Path, monkeypatch: pytest.MonkeyPatch, locks: bool
+) -> None:
+    if not locks:
+        monkeypatch.setattr(lock, "_try_lock", lambda *_, **__: None)
+    leave(file)
+    own, refused = [WriterLock(file), WriterLock(file)], list[RunLockedError]()
+
+    def take(one: WriterLock) -> None:
+        try:
+            one.acquire(wait=True)
+        except RunLockedError as error:
+            refused.append(error)
+
+    takers = [threading.Thread(target=take, args=(one,)) for one in own]
+    for taker in takers:
+        taker.start()
+    for taker in takers:
+        taker.join(20)
+    assert len(refused) == 1
+    assert is_locked(file)
+    for one in own:
+        one.release()
+    assert not is_locked(file)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from huelapse.errors import PaletteError
-from huelapse.palette.choosing import NAMED, palette
+from huelapse.palette.choosing import palette
 from huelapse.palette.places import by_superclass
 from huelapse.palette.tables import Palette
 
@@ -81,7 +81,7 @@ class Choice:
         """The palette of a grouping with these classes; what is said of others is left out."""
         there = set(classes)
         places = None
-        if len(classes) > NAMED and there & self.superclasses.keys():
+        if there & self.superclasses.keys():
             alone = [("of", self.superclasses[c]) if c in self.superclasses else ("", c)
                      for c in classes]  # fmt: skip
             numbers = {of: k for k, of in enumerate(dict.fromkeys(alone))}

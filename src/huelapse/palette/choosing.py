@@ -87,6 +87,7 @@ def palette(
 
 
 def _of_few(classes: int, name: str, own: Mapping[int, bytes]) -> Palette:
+    """Up to ten classes on hues of a ten-class palette; those of the user's own get any."""
     chosen = np.zeros(classes, np.int64)
     left = np.setdiff1d(np.arange(classes), list(own))
     chosen[left] = _farthest_from(name, len(left), tuple(own.values()))
@@ -94,6 +95,7 @@ def _of_few(classes: int, name: str, own: Mapping[int, bytes]) -> Palette:
 
 
 def _of_many(classes: int, places: Float64[np.ndarray, " class"] | None) -> Palette:
+    """More than ten classes on the wheel: of 120 hues, number ⌊120 · place⌋."""
     placed = even(classes) if places is None else np.asarray(places, np.float64)
     if placed.shape != (classes,) or not ((placed >= 0) & (placed < 1)).all():
         raise PaletteError(
@@ -102,12 +104,16 @@ def _of_many(classes: int, places: Float64[np.ndarray, " class"] | None) -> Pale
         )
     hues = wheel()
     # k/K · 120 may fall short of a whole number by a rounding error
-    return hues.of(np.floor(placed * len(hues.dark) + 1e-9).astype(np.int64))
+    return hues.of(np.floor(placed * len(hues.dark) + 1e-9).astype(np.int64) % len(hues.dark))
 
 
 @lru_cache
 def _farthest_from(name: str, count: int, taken: tuple[bytes, ...]) -> Int64[np.ndarray, " count"]:
-    """Which `count` of ten hues are farthest from one another and from colors that are taken."""
+    """Which `count` of ten hues are farthest from one another and from colors that are taken.
+
+    The subset with the greatest least CIEDE2000, over both themes and the palette's eyes, each by its
+    weight. All subsets are tried, 252 at most. `taken` are red, green and blue of each color.
+    """
     if not taken or count == 0:
         return farthest(name, count)
     own = np.frombuffer(b"".join(taken), np.uint8).reshape(-1, 3)
@@ -136,17 +142,20 @@ def _of_colors(colors: bytes) -> Palette:
 
 
 def _grey() -> Palette:
+    """One class, [1, level, 4]: without hue, lighter (dark page) or darker with strength."""
     dark, light = (ramps(np.array([GREY[theme]]), theme) for theme in _THEMES)
     return Palette(dark=dark, light=light)
 
 
 def _replaced(all_: Palette, classes: np.ndarray, by: Palette) -> Palette:
+    """The same with other rows for [chosen] classes, which are each their own, or one for all."""
     dark, light_ = all_.dark.copy(), all_.light.copy()
     dark[classes], light_[classes] = by.dark, by.light
     return Palette(dark=dark, light=light_)
 
 
 def _index(name: str, names: Sequence[str]) -> int:
+    """Which class has this name. Raises PaletteError: none has."""
     if name not in names:
         raise PaletteError(f"no class {name[:60]!r} to color; the classes are {_listed(names)}")
     return names.index(name)
@@ -157,6 +166,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _color(name: str, color: str) -> bytes:
+    """Red, green and blue. Raises PaletteError: no color, or too near to a neutral."""
     rgb = parsed(color)
     for theme in _THEMES:
         if difference(seen(rgb), seen(neutral(theme))) < UNLIKE_NEUTRAL:

@@ -30,7 +30,9 @@ def by_superclass(superclasses: Sequence[str | int]) -> Float64[np.ndarray, " cl
     Args:
         superclasses: one per class: its superclass's name or index.
     """
-    named = [str(s) for s in superclasses]
+    named = list(superclasses)
+    if not named:
+        return np.empty(0)
     first = {name: k for k, name in reversed(list(enumerate(named)))}
     order = sorted(first, key=first.__getitem__)
     sizes = np.array([named.count(name) for name in order])
@@ -73,7 +75,7 @@ def by_similarity(similarity: Float64[np.ndarray, "class other"]) -> Float64[np.
         raise PaletteError("similarity is not symmetric; for rates R pass (R + R.T) / 2")
     if classes < 3:
         return even(classes)
-    order = _leaves(np.where(off, similarity.max(where=off, initial=-np.inf) - similarity, 0.0))
+    order = _leaves(similarity.max(where=off, initial=-np.inf) - similarity)
     links = similarity[order, np.roll(order, -1)]
     order = np.roll(order, -1 - int(links.argmin()))
     if order[0] > order[-1]:
@@ -84,6 +86,7 @@ def by_similarity(similarity: Float64[np.ndarray, "class other"]) -> Float64[np.
 
 
 def _leaves(distance: np.ndarray) -> np.ndarray:
+    """[class] indices in the order of the leaves, from distances [class, class]."""
     from scipy.cluster.hierarchy import leaves_list, linkage, optimal_leaf_ordering
 
     condensed = ((distance + distance.T) / 2)[np.triu_indices(len(distance), 1)]

@@ -130,6 +130,7 @@ def within(
 
 
 def _in_srgb(rgb: np.ndarray) -> np.ndarray:
+    """[*any] whether linear light [*any, 3] is all of 0 … 1."""
     return np.asarray(((rgb >= 0) & (rgb <= 1)).all(-1))
 
 

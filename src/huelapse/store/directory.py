@@ -50,7 +50,8 @@ def check_free(path: Path) -> None:
 
 
 def check_resumable(path: Path) -> None:
-    """
+    """Waits for the lease of another machine's writer to lapse, which may have died: 60 s and a margin.
+
     Raises:
         RunLockedError: the run there is being written.
         FormatError: it cannot be read.
@@ -58,5 +59,5 @@ def check_resumable(path: Path) -> None:
     if holds_run(path):
         StoreReader(path)
         lock = WriterLock(path / "lock")
-        lock.acquire()
+        lock.acquire(wait=True)
         lock.release()

@@ -35,6 +35,10 @@ PATIENCE = 0.5
 """Seconds for which a lock that is held is tried again: a reader that asks holds it briefly."""
 RECORD = 512
 """Bytes of a record at least: all are as long, so that one replaces another in one write."""
+MARGIN = 5.0
+"""Seconds for which a lease is waited for beyond its length."""
+LOOK = 0.5
+"""Seconds between looks at a lease that is waited for."""
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
 
 
@@ -55,6 +59,8 @@ class Holder:
     held: bool
     age: float = 0.0
     """Seconds since it was last renewed."""
+    renewed: float = 0.0
+    """When that was, by the file system's clock."""
 
     @property
     def dead(self) -> bool:
@@ -88,12 +94,50 @@ class WriterLock:
         self._renewed = 0.0
         self._released = threading.Event()
 
-    def acquire(self) -> None:
+    def acquire(self, *, wait: bool = False) -> None:
         """
+        Args:
+            wait: where another machine's lease refuses us, wait for it to lapse (60 s and a margin
+                at most), as its holder may have died there. Never while a model is training.
+
         Raises:
-            RunLockedError: another process holds it.
+            RunLockedError: another process holds it, or renewed its lease while it was waited for.
             OSError: the file cannot be opened, or, where there are no locks, written.
         """
+        try:
+            self._acquire()
+        except RunLockedError:
+            if not wait or not self._lapses():
+                raise
+            self._acquire()
+
+    def _lapses(self) -> bool:
+        """Wait for another machine's lease; False, at once, where its holder is seen to live."""
+        first = self.holder()
+        if first is None or first.machine == _here()[0]:
+            return False
+        if not first.held:
+            return True
+        began = time.monotonic()
+        left = min(max(LEASE - first.age, 0.0), LEASE) + MARGIN
+        logger.warning(
+            "%s is held by another machine's writer (%s); waiting up to %.0f s for its lease to lapse",
+            self.path.parent,
+            first,
+            left,
+        )
+        while time.monotonic() - began < left:
+            time.sleep(LOOK)
+            now = self.holder()
+            if now is None or not now.held:
+                return True
+            if (now.token, now.renewed) != (first.token, first.renewed):
+                return False
+            if now.age > LEASE:
+                return True
+        return True
+
+    def _acquire(self) -> None:
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0), 0o666)
         file = os.fdopen(descriptor, "r+b", buffering=0)
         try:
@@ -309,7 +353,8 @@ def _holder(file: IO[bytes], now: float) -> Holder | None:
     content = file.read(8 * RECORD)
     if not content.strip():
         return None
-    age = now - os.fstat(file.fileno()).st_mtime
+    renewed = os.fstat(file.fileno()).st_mtime
+    age = now - renewed
     try:
         says: Any = json.loads(content)
         return Holder(
@@ -321,10 +366,19 @@ def _holder(file: IO[bytes], now: float) -> Holder | None:
             started=float(says["started"]),
             held=bool(says["held"]),
             age=age,
+            renewed=renewed,
         )
     except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
         return Holder(
-            host="?", machine="", pids="", pid=0, token="", started=0.0, held=True, age=age
+            host="?",
+            machine="",
+            pids="",
+            pid=0,
+            token="",
+            started=0.0,
+            held=True,
+            age=age,
+            renewed=renewed,
         )
 
 
