@@ -41,6 +41,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group("demo" if shared else str(item.path)))
 
 
+PATIENT = ("viewer", "geometry", "events")
+"""Folders whose tests look at what was recorded: that a busy disk is given up is no news to them."""
+
+
+@pytest.fixture(autouse=True, scope="module")
+def patient(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Recorders wait for their writer as long as it takes."""
+    with pytest.MonkeyPatch.context() as patched:
+        if request.path.parent.name in PATIENT:
+            patched.setattr("huelapse.recording.recorder.SECONDS", 120.0)
+        yield
+
+
 @pytest.fixture(scope="session")
 def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """The whole demo, as `huelapse demo` trains it."""

@@ -171,10 +171,11 @@ export function thresholdSentence(level: number, measure: Measure): string {
   return `At ${strength}, a sample of the class drives the unit more than one of the runner-up class in about ${pairs} of 100 pairs, or more.`;
 }
 
-/** Up to where strength is noise: the 95th percentile under permuted labels, of the worst layer. */
-export function floorSentence(value: number, layer: string, say: Say = said): string {
-  const where = value > 0.005 ? `up to ${fixed(value)} (${say(layer)})` : "no more than 0";
-  return `Noise floor: with permuted labels 95 of 100 units read ${where}.`;
+/** Up to where strength is noise: the 95th percentile under permuted labels, of the worst layer. As
+ * long while it is not known: nothing below it may jump. */
+export function floorSentence(value: number | null): string {
+  const number = value === null ? "…" : fixed(Math.max(0, value));
+  return `Noise floor ${number}: what 95 of 100 units read at most when labels are permuted.`;
 }
 
 /** What `n` counts: with several classes to a sample, the sample counts in each. */

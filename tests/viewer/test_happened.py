@@ -22,8 +22,6 @@ def run(tmp_path_factory) -> Iterator[huelapse.Run]:
     path = tmp_path_factory.mktemp("happened") / "run"
     model, (x, y) = SmallNet(), batches(300)
     optimizer = torch.optim.SGD(model.parameters(), 0.1)
-    patient = pytest.MonkeyPatch()
-    patient.setattr("huelapse.recording.recorder.SECONDS", 120.0)
     with huelapse.Recorder(
         model, path, probe=(x, y), classes=3, schedule=1, probe_budget=None
     ) as recorder:
@@ -33,7 +31,6 @@ def run(tmp_path_factory) -> Iterator[huelapse.Run]:
             loss.backward()
             optimizer.step()
             recorder.step()
-    patient.undo()
     return huelapse.open(path)
 
 

@@ -102,7 +102,7 @@ def test_units_a_measure_has_no_meaning_for_are_neither_neutral_nor_colored(view
     assert "3 units that may respond below 0 cannot be judged by it" in viewer.page.content()
     assert "not defined" in viewer.page.inner_text(".glyphs")
     viewer.open("measure=class_selectivity&unit=5")
-    assert "Not defined: its responses may be negative" in viewer.by("inspector").inner_text()
+    viewer.by("inspector").get_by_text("Not defined: its responses may be negative").wait_for()
 
 
 def test_events_are_listed_and_lead_to_their_unit(viewer: Viewer) -> None:

@@ -1,12 +1,19 @@
 // What strength reads where labels are permuted: fetched once the playhead rests, never while it moves.
 
-import { effect, signal } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import { session, shownGrouping, snapshot, track } from "../state";
 
 const REST_MS = 500;
 
 /** The greatest of all layers' noise floors at the playhead, and which layer's; null while unknown. */
 export const floor = signal<{ value: number; layer: number } | null>(null);
+
+/** Whether what is shown has one: it takes the responses of each sample, and their true labels. */
+export const hasFloor = computed(
+  () =>
+    shownGrouping.value?.name === "true" &&
+    (session.value?.split.resources.includes("floor") ?? false),
+);
 
 /** Which of the floors is the greatest; null where none is known. */
 export function greatest(floors: ArrayLike<number>): { value: number; layer: number } | null {
@@ -22,10 +29,7 @@ export function followFloor(): () => void {
   const stop = effect(() => {
     const open = session.value;
     const t = snapshot.value;
-    const there =
-      track.value !== null &&
-      shownGrouping.value?.name === "true" &&
-      (open?.split.resources.includes("floor") ?? false);
+    const there = hasFloor.value && track.value !== null;
     clearTimeout(timer);
     floor.value = null;
     if (!open || !there) return;
