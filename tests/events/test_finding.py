@@ -94,6 +94,17 @@ def test_a_switch_needs_the_other_class_three_times_in_a_row() -> None:
     assert found([(2, 30), (2, 30), *first]) == []
 
 
+def test_strength_is_that_at_the_date_and_of_a_switch_that_at_which_it_was_sure() -> None:
+    finder, events = Finder(layers(1)), []
+    for picture in pictures([(1, 55), (1, 45), (1, 47), ("tied", 2), (2, 20), (2, 21), (2, 22)]):
+        events += [e for e in finder.feed(picture, N) if e.unit >= 0]
+    assert [(e.kind, e.level) for e in events] == [
+        ("tuned", 55),
+        ("switched", 22),
+        ("lost", 0),
+    ] or [(e.kind, e.level) for e in events] == [("tuned", 55), ("lost", 0), ("switched", 22)]
+
+
 def test_a_unit_dies_and_comes_back() -> None:
     silent = [("silent", 0)] * 3
     assert found([(1, 20), *silent]) == [(1, "died", -1, -1)]
@@ -125,7 +136,7 @@ def feed_layers(shares: list[float], n: np.ndarray = N) -> list[tuple]:
 
 
 def test_a_layer_is_half_tuned_and_not_by_few_predicted_classes() -> None:
-    assert feed_layers([0.3, 0.5, 0.4, 0.4]) == [(1, "half_tuned", 0, 40)]
+    assert feed_layers([0.3, 0.5, 0.4, 0.4]) == [(1, "half_tuned", 0, 50)]
     assert feed_layers([0.3, 0.5, 0.3, 0.5]) == []
     assert feed_layers([0.6] * 3 + [0.3] * 3)[1:] == [(3, "half_lost", 0, 30)]
     assert feed_layers([0.6] * 9, np.array([99, 0, 0, 0])) == []

@@ -201,6 +201,8 @@ def test_what_there_is_not_is_refused(run) -> None:
         run.plot.kymograph("nothing")
     with pytest.raises(SelectionError, match="no unit 30"):
         run.plot.unit(run.layers[1].path, 30)
+    with pytest.raises(SelectionError, match="no unit 'a'"):
+        run.plot.unit(run.layers[1].path, "a")
     with pytest.raises(SelectionError, match="no snapshot at step 2"):
         run.plot.network(2)
     with pytest.raises(OptionError, match="no preset 'poster'"):

@@ -22,7 +22,8 @@ class Event:
     """One thing that happened to a unit, or to a layer where `unit` is None.
 
     `step` and `snapshot` are the first at which it was so, `before` and `after` names of classes,
-    `strength` the unit's when it was confirmed, of a layer the share of its units that are tuned.
+    `strength` the unit's there (of a switch: when it was confirmed, since at first it may not be sure),
+    of a layer the share of its units that are tuned.
     """
 
     step: int

@@ -40,8 +40,8 @@ class Found:
 
     `snapshot` is the first of the three that confirm it, of a switch the one from which on the new
     class was first without interruption, surely or not. `before` and `after` are classes, `NONE` where
-    there was none; `level` is, when it was confirmed, the unit's strength, of a layer its share of
-    tuned units, both in hundredths.
+    there was none; `level` is the unit's strength there (of a switch, when it was confirmed), of
+    a layer its share of tuned units, both in hundredths.
     """
 
     snapshot: int
@@ -86,6 +86,8 @@ class Finder:
         self._other_life = np.zeros(units, np.int64)
         self._half = np.zeros(len(layers), bool)
         self._half_for = np.zeros(len(layers), np.int64)
+        self._levels: list[np.ndarray] = []
+        """Of the snapshots that confirm, the first of them first."""
 
     def feed(
         self, picture: Mapping[str, np.ndarray], n: Int64[np.ndarray, " class"]
@@ -104,6 +106,7 @@ class Finder:
         known = held | (state == TIED) | (state == SILENT) | (state == NOT_DEFINED)
         silent = state == SILENT
 
+        self._levels = [*self._levels, level][-CONFIRMED:]
         leader = np.where(held | (state == TIED), 2 * preferred + suppressed, NONE)
         self._leads_since = np.where(leader == self._leader, self._leads_since, self.snapshots)
         self._leader = leader
@@ -186,7 +189,8 @@ class Finder:
                 self._half_for[i] = 0
                 kind: Kind = "half_tuned" if self._half[i] else "half_lost"
                 at = self.snapshots - CONFIRMED
-                found.append(Found(at, kind, NONE, i, NONE, NONE, int(share)))
+                then = 100 * (self._levels[0][layer.slice] >= TUNED_AT).mean()
+                found.append(Found(at, kind, NONE, i, NONE, NONE, int(then)))
         return found
 
     # --- telling ---------------------------------------------------------------------------------
@@ -202,15 +206,15 @@ class Finder:
         for unit in np.flatnonzero(units).tolist():
             after = int(key[unit]) if kind in ("tuned", "switched") else NONE
             earlier = int(before[unit])
-            first = self.snapshots - CONFIRMED
+            switched = kind == "switched"
             yield Found(
-                snapshot=int(self._leads_since[unit]) if kind == "switched" else first,
+                snapshot=int(self._leads_since[unit]) if switched else self.snapshots - CONFIRMED,
                 kind=kind,
                 unit=unit,
                 layer=self._layer_of(unit),
                 before=earlier // 2 if earlier != NONE else NONE,
                 after=after // 2 if after != NONE else NONE,
-                level=int(level[unit]),
+                level=int((level if switched else self._levels[0])[unit]),
                 suppressed=after != NONE and after % 2 == 1,
             )
 

@@ -16,7 +16,7 @@ MOST = 20
 
 def unit(shown: Shown, path: str, number: int, index: int) -> Any:
     layer, style, run = of_layer(shown.run, path), shown.style, shown.run
-    if not 0 <= number < layer.units:
+    if not isinstance(number, int | np.integer) or not 0 <= number < layer.units:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise SelectionError(
             f"layer {path!r} has no unit {number!r}: they are counted from 0 to {layer.units - 1}"
         )
