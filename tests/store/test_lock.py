@@ -195,6 +195,43 @@ def test_of_two_that_wait_for_one_lease_one_gets_it(
     assert not is_locked(file)
 
 
+def test_of_two_that_see_a_lapsed_lease_at_once_one_gets_it(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without locks both go on to write their record: whoever wrote first notices the other's."""
+    monkeypatch.setattr(lock, "_try_lock", lambda *_, **__: None)
+    monkeypatch.setattr(lock, "SETTLE", 0.5)
+    leave(file, age=lock.LEASE + 10)
+    both, is_living = threading.Barrier(2, timeout=20), lock._is_living
+
+    def seen(before: Any, locked: Any) -> bool:
+        living = is_living(before, locked)
+        if not living:
+            both.wait()
+        return living
+
+    monkeypatch.setattr(lock, "_is_living", seen)
+    own, refused = [WriterLock(file), WriterLock(file)], list[WriterLock]()
+
+    def take(one: WriterLock) -> None:
+        try:
+            one.acquire()
+        except RunLockedError:
+            refused.append(one)
+
+    takers = [threading.Thread(target=take, args=(one,)) for one in own]
+    for taker in takers:
+        taker.start()
+    for taker in takers:
+        taker.join(30)
+    assert len(refused) == 1
+    monkeypatch.setattr(lock, "_is_living", is_living)
+    assert is_locked(file)
+    for one in own:
+        one.release()
+    assert not is_locked(file)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_forked_child_neither_keeps_the_lock_nor_lets_go_of_it(file: Path) -> None:
     own = WriterLock(file)
