@@ -172,9 +172,9 @@ export function thresholdSentence(level: number, measure: Measure): string {
 }
 
 /** Up to where strength is noise: the 95th percentile under permuted labels, of the worst layer. As
- * long while it is not known: nothing below it may jump. */
-export function floorSentence(value: number | null): string {
-  const number = value === null ? "…" : fixed(Math.max(0, value));
+ * long while it is not known, or not there for the grouping: nothing below it may jump. */
+export function floorSentence(value: number | null, ofTrue = true): string {
+  const number = !ofTrue ? "–" : value === null ? "…" : fixed(Math.max(0, value));
   return `Noise floor ${number}: what 95 of 100 units read at most when labels are permuted.`;
 }
 

@@ -189,6 +189,7 @@ describe("the noise floor", () => {
     expect(floorSentence(0.034)).toMatch(/^Noise floor 0.03: /);
     expect(floorSentence(-0.01)).toMatch(/^Noise floor 0.00: /);
     expect(floorSentence(null)).toMatch(/^Noise floor …: /);
+    expect(floorSentence(null, false)).toMatch(/^Noise floor –: /);
   });
 });
 

@@ -11,7 +11,7 @@ import { suppressedCount, tunedToClass } from "../run/counts";
 import { floorSentence, thresholdSentence } from "../sentences";
 import { highlighted, painted, palette, session, snapshot, threshold, track } from "../state";
 import { thresholdLevel } from "../url";
-import { floor, hasFloor } from "./floor";
+import { floor, hasFloor, isOfTrue } from "./floor";
 import {
   BIN,
   BINS,
@@ -167,7 +167,7 @@ export function Key() {
         </svg>
       </div>
       <p class="note">{thresholdSentence(level, open.measure)}</p>
-      {hasFloor.value && <p class="note">{floorSentence(noise?.value ?? null)}</p>}
+      {hasFloor.value && <p class="note">{floorSentence(noise?.value ?? null, isOfTrue.value)}</p>}
       <Glyphs />
     </div>
   );

@@ -8,12 +8,11 @@ const REST_MS = 500;
 /** The greatest of all layers' noise floors at the playhead, and which layer's; null while unknown. */
 export const floor = signal<{ value: number; layer: number } | null>(null);
 
-/** Whether what is shown has one: it takes the responses of each sample, and their true labels. */
-export const hasFloor = computed(
-  () =>
-    shownGrouping.value?.name === "true" &&
-    (session.value?.split.resources.includes("floor") ?? false),
-);
+/** Whether the split has one: it takes the responses of each sample. */
+export const hasFloor = computed(() => session.value?.split.resources.includes("floor") ?? false);
+
+/** Whether it is that of the grouping shown, the samples' true labels. */
+export const isOfTrue = computed(() => shownGrouping.value?.name === "true");
 
 /** Which of the floors is the greatest; null where none is known. */
 export function greatest(floors: ArrayLike<number>): { value: number; layer: number } | null {
@@ -29,7 +28,7 @@ export function followFloor(): () => void {
   const stop = effect(() => {
     const open = session.value;
     const t = snapshot.value;
-    const there = hasFloor.value && track.value !== null;
+    const there = hasFloor.value && isOfTrue.value && track.value !== null;
     clearTimeout(timer);
     floor.value = null;
     if (!open || !there) return;
