@@ -170,6 +170,9 @@ def test_a_restarted_viewer_takes_nothing_away(browser: Any, run: huelapse.Run) 
     with served(run) as address:
         viewer = Viewer(context.new_page(), address)
         title = viewer.by("title").inner_text()
+        # what is asked for after the picture: nothing must be on its way when the server ends
+        viewer.until("() => document.body.innerText.includes('Noise floor 0')")
+        viewer.by("events").wait_for()
     port = int(address.partition("/?")[0].rpartition(":")[2])
     with served(run, port=port, token="another") as again:
         viewer.page.mouse.click(*viewer.place_of(run.layers[-2].offset))
