@@ -15,11 +15,13 @@ const SHOWN = 9;
 function useEvents(): Events | null {
   const open = session.value;
   const name = shownGrouping.value?.name;
+  // the server makes them of the same pictures: asked for first, they would delay what is looked at
+  const pictured = track.value !== null;
   const [events, setEvents] = useState<Events | null>(null);
   useEffect(() => {
     let wanted = true;
     setEvents(null);
-    if (open && name !== undefined)
+    if (open && name !== undefined && pictured)
       open.events(name).then(
         (loaded) => wanted && setEvents(loaded),
         () => undefined, // they are beside the point: the page stays as it is
@@ -27,7 +29,7 @@ function useEvents(): Events | null {
     return () => {
       wanted = false;
     };
-  }, [open, name]);
+  }, [open, name, pictured]);
   return events;
 }
 

@@ -54,6 +54,7 @@ class Resources:
         self._kept: dict[str, bytes] = {}
         self._logs: dict[tuple[str, str, str], Log] = dict(before._logs) if before else {}
         self._making = Lock()
+        self._logging = Lock()
 
     def get(self, path: str) -> tuple[bytes, str]:
         """Content and media type of a resource, by its path below the run.
@@ -212,7 +213,7 @@ class Resources:
         find_measure(measure)
         self.run.grouping(grouping, split)
         key = (split, grouping, measure)
-        with self._making:
+        with self._logging:
             self._logs[key] = Log(self.painter, *key, before=self._logs.get(key))
             return self._logs[key]
 
