@@ -31,7 +31,7 @@ demo: frontend
 
 test: frontend
 	$(BIN)/python tools/bundle.py --run test
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(PROCESSES) --dist loadgroup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not slow" -n $(PROCESSES) --dist loadfile
 
 test-slow: frontend
 	$(BIN)/python -m pytest -m slow -s

@@ -34,13 +34,6 @@ FLAGS = (
 )
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of one file all tests go to one worker, and so do all that look at the demo, trained once."""
-    for item in items:
-        shared = "demo_run" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("demo" if shared else str(item.path)))
-
-
 PATIENT = ("viewer", "geometry", "events")
 """Folders whose tests look at what was recorded: that a busy disk is given up is no news to them."""
 

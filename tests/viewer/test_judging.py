@@ -81,9 +81,17 @@ def choose(viewer: Viewer, measure: str) -> None:
     viewer.ready()
 
 
+def becomes(viewer: Viewer, units: list[int], colors: list[list[int]]) -> None:
+    """The cells have these colors once they are drawn anew."""
+    deadline = time.monotonic() + 20
+    while viewer.cell_colors(units) != colors:
+        assert time.monotonic() < deadline, (viewer.cell_colors(units), colors)
+        time.sleep(0.05)
+
+
 def test_another_measure_colors_the_cells_and_stands_in_the_address(viewer: Viewer, run) -> None:
     choose(viewer, "class_selectivity")
-    assert viewer.cell_colors([0, 1]) == colors_of(run, "class_selectivity")[:2]
+    becomes(viewer, [0, 1], colors_of(run, "class_selectivity")[:2])
     assert "class selectivity" in viewer.page.content()
     viewer.page.go_back()
     viewer.until("() => document.querySelector('[data-testid=measure]').value === 'margin'")
@@ -98,6 +106,7 @@ def test_units_a_measure_has_no_meaning_for_are_neither_neutral_nor_colored(view
     neutral = colors_of(run, "margin")[5]
     assert viewer.cell_colors([5])[0] == neutral
     choose(viewer, "class_selectivity")
+    becomes(viewer, [0], colors_of(run, "class_selectivity")[:1])
     assert viewer.cell_colors([5])[0] != neutral
     assert "3 units that may respond below 0 cannot be judged by it" in viewer.page.content()
     assert "not defined" in viewer.page.inner_text(".glyphs")
