@@ -58,6 +58,7 @@ export const layerNumbers = computed((): LayerNumbers[] => {
           : tunedInLayer(current.summary, L, t, l, threshold.value),
       silent: states[SILENT],
       missing: states.slice(SILENT + 1).reduce((a, b) => a + b, 0),
+      notDefined: states[NOT_DEFINED],
       meanStrength: current.summary.meanStrength[t * L + l],
     };
   });

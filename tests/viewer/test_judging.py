@@ -1,5 +1,6 @@
 """In a real Chromium: other measures, units they have no meaning for, events, unreliable units."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -110,6 +111,9 @@ def test_units_a_measure_has_no_meaning_for_are_neither_neutral_nor_colored(view
     assert viewer.cell_colors([5])[0] != neutral
     assert "3 units that may respond below 0 cannot be judged by it" in viewer.page.content()
     assert "not defined" in viewer.page.inner_text(".glyphs")
+    title, key = viewer.page.inner_text("main h1"), viewer.page.inner_text(".key h2")
+    assert "40% of units are tuned" in title  # 2 of the 5 it is defined for
+    assert "40% tuned" in key
     viewer.open("measure=class_selectivity&unit=5")
     viewer.by("inspector").get_by_text("Not defined: its responses may be negative").wait_for()
 
@@ -139,3 +143,34 @@ def test_a_unit_that_rests_on_few_samples_is_called_unreliable(viewer: Viewer, r
     assert run.reading(29, "true", "val", "margin").unreliable.tolist()[3] is True
     viewer.open("unit=3")
     viewer.by("inspector").get_by_text("Unreliable: fewer than 30 active samples of cat").wait_for()
+
+
+def test_numbers_of_one_measure_never_stand_under_the_name_of_another(viewer: Viewer) -> None:
+    viewer.open("unit=1")
+    inspector, held = viewer.by("inspector"), []
+    inspector.get_by_text("Tuned to owl").wait_for()
+    viewer.page.route("**/class_selectivity/unit/*", lambda route: held.append(route))
+    choose(viewer, "class_selectivity")
+    viewer.until("() => !document.querySelector('[data-testid=inspector] .facts')")
+    assert "class selectivity" not in inspector.inner_text()
+    while not held:
+        viewer.page.wait_for_timeout(50)
+    held[0].continue_()
+    inspector.get_by_text("its class selectivity is").wait_for()
+
+
+def test_a_measure_that_fails_to_load_is_marked_while_it_loads_and_not_chosen(
+    viewer: Viewer,
+) -> None:
+    held: list[Any] = []
+    viewer.page.route("**/class_selectivity/summary.st", lambda route: held.append(route))
+    viewer.by("measure").select_option("class_selectivity")
+    viewer.until("() => document.querySelector('.chooser[aria-busy=true]') !== null")
+    while not held:
+        viewer.page.wait_for_timeout(50)
+    held[0].fulfill(status=404, body="no")
+    viewer.until("() => document.querySelector('.chooser[aria-busy=true]') === null")
+    assert viewer.by("measure").input_value() == "margin"
+    viewer.page.unroute("**/class_selectivity/summary.st")
+    choose(viewer, "class_selectivity")
+    viewer.said[:] = [line for line in viewer.said if "404" not in line]

@@ -1,5 +1,7 @@
 // A native list whose entries say what they are, while its closed form stays short.
 
+import { useEffect, useRef, useState } from "preact/hooks";
+
 interface Option {
   value: string;
   /** What the closed form shows. */
@@ -14,23 +16,36 @@ interface Chooser {
   value: string;
   options: readonly Option[];
   testId: string;
-  onChoose: (value: string) => void;
+  /** What is chosen may take its time; until then the one before is shown. */
+  onChoose: (value: string) => void | Promise<void>;
 }
 
 export function Chooser({ label, wide = false, value, options, testId, onChoose }: Chooser) {
+  const select = useRef<HTMLSelectElement>(null);
+  const [waiting, setWaiting] = useState(0);
+  useEffect(() => {
+    // What could not be loaded is not chosen, and can be chosen again.
+    if (waiting === 0 && select.current) select.current.value = value;
+  }, [waiting, value]);
+  const choose = async (wanted: string): Promise<void> => {
+    setWaiting((n) => n + 1);
+    await onChoose(wanted);
+    setWaiting((n) => n - 1);
+  };
   const chosen = options.find((option) => option.value === value);
   return (
-    <label class="field chooser" title={chosen?.about || undefined}>
+    <label class="field chooser" aria-busy={waiting > 0} title={chosen?.about || undefined}>
       <span class={wide ? "label wide" : "label"}>{label}</span>
       <span class="closed">
         <span class="choice path" aria-hidden="true">
           {chosen?.name ?? value}
         </span>
         <select
+          ref={select}
           value={value}
           data-testid={testId}
           aria-label={label}
-          onChange={(event) => onChoose(event.currentTarget.value)}
+          onChange={(event) => void choose(event.currentTarget.value)}
         >
           {options.map((option) => (
             <option key={option.value} value={option.value}>

@@ -64,7 +64,7 @@ function Splits({ open }: { open: Session }) {
           about: splitSentence(split),
         }))}
         testId="split"
-        onChoose={(name) => void chooseSplit(name)}
+        onChoose={(name) => chooseSplit(name)}
       />
       <span class="about path">{splitSentence(open.split)}</span>
     </>
@@ -161,7 +161,7 @@ export function TopBar() {
             about: m.about,
           }))}
           testId="measure"
-          onChoose={(name) => void chooseMeasure(name)}
+          onChoose={chooseMeasure}
         />
       )}
       <span class="icons">

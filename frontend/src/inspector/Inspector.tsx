@@ -5,7 +5,8 @@ import { UnitCard } from "./UnitCard";
 
 /** The selected unit, else the highlighted class, else the snapshot. */
 export function Inspector() {
-  if (!session.value) return <aside class="inspector" />;
+  const open = session.value;
+  if (!open) return <aside class="inspector" />;
   const chosen = unit.value >= 0 || highlighted.value >= 0;
   return (
     <aside
@@ -14,7 +15,13 @@ export function Inspector() {
       data-testid="inspector"
     >
       {unit.value >= 0 ? (
-        <UnitCard key={`${shownGrouping.value?.name}/${unit.value}`} unit={unit.value} />
+        // a unit read by one measure or split says nothing of another: its card is a new one
+        <UnitCard
+          key={[open.split.name, open.measure.name, shownGrouping.value?.name, unit.value].join(
+            "/",
+          )}
+          unit={unit.value}
+        />
       ) : highlighted.value >= 0 ? (
         <ClassCard cls={highlighted.value} />
       ) : (

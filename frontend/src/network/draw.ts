@@ -12,8 +12,10 @@ export interface LayerNumbers {
   /** Units tuned: to the highlighted class, if one is. */
   tuned: number;
   silent: number;
-  /** Not silent, but without a color: no data, not finite, not recorded. */
+  /** Not silent, but without a color: no data, not finite, not recorded, not defined. */
   missing: number;
+  /** Of those, units for which the measure has no meaning; they stand in no share. */
+  notDefined: number;
   meanStrength: number;
 }
 
@@ -69,9 +71,9 @@ function drawRowTitle(
 ): void {
   const units = row.layers.reduce((sum, l) => sum + scene.layers[l].units, 0);
   const known = row.layers.filter((l) => numbers[l]);
-  const [tuned, missing] = known.reduce(
-    ([a, b], l) => [a + numbers[l].tuned, b + numbers[l].missing],
-    [0, 0],
+  const [tuned, missing, notDefined] = known.reduce(
+    ([a, b, c], l) => [a + numbers[l].tuned, b + numbers[l].missing, c + numbers[l].notDefined],
+    [0, 0, 0],
   );
   let x = row.x;
   if (row.title) {
@@ -84,7 +86,9 @@ function drawRowTitle(
   g.font = `400 11px ${FONT}`;
   g.fillStyle = scene.page.ink3;
   const layers = `${row.layers.length} ${row.layers.length === 1 ? "layer" : "layers"}`;
-  const share = scene.paint ? ` · ${shareText({ tuned, missing }, units)} tuned` : "";
+  const share = scene.paint
+    ? ` · ${shareText({ tuned, missing: missing - notDefined }, units - notDefined)} tuned`
+    : "";
   const long = `${layers} · ${count(units)} units${share}`;
   const fits = x + g.measureText(long).width <= scene.layout.width;
   g.fillText(fits ? long : `${count(units)} units${share}`, x, row.y);
@@ -123,8 +127,9 @@ function drawBlockText(
     g.font = `400 11px ${FONT}`;
     g.fillStyle = page.ink3;
     const silent = n.silent > 0 ? `${count(n.silent)} silent` : "";
-    const mean = Number.isNaN(n.meanStrength) ? "no data" : `mean ${fixed(n.meanStrength)}`;
     const wide = room >= 128;
+    const none = n.notDefined === units ? "not defined" : "no data";
+    const mean = Number.isNaN(n.meanStrength) ? none : `mean ${fixed(n.meanStrength)}`;
     g.fillText(wide ? `of ${count(units)} units` : `of ${count(units)}`, after, y + 16);
     g.fillText(wide && silent ? `${mean} · ${silent}` : mean, block.x, y + 31);
     if (!wide && silent) g.fillText(silent, block.x, y + 45);

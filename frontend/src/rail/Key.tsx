@@ -184,7 +184,9 @@ const tunedNow = computed(() => {
 });
 
 const tunedShare = computed(() =>
-  hasData.value ? `${percent(tunedNow.value / (session.value?.units ?? 1))} tuned` : "– tuned",
+  hasData.value
+    ? `${percent(tunedNow.value / ((session.value?.units ?? 1) - states.value[NOT_DEFINED]))} tuned`
+    : "– tuned",
 );
 
 const thresholdText = computed(

@@ -12,7 +12,9 @@ import { hideTip, tip } from "../frame/tip";
 import { cssColor } from "../network/colors";
 import { stageRows } from "../network/stages";
 import { highlighted, palette, session, snapshot, theme, threshold, track } from "../state";
-import { LEVELS } from "../wire/manifest";
+import { stateCounts } from "../run/counts";
+import { STATE_WORDS } from "../sentences";
+import { LEVELS, NOT_DEFINED } from "../wire/manifest";
 import { spans } from "./scale";
 import type { Chart } from "./chart";
 
@@ -190,6 +192,8 @@ export const strip = {
       return;
     }
     const strength = current.summary.meanStrength[at.snapshot * L + l];
+    const states = stateCounts(current.summary, L, at.snapshot, l);
+    const none = states[NOT_DEFINED] > 0 ? STATE_WORDS[NOT_DEFINED] : "no data";
     const cls = highlighted.peek();
     const share = cls >= 0 ? classShares(current, cls, threshold.peek())[at.snapshot * L + l] : NaN;
     tip.value = {
@@ -199,7 +203,7 @@ export const strip = {
         <>
           <b>{open.layers[l].path}</b>, step {stepText(open.scalars.step[at.snapshot])}
           <br />
-          {Number.isNaN(strength) ? "no data" : `mean strength ${fixed(strength)}`}
+          {Number.isNaN(strength) ? none : `mean strength ${fixed(strength)}`}
           {cls >= 0 && !Number.isNaN(share) && takesPart(current, cls, at.snapshot) && (
             <>
               <br />

@@ -55,6 +55,7 @@ class Resources:
         self._logs: dict[tuple[str, str, str], Log] = dict(before._logs) if before else {}
         self._making = Lock()
         self._logging = Lock()
+        self._permuting = Lock()
 
     def get(self, path: str) -> tuple[bytes, str]:
         """Content and media type of a resource, by its path below the run.
@@ -80,15 +81,18 @@ class Resources:
             case [split, grouping, measure, "events.st"]:
                 arrays = happened.events(self._log(split, grouping, measure))
             case [split, "true", measure, "floor", index] if index.endswith(".st"):
-                return self._keep(path, lambda: self._floor(split, measure, index))
+                return self._keep(path, lambda: self._floor(split, measure, index), slow=True)
             case [split, grouping, measure, "unit", unit] if unit.endswith(".st"):
                 arrays = self._unit(split, grouping, measure, _number(unit.removesuffix(".st")))
             case _:
                 raise SelectionError(f"no resource {path!r}")
         return _encode(arrays), "application/octet-stream"
 
-    def _keep(self, path: str, make: Callable[[], Arrays]) -> tuple[bytes, str]:
-        with self._making:  # summary and classes are asked for together, and count the same
+    def _keep(
+        self, path: str, make: Callable[[], Arrays], *, slow: bool = False
+    ) -> tuple[bytes, str]:
+        # summary and classes are asked for together, and count the same; a floor takes far longer
+        with self._permuting if slow else self._making:
             if path not in self._kept:
                 self._kept[path] = _encode(make())
             return self._kept[path], "application/octet-stream"
