@@ -6,8 +6,11 @@ import harness
 import numpy as np
 from scipy import special, stats
 
+from huelapse.events import Finder, Found
 from huelapse.measures import State, interval, read, reliable
 from huelapse.moments import Moments
+from huelapse.painting import on_wire
+from huelapse.schema import Layer
 
 Draw = Callable[[np.random.Generator, tuple[int, int]], np.ndarray]
 
@@ -115,6 +118,45 @@ def covered(draw: Draw, mean: float, n: int, units: int, seed: int) -> tuple[flo
     return float(inside.mean()), float(of_trusted), float(trusted.mean())
 
 
+def happened(stories: Iterator[np.ndarray], labels: np.ndarray, units: int) -> list[Found]:
+    """Events of responses [sample, unit] of two classes, snapshot by snapshot."""
+    layer = Layer(path="l", kind="ReLU", shape=(units,), unit_axis=1, units=units, offset=0,
+                  signed=False)  # fmt: skip
+    finder, found = Finder([layer]), list[Found]()
+    for responses in stories:
+        moments = Moments.from_samples(responses, labels, 2)
+        picture = on_wire(read(moments, signed=np.zeros(units, bool)))
+        found += finder.feed(picture, moments.count)
+    return found
+
+
+def false_switches(units: int, snapshots: int, n: int = 50) -> float:
+    """Switches of a unit in 100 snapshots, of two equal classes with fresh noise each time."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(2), n)
+    noise = (np.maximum(rng.standard_normal((2 * n, units)), 0) for _ in range(snapshots))
+    found = happened(noise, labels, units)
+    return 100 * sum(e.kind == "switched" for e in found) / units / snapshots
+
+
+def true_switches(n: int, over: int, units: int) -> tuple[float, float]:
+    """Share of units found that go from one class to the other, and within 3 snapshots of where the
+    means cross. Means go 1.5 σ, four fifths of the noise stay as a probe's samples do."""
+    rng = np.random.default_rng(0)
+    labels = np.repeat(np.arange(2), n)
+    lasting = rng.standard_normal((2 * n, units))
+
+    def story() -> Iterator[np.ndarray]:
+        for t in range(20 + over + 20):
+            lift = np.clip((t - 20) / over, 0, 1)
+            mean = np.where(labels == 0, 1.5 * (1 - lift), 1.5 * lift)[:, None]
+            yield mean + 0.8 * lasting + 0.6 * rng.standard_normal(lasting.shape)
+
+    switches = [e for e in happened(story(), labels, units) if e.kind == "switched"]
+    near = {e.unit for e in switches if abs(e.snapshot - 20 - over // 2) <= 3}
+    return len({e.unit for e in switches}) / units, len(near) / units
+
+
 def measure(quick: bool) -> harness.Numbers:
     numbers: harness.Numbers = {}
     for name, counts in DESIGNS.items():
@@ -134,6 +176,14 @@ def measure(quick: bool) -> harness.Numbers:
             continue
         many = 200 if quick else max(200, min(2_000, 20_000_000 // (classes * n)))
         numbers[f"smallest_found_k{classes}_n{n}"] = smallest_found(classes, n, many)
+
+    numbers["false_switches_per_100"] = false_switches(100 if quick else 5_000, 100)
+    for n, over in ((200, 40), (50, 40), (200, 80)):
+        every, near = true_switches(n, over, 50 if quick else 1_000)
+        numbers |= {
+            f"switches_found_n{n}_over{over}": every,
+            f"switches_near_n{n}_over{over}": near,
+        }
 
     rectified = float(stats.norm.pdf(0))  # E max(x, 0)
     units = 2_000 if quick else 40_000

@@ -214,6 +214,27 @@ def test_the_demo_tells_its_story(demo_run: Trained) -> None:
     assert run.accuracy()[-1] == pytest.approx(demo_run.accuracy, abs=1e-6)
 
 
+@pytest.mark.parametrize(("told", "place"), [([], "demo-shuffled"), (["--out", "mine"], "mine")])
+def test_the_demos_control_is_one_option_away(told, place, tmp_path: Path, monkeypatch) -> None:
+    from typer.testing import CliRunner
+
+    from huelapse.cli import app
+    from huelapse.demo import training
+
+    asked: list[tuple[Path, bool]] = []
+
+    def train(out: Path, *, shuffle_labels: bool, **_: object) -> training.Trained:
+        asked.append((out, shuffle_labels))
+        return training.Trained(out, None, 0.1, {"snapshots": 41, "probe_share": 0.1})
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(training, "train", train)
+    done = CliRunner().invoke(app, ["demo", "--shuffle-labels", "--no-view", *told])
+    assert done.exit_code == 0, done.output
+    assert "all labels permuted" in " ".join(done.output.split())
+    assert [(out.name, shuffled) for out, shuffled in asked] == [(place, True)]
+
+
 def test_with_permuted_labels_nothing_is_tuned(tmp_path: Path) -> None:
     from huelapse.demo.training import train
 

@@ -24,7 +24,7 @@ LAYER = "fc1.1"
 def pair(paths: list[Path], theme: str) -> Any:
     style = Style.of("double", theme)
     runs = [huelapse.open(path) for path in paths]
-    shown = [Shown.of(run, None, "true", "margin", style, None) for run in runs]
+    shown = [Shown.of(run.painter, None, "true", "margin", style, None) for run in runs]
     with style.figure(height=1.0) as picture:
         grid = picture.subplots(2, 2, height_ratios=[1, 4.4], sharex="col")
         for column, (one, lead) in enumerate(zip(shown, ("", "Labels permuted: "), strict=True)):

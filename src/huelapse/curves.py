@@ -6,14 +6,22 @@ import numpy as np
 from jaxtyping import Float64, Int64
 
 from huelapse.measures import DEFAULT, TUNED
-from huelapse.painting import CHUNK, HELD, NO_DATA, NOT_FINITE, SILENT, Painter
+from huelapse.painting import (
+    CHUNK,
+    NO_DATA,
+    NOT_DEFINED,
+    NOT_FINITE,
+    SILENT,
+    Painter,
+    tuned,
+)
 from huelapse.schema import TRUE
-from huelapse.stored import Stored
 
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """Arrays along snapshots. Shares are of a layer's units; NaN where a layer has no data.
+    """Arrays along snapshots. Shares are of a layer's units; NaN where a layer has no data, and
+    where the measure is not defined for it.
 
     Read down the last axis, `mean_strength[t]` and `tuned[t]` are the profile over depth.
     """
@@ -30,7 +38,7 @@ class Curves:
 
 
 def curves_of(
-    run: Stored,
+    painter: Painter,
     split: str | None = None,
     grouping: str = TRUE,
     measure: str = DEFAULT,
@@ -42,6 +50,7 @@ def curves_of(
         SelectionError: there is no such split, grouping or measure.
         FormatError: a part of the run is missing or damaged.
     """
+    run = painter.run
     name = run.split(split).name
     steps = run.coordinate("step", name).astype(np.int64)
     layers, classes = run.layers, len(run.grouping(grouping, name).classes)
@@ -50,25 +59,26 @@ def curves_of(
         part: np.full(shape, np.nan) for part in ("mean_strength", "tuned", "silent", "magnitude")
     }
     to_class = np.full((*shape, classes), np.nan)
-    painter = Painter(run)
     for chunk in range(painter.chunks(name)):
         painted = painter.chunk(name, grouping, measure, chunk)
         own = slice(chunk * CHUNK, chunk * CHUNK + len(painted["n"]))
         made["mean_strength"][own] = painted["mean_strength"]
         made["magnitude"][own] = painted["magnitude"]
-        state, level = painted["state"], painted["level"]
-        tuned = (state == HELD) & (level >= 100 * threshold - 1e-9)
-        known = ~np.isin(state, (NO_DATA, NOT_FINITE))
+        which = tuned(painted["state"], painted["level"], threshold)
         for i, layer in enumerate(layers):
-            units = layer.slice
-            there = np.asarray(known[:, units].any(1))
-            made["tuned"][own, i] = _share(tuned[:, units], there)
-            made["silent"][own, i] = _share(state[:, units] == SILENT, there)
-            preferred = painted["preferred"][:, units]
-            for k in range(classes):
-                to_class[own, i, k] = _share(tuned[:, units] & (preferred == k), there)
+            state, preferred = (
+                painted["state"][:, layer.slice],
+                painted["preferred"][:, layer.slice],
+            )
+            there = ~np.isin(state, (NO_DATA, NOT_FINITE))
+            judged = (there & (state != NOT_DEFINED)).any(1)
+            made["silent"][own, i] = np.where(there.any(1), (state == SILENT).mean(1), np.nan)
+            counts = np.stack(
+                [
+                    np.bincount(preferred[t][which[t, layer.slice]], minlength=classes)
+                    for t in range(len(state))
+                ]
+            )
+            to_class[own, i] = np.where(judged[:, None], counts / layer.units, np.nan)
+    made["tuned"] = to_class.sum(2)
     return Curves(step=steps, to_class=to_class, **made)
-
-
-def _share(which: np.ndarray, there: np.ndarray) -> np.ndarray:
-    return np.where(there, which.mean(1), np.nan)

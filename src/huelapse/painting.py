@@ -10,9 +10,10 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
+from jaxtyping import Bool
 
 from huelapse.errors import SelectionError
-from huelapse.measures import MEASURES_VERSION, Reading, find_measure, read
+from huelapse.measures import MEASURES_VERSION, TUNED, Reading, find_measure, read
 from huelapse.moments import Moments
 from huelapse.palette import LEVELS, level
 from huelapse.store.cache import digest
@@ -200,6 +201,13 @@ class Painter:
             if seen.any():
                 found[i] = np.sqrt(own[seen > 0].sum() / seen.sum())
         return found
+
+
+def tuned(
+    state: np.ndarray, level: np.ndarray, threshold: float = TUNED
+) -> Bool[np.ndarray, "*any"]:
+    """Which units of pictures are tuned: held, at a level of at least 100 · threshold."""
+    return (state == HELD) & (level >= 100 * threshold - 1e-9)
 
 
 def on_wire(reading: Reading) -> Arrays:

@@ -5,7 +5,7 @@ run.steps                                  # [0, 1, 2, 4, …]
 run.strength(step=200, layer="fc2")        # [unit]
 """
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +28,7 @@ from huelapse.measures import (
     read,
     read_levels,
 )
+from huelapse.painting import Painter
 from huelapse.schema import TRUE
 from huelapse.store import StoreReader
 from huelapse.stored import Stored
@@ -77,6 +78,11 @@ class Run(Stored):
         reader = self._reader.refreshed()
         return self if reader is self._reader else Run(reader)
 
+    @cached_property
+    def painter(self) -> Painter:
+        """What events, curves and pictures are made of: painted once for all of them."""
+        return Painter(self)
+
     # --- judged --------------------------------------------------------------------------------
 
     def _read(
@@ -87,9 +93,8 @@ class Run(Stored):
         measure: str | Measure = DEFAULT,
         response: str | None = None,
     ) -> Reading:
-        found = measure if isinstance(measure, Measure) else find_measure(measure)
         moments = self.moments(index, grouping, split, response=response)
-        return read(moments, signed=self.signed, measure=found)
+        return read(moments, signed=self.signed, measure=find_measure(measure))
 
     def tuning(
         self,
@@ -193,7 +198,7 @@ class Run(Stored):
         """
         from huelapse.events import events_of
 
-        return events_of(self, split, grouping, measure)
+        return events_of(self.painter, split, grouping, measure)
 
     def curves(
         self,
@@ -205,7 +210,7 @@ class Run(Stored):
         """Mean strength, shares tuned, silent and of each class, and magnitude, of each layer."""
         from huelapse.curves import curves_of
 
-        return curves_of(self, split, grouping, measure, threshold)
+        return curves_of(self.painter, split, grouping, measure, threshold)
 
     def finest(
         self,
@@ -230,9 +235,10 @@ class Run(Stored):
                 f"the hierarchy is of {len(hierarchy.classes)} classes that are not the "
                 f"{len(classes)} of {grouping!r}; make it of Run.grouping({grouping!r}).classes"
             )
-        found = measure if isinstance(measure, Measure) else find_measure(measure)
         moments = self.moments(self.index(step, split), grouping, split, response=response)
-        return read_levels(moments, hierarchy.ordered(classes), signed=self.signed, measure=found)
+        return read_levels(
+            moments, hierarchy.ordered(classes), signed=self.signed, measure=find_measure(measure)
+        )
 
     def noise_floor(
         self,
@@ -256,7 +262,6 @@ class Run(Stored):
         Raises:
             SelectionError: responses were not kept.
         """
-        found = measure if isinstance(measure, Measure) else find_measure(measure)
         labels, classes = self.labels(split), len(self.grouping(TRUE, split).classes)
         floors: dict[str, float] = {}
         for own in self.layers if layer is None else (self.layer(layer),):
@@ -267,7 +272,7 @@ class Run(Stored):
                 labels,
                 classes,
                 signed=np.full(len(some), own.signed),
-                measure=found,
+                measure=find_measure(measure),
                 permutations=permutations,
             )
             known = bounds[~np.isnan(bounds)]
@@ -288,13 +293,12 @@ class Run(Stored):
         Raises:
             SelectionError: responses were not kept.
         """
-        found = measure if isinstance(measure, Measure) else find_measure(measure)
         return halves(
             self.responses(step, layer, split).astype(np.float64),
             self.labels(split),
             len(self.grouping(TRUE, split).classes),
             signed=self.signed[self._slice(layer)],
-            measure=found,
+            measure=find_measure(measure),
         )
 
     @property
@@ -306,7 +310,7 @@ class Run(Stored):
         """
         from huelapse.plot import Plot
 
-        return Plot(self)
+        return Plot(self.painter)
 
     # --- for other libraries -------------------------------------------------------------------
 

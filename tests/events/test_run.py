@@ -150,3 +150,12 @@ def test_curves_are_the_shares_of_units_at_each_snapshot(run: huelapse.Run) -> N
     np.testing.assert_allclose(curves.to_class.sum(2), curves.tuned)
     assert curves.silent[39, 0] == 0.2
     assert curves.magnitude[39, 0] < curves.magnitude[20, 0]
+
+
+def test_where_a_measure_is_not_defined_no_share_is_told(run: huelapse.Run) -> None:
+    curves = run.curves(measure="class_selectivity")
+    late = [layer.signed for layer in LAYERS].index(True)
+    for shares in (curves.tuned, curves.to_class, curves.mean_strength):
+        assert np.isnan(shares[:, late]).all()
+        assert np.isfinite(shares[:, 0]).all()
+    assert (curves.silent[:, late] == 0).all()

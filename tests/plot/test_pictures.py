@@ -196,6 +196,31 @@ def test_titles_say_what_is_so(run) -> None:
     assert "no data" in no_data.get_suptitle().replace("\n", " ")
 
 
+def test_what_a_measure_is_not_defined_for_is_said_and_stands_in_no_share(run) -> None:
+    plot = run.plot(measure="class_selectivity")
+    plain = " ".join(plot.network().get_suptitle().split())
+    tuned = run.state(measure="class_selectivity") == huelapse.State.TUNED
+    assert f"{100 * tuned.sum() / 42:.0f} % of 42 units are tuned" in plain  # not the output's five
+    assert "class_selectivity is not defined for output" in " ".join(
+        plot.kymograph("output").get_suptitle().split()
+    )
+    captions = [text.get_text() for text in plot.network().findobj(Text)]
+    assert "output\nnot defined" in captions
+
+
+def test_a_run_is_painted_once_for_all_its_pictures(tmp_path: Path, monkeypatch) -> None:
+    from huelapse.painting import Painter
+
+    own, painted = record(tmp_path / "run"), []
+    paint_ = Painter._paint
+    monkeypatch.setattr(Painter, "_paint", lambda *a: painted.append(1) or paint_(*a))
+    for kind in KINDS:
+        draw(own, kind)
+    own.events()
+    own.curves()
+    assert len(painted) == 1
+
+
 def test_what_there_is_not_is_refused(run) -> None:
     with pytest.raises(SelectionError, match="no layer"):
         run.plot.kymograph("nothing")

@@ -12,7 +12,6 @@ from huelapse.events.finding import KINDS, NONE, Finder, Found, Kind
 from huelapse.measures import DEFAULT
 from huelapse.painting import CHUNK, PICTURE, Painter
 from huelapse.schema import TRUE
-from huelapse.stored import Stored
 
 __all__ = ["KINDS", "NONE", "Event", "Events", "Finder", "Found", "Kind", "Log"]
 
@@ -114,10 +113,6 @@ class Log:
         steps = run.coordinate("step", self._split)
         classes = run.grouping(self._grouping, self._split).classes
         layers = run.layers
-        n = np.array(self._n, np.int64).reshape(-1, len(classes))
-        expected = {"switched": false_switches(len(n), run.units)}
-        if self._measure == DEFAULT:
-            expected["tuned"] = false_tunings(n, run.units)
         return Events(
             tuple(
                 Event(
@@ -133,13 +128,20 @@ class Log:
                 )
                 for e in self.found
             ),
-            expected,
-            len(n),
+            self.expected_false(),
+            len(self._n),
         )
+
+    def expected_false(self) -> dict[str, float]:
+        """Of each kind for which it can be said, how many noise alone would give at most."""
+        expected = {"switched": false_switches(len(self._n), self._run.units)}
+        if self._measure == DEFAULT and self._n:
+            expected["tuned"] = false_tunings(np.array(self._n, np.int64), self._run.units)
+        return expected
 
 
 def events_of(
-    run: Stored, split: str | None = None, grouping: str = TRUE, measure: str = DEFAULT
+    painter: Painter, split: str | None = None, grouping: str = TRUE, measure: str = DEFAULT
 ) -> Events:
     """All events of a run so far."""
-    return Log(Painter(run), run.split(split).name, grouping, measure).events()
+    return Log(painter, painter.run.split(split).name, grouping, measure).events()

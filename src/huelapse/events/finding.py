@@ -73,6 +73,7 @@ class Finder:
         units = sum(layer.units for layer in layers)
         self.snapshots = 0
         self._layers = tuple(layers)
+        self._offsets = np.array([layer.offset for layer in layers], np.int64)
         self._settled = np.full(units, NONE, np.int64)
         self._candidate = np.full(units, NONE, np.int64)
         self._held_for = np.zeros(units, np.int64)
@@ -92,7 +93,7 @@ class Finder:
     def feed(
         self, picture: Mapping[str, np.ndarray], n: Int64[np.ndarray, " class"]
     ) -> list[Found]:
-        """Look at the next snapshot; the events that it confirms, in order of unit.
+        """Look at the next snapshot; the events that it confirms.
 
         Args:
             picture: `preferred`, `level`, `state`, `flags` of all units, as of `painting.on_wire`.
@@ -124,7 +125,7 @@ class Finder:
             for event in self._units(kind, units, before, key, level)
         ]
         found += self._halves(level, known, n)
-        return sorted(found, key=lambda e: (e.snapshot, e.layer, e.unit))
+        return found
 
     # --- each kind -------------------------------------------------------------------------------
 
@@ -219,4 +220,4 @@ class Finder:
             )
 
     def _layer_of(self, unit: int) -> int:
-        return int(np.searchsorted([layer.offset for layer in self._layers], unit, "right")) - 1
+        return int(np.searchsorted(self._offsets, unit, "right")) - 1

@@ -61,5 +61,9 @@ def reliable(
     Of a signed unit every sample counts, since 0 is nothing special to it. Silent classes of a unit
     (no sample active at all) are as reliable as their number of samples.
     """
-    speaking = np.where(signed | (moments.active == 0), moments.n, moments.active)
-    return speaking >= FEW_ACTIVE
+    return enough(moments.active, moments.n, signed)
+
+
+def enough(active: np.ndarray, n: np.ndarray, signed: np.ndarray) -> Bool[np.ndarray, "*any unit"]:
+    """The rule of `reliable`, of any active and finite samples of units."""
+    return np.where(signed | (active == 0), n, active) >= FEW_ACTIVE

@@ -1,7 +1,7 @@
 """The measures by name: those that come with huelapse, and those users register."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -185,15 +185,14 @@ def register(measure: Measure) -> Measure:
     return own
 
 
-def find_measure(name: str) -> Measure:
-    """
+def find_measure(name: str | Measure) -> Measure:
+    """A measure by its name, or itself.
+
     Raises:
         SelectionError: there is no measure of that name.
     """
+    if isinstance(name, Measure):
+        return name
     if name not in MEASURES:
-        raise SelectionError(f"no measure {name!r}; there are {_listed(MEASURES)}")
+        raise SelectionError(f"no measure {name!r}; there are {', '.join(MEASURES)}")
     return MEASURES[name]
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names)

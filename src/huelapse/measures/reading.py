@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from huelapse.errors import MeasureError
-from huelapse.measures.intervals import FEW_ACTIVE
+from huelapse.measures.intervals import enough
 from huelapse.measures.judged import Judged, Selectivity
 from huelapse.measures.named import DEFAULT, MEASURES, Measure
 from huelapse.measures.preferring import (
@@ -64,7 +64,7 @@ class Reading:
     always_on: Bool[np.ndarray, " unit"]
     active_samples: Int64[np.ndarray, " unit"]
     unreliable: Bool[np.ndarray, " unit"]
-    """Held by fewer than `FEW_ACTIVE` samples of the preferred class that speak for it."""
+    """Held, but the preferred class's mean is not `reliable`."""
 
     def state(self, threshold: float = TUNED) -> Int64[np.ndarray, " unit"]:
         """`State` of each unit; tuned means held and strength ≥ `threshold`.
@@ -138,10 +138,8 @@ def _read(moments: Moments, signed: Bool[np.ndarray, " unit"], measure: Measure)
     unknown = not_finite | preference.no_data
     unmeasured = unknown | not_defined
     held = preference.held & ~unknown
-    column = np.arange(len(signed))
-    speaking = np.where(
-        signed, n[preference.preferred, column], moments.active[preference.preferred, column]
-    )
+    of_p = preference.preferred, np.arange(len(signed))
+    trusted = enough(moments.active[of_p], n[of_p], signed)
     return Reading(
         preference=replace(
             preference,
@@ -161,7 +159,7 @@ def _read(moments: Moments, signed: Bool[np.ndarray, " unit"], measure: Measure)
         not_defined=not_defined & ~unknown,
         always_on=(responded == n.sum(0)) & (n.sum(0) > 0),
         active_samples=responded,
-        unreliable=held & (speaking < FEW_ACTIVE),
+        unreliable=held & ~trusted,
     )
 
 

@@ -4,12 +4,12 @@ from typing import Any
 
 from huelapse.errors import SelectionError
 from huelapse.measures import DEFAULT
+from huelapse.painting import Painter
 from huelapse.palette import Choice
 from huelapse.plot import kymograph, layer, network, through, unit
 from huelapse.plot.cells import Shown
 from huelapse.plot.style import Picture, Preset, Style, ThemeName
 from huelapse.schema import TRUE
-from huelapse.stored import Stored
 
 __all__ = ["Picture", "Plot"]
 
@@ -23,7 +23,7 @@ class Plot:
 
     def __init__(
         self,
-        run: Stored,
+        painter: Painter,
         preset: Preset = "double",
         theme: ThemeName = "light",
         split: str | None = None,
@@ -31,7 +31,7 @@ class Plot:
         measure: str = DEFAULT,
         colors: Choice | None = None,
     ) -> None:
-        self._run = run
+        self._painter, self._run = painter, painter.run
         self._how: dict[str, Any] = {
             "preset": preset,
             "theme": theme,
@@ -56,7 +56,7 @@ class Plot:
         unknown = [name for name in how if name not in self._how]
         if unknown:
             raise TypeError(f"no option {unknown[0]!r}; there are {', '.join(self._how)}")
-        return Plot(self._run, **{**self._how, **how})
+        return Plot(self._painter, **{**self._how, **how})
 
     def network(self, step: int | None = None) -> Picture:
         """Every unit of every layer at a step (default: the last)."""
@@ -89,7 +89,7 @@ class Plot:
         how = self._how
         style = Style.of(how["preset"], how["theme"])
         shown = Shown.of(
-            self._run, how["split"], how["grouping"], how["measure"], style, how["colors"]
+            self._painter, how["split"], how["grouping"], how["measure"], style, how["colors"]
         )
         if len(shown.steps) == 0:
             raise SelectionError(f"{self._run.place} has no snapshot yet")

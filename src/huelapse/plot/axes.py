@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from huelapse.errors import HuelapseError
 from huelapse.plot.cells import Shown
 
 
@@ -27,10 +28,8 @@ def bare(axes: Any) -> None:
         spine.set_visible(False)
 
 
-def accuracy(axes: Any, shown: Shown, *, last: bool = True) -> bool:
+def accuracy(axes: Any, shown: Shown) -> bool:
     """The accuracy curve in ink, its last value at its end; whether there is one."""
-    from huelapse.errors import HuelapseError
-
     run, style = shown.run, shown.style
     try:
         values = run.accuracy(shown.split)
@@ -42,7 +41,7 @@ def accuracy(axes: Any, shown: Shown, *, last: bool = True) -> bool:
     axes.set_ylim(0, 1)
     axes.set_yticks([0, 1], ["0", "100 %"])
     axes.set_ylabel("accuracy")
-    if last and len(values) and np.isfinite(values[-1]):
+    if len(values) and np.isfinite(values[-1]):
         axes.annotate(
             f"{100 * values[-1]:.1f} %", (x[-1], values[-1]),
             xytext=(style.size.text * 0.5, 0), textcoords="offset points", va="center",

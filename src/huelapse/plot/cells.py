@@ -5,11 +5,19 @@ from typing import Any
 
 import numpy as np
 
-from huelapse.measures import TUNED
-from huelapse.painting import CHUNK, HELD, NO_CLASS, PICTURE, SILENT, TIED, Painter
+from huelapse import painting
+from huelapse.painting import (
+    CHUNK,
+    HELD,
+    NO_CLASS,
+    NOT_DEFINED,
+    PICTURE,
+    SILENT,
+    TIED,
+    Painter,
+)
 from huelapse.palette import Choice, Palette, palette_for
 from huelapse.plot.style import Style
-from huelapse.schema import Layer
 from huelapse.stored import Stored
 
 
@@ -17,7 +25,7 @@ from huelapse.stored import Stored
 class Shown:
     """What a picture is of: a run by one split, grouping and measure, in its colors."""
 
-    run: Stored
+    painter: Painter
     split: str
     grouping: str
     measure: str
@@ -29,16 +37,17 @@ class Shown:
     @classmethod
     def of(
         cls,
-        run: Stored,
+        painter: Painter,
         split: str | None,
         grouping: str,
         measure: str,
         style: Style,
         colors: Choice | None,
     ) -> "Shown":
+        run = painter.run
         classes = run.grouping(grouping, split).classes
         return cls(
-            run=run,
+            painter=painter,
             split=run.split(split).name,
             grouping=grouping,
             measure=measure,
@@ -48,17 +57,20 @@ class Shown:
             steps=run.coordinate("step", split),
         )
 
+    @property
+    def run(self) -> Stored:
+        return self.painter.run
+
     def picture(self, index: int) -> dict[str, np.ndarray]:
         """`preferred`, `level`, `state`, `flags` of all units at a snapshot."""
-        chunk = Painter(self.run).chunk(self.split, self.grouping, self.measure, index // CHUNK)
+        chunk = self.painter.chunk(self.split, self.grouping, self.measure, index // CHUNK)
         return {name: chunk[name][index % CHUNK] for name in PICTURE}
 
     def pictures(self, units: slice) -> dict[str, np.ndarray]:
         """The same of a layer's units at all snapshots, [snapshot, unit]."""
-        painter = Painter(self.run)
         parts: dict[str, list[np.ndarray]] = {name: [] for name in PICTURE}
-        for chunk in range(painter.chunks(self.split)):
-            painted = painter.chunk(self.split, self.grouping, self.measure, chunk)
+        for chunk in range(self.painter.chunks(self.split)):
+            painted = self.painter.chunk(self.split, self.grouping, self.measure, chunk)
             for name in PICTURE:
                 parts[name].append(painted[name][:, units])
         return {name: np.concatenate(part) for name, part in parts.items()}
@@ -81,8 +93,19 @@ class Shown:
         return tuple(float(c) / 255 for c in self.palette.table(self.style.theme)[0, 0])
 
 
-def tuned(picture: dict[str, np.ndarray], threshold: float = TUNED) -> np.ndarray:
-    return (picture["state"] == HELD) & (picture["level"] >= 100 * threshold - 1e-9)
+def tuned(picture: dict[str, np.ndarray]) -> np.ndarray:
+    """Units of a picture that are tuned at the usual threshold."""
+    return painting.tuned(picture["state"], picture["level"])
+
+
+def counted(picture: dict[str, np.ndarray], classes: int) -> np.ndarray:
+    """Units of a picture tuned to each class."""
+    return np.bincount(picture["preferred"][tuned(picture)].astype(int), minlength=classes)
+
+
+def defined(picture: dict[str, np.ndarray]) -> np.ndarray:
+    """Units for which the measure has a meaning: shares are of these."""
+    return picture["state"] != NOT_DEFINED
 
 
 def order(last: dict[str, np.ndarray], units: slice) -> np.ndarray:
@@ -114,7 +137,3 @@ def hatch_unknown(axes: Any, state: np.ndarray, style: Style) -> None:
                 boxes, hatch="////", facecolor="none", edgecolor=style.inks.faint, linewidth=0
             )
         )
-
-
-def of_layer(run: Stored, path: str) -> Layer:
-    return run.layer(path)

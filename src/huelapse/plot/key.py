@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 
 from huelapse.plot.cells import Shown
+from huelapse.plot.words import shortened
 
 MOST = 12
 """Classes that are named; of more, those with most units."""
@@ -24,7 +25,7 @@ def class_key(
     style, k = shown.style, len(shown.classes)
     named = np.sort(np.argsort(-counted, kind="stable")[:MOST]) if k > MOST else np.arange(k)
     inks = style.inks
-    entries = [Patch(facecolor=shown.hue(c), label=_short(shown.classes[c])) for c in named]
+    entries = [Patch(facecolor=shown.hue(c), label=shortened(shown.classes[c], 18)) for c in named]
     if k > MOST:
         entries.append(Patch(facecolor="none", edgecolor="none", label=f"+ {k - MOST:,} more"))
     looks = {
@@ -49,9 +50,3 @@ def class_key(
         fontsize=style.size.text,
         labelcolor=inks.quiet,
     )
-
-
-def _short(name: str, most: int = 18) -> str:
-    # a "$" would be taken for mathematics
-    flat = " ".join(name.split()).replace("$", r"\$")
-    return flat if len(flat) <= most else flat[: most - 1] + "…"

@@ -6,13 +6,13 @@ import numpy as np
 
 from huelapse.painting import HELD, SILENT, TIED
 from huelapse.plot import axes as ax
-from huelapse.plot.cells import Shown, hatch_unknown, of_layer, order, tuned
+from huelapse.plot.cells import Shown, counted, hatch_unknown, order
 from huelapse.plot.key import class_key
 from huelapse.plot.words import layer_words, title
 
 
 def kymograph(shown: Shown, path: str) -> Any:
-    layer = of_layer(shown.run, path)
+    layer = shown.run.layer(path)
     pictures = shown.pictures(layer.slice)
     last = {name: values[-1] for name, values in pictures.items()}
     with shown.style.figure(height=1.15) as picture:
@@ -24,10 +24,8 @@ def kymograph(shown: Shown, path: str) -> Any:
         curve.tick_params(axis="x", length=0, labelbottom=False)
         ax.snapshots(cells, shown)
         title(picture, shown, layer_words(shown, layer, last, len(shown.steps) - 1))
-        counted = np.bincount(
-            last["preferred"][tuned(last)].astype(int), minlength=len(shown.classes)
-        )
-        class_key(picture, shown, counted[: len(shown.classes)], notes=notes_of(pictures["state"]))
+        of_class = counted(last, len(shown.classes))
+        class_key(picture, shown, of_class, notes=notes_of(pictures["state"]))
     return picture
 
 

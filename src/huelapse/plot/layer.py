@@ -5,38 +5,37 @@ from typing import Any
 import numpy as np
 
 from huelapse.plot import axes as ax
-from huelapse.plot.cells import Shown, hatch_unknown, of_layer, order, tuned
+from huelapse.plot.cells import Shown, counted, hatch_unknown, order
 from huelapse.plot.key import class_key
 from huelapse.plot.kymograph import notes_of
-from huelapse.plot.words import layer_words, title
+from huelapse.plot.words import layer_words, shortened, title
 
 MOST = 30
 """Rows of classes that are drawn; of more, those with most units tuned to them."""
 
 
 def layer(shown: Shown, path: str, index: int) -> Any:
-    own = of_layer(shown.run, path)
+    own = shown.run.layer(path)
     now = {name: values[own.slice] for name, values in shown.picture(index).items()}
     columns = order(shown.picture(len(shown.steps) - 1), own.slice)
     moments = shown.run.moments(index, shown.grouping, shown.split, own.slice)
     mean = np.where(moments.n > 0, moments.mean, np.nan)[:, columns]
-    counted = np.bincount(now["preferred"][tuned(now)].astype(int), minlength=len(shown.classes))
-    counted = counted[: len(shown.classes)]
+    of_class = counted(now, len(shown.classes))
     rows = (
-        np.sort(np.argsort(-counted, kind="stable")[:MOST])
-        if len(counted) > MOST
-        else np.arange(len(counted))
+        np.sort(np.argsort(-of_class, kind="stable")[:MOST])
+        if len(of_class) > MOST
+        else np.arange(len(of_class))
     )
     with shown.style.figure(height=1.0 if len(rows) <= 12 else 1.5) as picture:
         heat, cells = picture.subplots(2, 1, height_ratios=[max(len(rows), 4), 1], sharex=True)
         heat.imshow(_heat(mean[rows], rows, shown), aspect="auto", interpolation="nearest")
         heat.set_yticks(np.arange(len(rows)))
-        heat.set_yticklabels([_short(shown.classes[k]) for k in rows])
+        heat.set_yticklabels([shortened(shown.classes[k], 16) for k in rows])
         heat.tick_params(axis="x", labelbottom=False)
         ax.bare(heat)
         for row, k in enumerate(rows):
             heat.annotate(
-                f"{counted[k]:,}", (1.0, row), xycoords=("axes fraction", "data"),
+                f"{of_class[k]:,}", (1.0, row), xycoords=("axes fraction", "data"),
                 xytext=(shown.style.size.text * 0.5, 0), textcoords="offset points",
                 va="center", color=shown.style.inks.quiet, annotation_clip=False,
             )  # fmt: skip
@@ -52,7 +51,7 @@ def layer(shown: Shown, path: str, index: int) -> Any:
         )
         ax.bare(cells)
         title(picture, shown, layer_words(shown, own, now, index))
-        class_key(picture, shown, counted, notes=notes_of(now["state"]))
+        class_key(picture, shown, of_class, notes=notes_of(now["state"]))
     return picture
 
 
@@ -66,8 +65,3 @@ def _heat(mean: np.ndarray, rows: np.ndarray, shown: Shown) -> np.ndarray:
     colors = shown.palette.table(shown.style.theme)[rows[:, None], levels].copy()
     colors[~np.isfinite(mean)] = 0
     return colors
-
-
-def _short(name: str, most: int = 16) -> str:
-    flat = " ".join(name.split()).replace("$", r"\$")
-    return flat if len(flat) <= most else flat[: most - 1] + "…"

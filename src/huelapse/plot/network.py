@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 
 from huelapse.plot import axes as ax
-from huelapse.plot.cells import Shown, hatch_unknown, order, tuned
+from huelapse.plot.cells import Shown, counted, defined, hatch_unknown, order, tuned
 from huelapse.plot.key import class_key
 from huelapse.plot.kymograph import notes_of
-from huelapse.plot.words import percent, step_words, title
+from huelapse.plot.words import percent, shortened, step_words, title
 
 GAP = 0.035
 """Between blocks, as a share of the width."""
@@ -25,7 +25,7 @@ def network(shown: Shown, index: int) -> Any:
         axes.set_xticks([])
         axes.set_yticks([])
         caption = style.size.text * 2.6 / 72 / style.size.width  # as a share of the width
-        names = [f"{_short(layer.path, 22)}" for layer in layers]
+        names = [shortened(layer.path, 22, keep="end") for layer in layers]
         least = [max(len(name), 9) * style.size.text * 0.56 / 72 / style.size.width
                  for name in names]  # fmt: skip
         cell, places = _fit([layer.units for layer in layers], least, caption)
@@ -45,23 +45,26 @@ def network(shown: Shown, index: int) -> Any:
             hatch_unknown(inner, state.reshape(columns, rows).T, style)
             _lines(inner, rows, columns, cell, style)
             inner.set_axis_off()
-            share = percent(held[layer.slice].mean())
-            axes.text(x, 1 - y - rows * cell - 0.008, f"{name}\n{share} tuned", va="top",
+            says = (
+                f"{percent(held[layer.slice].mean())} tuned"
+                if defined(now).any()
+                else "not defined"
+            )
+            axes.text(x, 1 - y - rows * cell - 0.008, f"{name}\n{says}", va="top",
                       color=style.inks.quiet, linespacing=1.1)  # fmt: skip
             lowest = max(lowest, y + rows * cell + caption)
         axes.set_xlim(0, 1)
         axes.set_ylim(1 - lowest, 1.0)
         axes.set_aspect("equal", anchor="NW")
-        share = percent(held.mean())
-        title(
-            picture, shown, f"{step_words(shown, index)}: {share} of {len(held):,} units are tuned"
+        judged = int(defined(picture_now).sum())  # shares are of units that can be judged
+        says = (
+            f"{percent(held.sum() / judged)} of {judged:,} units are tuned"
+            if judged
+            else f"{shown.measure} is not defined for any layer"
         )
-        counted = np.bincount(
-            picture_now["preferred"][held].astype(int), minlength=len(shown.classes)
-        )
-        class_key(
-            picture, shown, counted[: len(shown.classes)], notes=notes_of(picture_now["state"])
-        )
+        title(picture, shown, f"{step_words(shown, index)}: {says}")
+        of_class = counted(picture_now, len(shown.classes))
+        class_key(picture, shown, of_class, notes=notes_of(picture_now["state"]))
     return picture
 
 
@@ -113,8 +116,3 @@ def _lines(axes: Any, rows: int, columns: int, cell: float, style: Any) -> None:
         axes.axvline(x - 0.5, color=style.inks.page, linewidth=width)
     for y in range(1, rows):
         axes.axhline(y - 0.5, color=style.inks.page, linewidth=width)
-
-
-def _short(path: str, most: int) -> str:
-    flat = path.replace("$", r"\$")
-    return flat if len(flat) <= most else "…" + flat[-most + 1 :]

@@ -9,7 +9,7 @@ from huelapse.curves import curves_of
 from huelapse.events import events_of
 from huelapse.plot import axes as ax
 from huelapse.plot.cells import Shown
-from huelapse.plot.words import percent, step_words, title
+from huelapse.plot.words import percent, shortened, step_words, title
 
 MOST_ROWS = 12
 MOST_COLUMNS = {"column": 4, "double": 9, "slide": 7}
@@ -18,7 +18,7 @@ MOST_COLUMNS = {"column": 4, "double": 9, "slide": 7}
 def classes(shown: Shown) -> Any:
     """Small multiples: of each layer (column), the share of units tuned to each class (row)."""
     run, style = shown.run, shown.style
-    found = curves_of(run, shown.split, shown.grouping, shown.measure)
+    found = curves_of(shown.painter, shown.split, shown.grouping, shown.measure)
     of_class = np.nan_to_num(found.to_class).max((0, 1))
     rows = np.sort(np.argsort(-of_class, kind="stable")[:MOST_ROWS])
     layers = list(run.layers)
@@ -41,12 +41,14 @@ def classes(shown: Shown) -> Any:
                 axes.set_yticks([])
                 axes.spines["left"].set_visible(False)
             grid[r, 0].set_ylabel(
-                _short(shown.classes[k], 15), rotation=0, ha="right", va="center",
+                shortened(shown.classes[k], 15), rotation=0, ha="right", va="center",
                 color=style.inks.ink,
             )  # fmt: skip
         for c, i in enumerate(picked):
             # only the ends carry their steps
-            grid[-1, c].set_xlabel(_short(layers[i].path, 11), color=style.inks.quiet)
+            grid[-1, c].set_xlabel(
+                shortened(layers[i].path, 11, keep="end"), color=style.inks.quiet
+            )
         last = found.to_class[-1] if len(found.step) else np.zeros((len(layers), 1))
         share = np.nan_to_num(last * np.array([[layer.units] for layer in layers])).sum(0)
         most = int(share.argmax())
@@ -73,9 +75,9 @@ def classes(shown: Shown) -> Any:
 def timeline(shown: Shown) -> Any:
     """Accuracy and loss, each layer's mean strength, and where it became half tuned."""
     run, style = shown.run, shown.style
-    found = curves_of(run, shown.split, shown.grouping, shown.measure)
+    found = curves_of(shown.painter, shown.split, shown.grouping, shown.measure)
     layers = run.layers
-    names = [_short(layer.path, 18) for layer in layers]
+    names = [shortened(layer.path, 18, keep="end") for layer in layers]
     tall = max(1.0, 0.55 + 0.04 * len(layers))
     with style.figure(height=tall) as picture:
         curve, strip = picture.subplots(
@@ -103,7 +105,7 @@ def timeline(shown: Shown) -> Any:
         if len(layers) > 40:
             shown_names = np.unique(np.linspace(0, len(layers) - 1, 20).astype(int))
         strip.set_yticks(shown_names, [names[i] for i in shown_names])
-        for event in events_of(run, shown.split, shown.grouping, shown.measure):
+        for event in events_of(shown.painter, shown.split, shown.grouping, shown.measure):
             if event.kind == "half_tuned":
                 row = [layer.path for layer in layers].index(event.layer)
                 strip.plot(
@@ -134,8 +136,3 @@ def _strip_words(shown: Shown, last: np.ndarray) -> str:
     of = "hidden layers" if len(hidden) < len(last) else "layers"
     path = shown.run.layers[best].path
     return f"{lead}of the {of}, {path} is tuned most, {last[best]:.2f} on average"
-
-
-def _short(name: str, most: int) -> str:
-    flat = " ".join(name.split()).replace("$", r"\$")
-    return flat if len(flat) <= most else "…" + flat[-most + 1 :]

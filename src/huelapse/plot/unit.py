@@ -7,15 +7,15 @@ import numpy as np
 from huelapse.errors import SelectionError
 from huelapse.measures import NO_CLASS, find_measure, interval, read
 from huelapse.plot import axes as ax
-from huelapse.plot.cells import Shown, hatch_unknown, of_layer
-from huelapse.plot.words import step_words, title
+from huelapse.plot.cells import Shown, hatch_unknown
+from huelapse.plot.words import shortened, step_words, title
 
 MOST = 20
 """Bars of classes that are drawn; of more, those it responds to most."""
 
 
 def unit(shown: Shown, path: str, number: int, index: int) -> Any:
-    layer, style, run = of_layer(shown.run, path), shown.style, shown.run
+    layer, style, run = shown.run.layer(path), shown.style, shown.run
     if not isinstance(number, int | np.integer) or not 0 <= number < layer.units:  # pyright: ignore[reportUnnecessaryIsInstance]
         raise SelectionError(
             f"layer {path!r} has no unit {number!r}: they are counted from 0 to {layer.units - 1}"
@@ -38,7 +38,7 @@ def unit(shown: Shown, path: str, number: int, index: int) -> Any:
             np.arange(len(rows)), mean[rows], yerr=error, fmt="none", ecolor=style.inks.ink,
             elinewidth=style.size.line * 0.8,
         )  # fmt: skip
-        names = [_short(shown.classes[k]) for k in rows]
+        names = [shortened(shown.classes[k], 14) for k in rows]
         turned = len(rows) * (max(map(len, names)) + 1) > style.letters(style.size.text)
         bars.set_xticks(
             np.arange(len(rows)), names,
@@ -87,8 +87,3 @@ def _sentence(shown: Shown, path: str, number: int, index: int, reading: Any, p:
     if not np.isfinite(strength):
         return f"{lead} {how} {name}; {shown.measure} is not defined for it"
     return f"{lead} {how} {name}, strength {strength:.2f}"
-
-
-def _short(name: str, most: int = 14) -> str:
-    flat = " ".join(name.split()).replace("$", r"\$")
-    return flat if len(flat) <= most else flat[: most - 1] + "…"

@@ -5,24 +5,31 @@ from typing import Any
 
 import numpy as np
 
-from huelapse.painting import HELD, NO_CLASS
-from huelapse.plot.cells import Shown, tuned
+from huelapse.painting import HELD
+from huelapse.plot.cells import Shown, counted, defined, tuned
 from huelapse.schema import Layer
 
 
-def title(picture: Any, shown: Shown, text: str, below: str = "") -> None:
-    """A bold sentence at the top left, with what it is about beneath."""
+def title(picture: Any, shown: Shown, text: str) -> None:
+    """A bold sentence at the top left."""
     style = shown.style
-    wrapped = textwrap.fill(_plain(text), style.letters())
     picture.suptitle(
-        wrapped, x=0.012, ha="left", fontsize=style.size.title, fontweight="bold",
-        color=style.inks.ink, linespacing=1.15,
+        textwrap.fill(plain(text), style.letters()), x=0.012, ha="left",
+        fontsize=style.size.title, fontweight="bold", color=style.inks.ink, linespacing=1.15,
     )  # fmt: skip
-    if below:
-        line = textwrap.fill(_plain(below), style.letters(style.size.text))
-        picture.text(
-            0.012, 0, line, ha="left", va="bottom", fontsize=style.size.text, color=style.inks.quiet
-        )
+
+
+def plain(text: str) -> str:
+    """Without what Matplotlib would take for mathematics, on one line."""
+    return " ".join(text.split()).replace("$", r"\$")
+
+
+def shortened(name: str, most: int, *, keep: str = "start") -> str:
+    """A name of so many letters at most; of a path the end says more: keep="end"."""
+    flat = " ".join(name.split())
+    if len(flat) > most:
+        flat = flat[: most - 1] + "…" if keep == "start" else "…" + flat[-most + 1 :]
+    return plain(flat)
 
 
 def percent(share: float) -> str:
@@ -35,18 +42,15 @@ def step_words(shown: Shown, index: int) -> str:
 
 def layer_words(shown: Shown, layer: Layer, picture: dict[str, np.ndarray], index: int) -> str:
     """How many of a layer's units are tuned, and to which class most."""
+    if not defined(picture).any():
+        return f"{step_words(shown, index)}: {shown.measure} is not defined for {layer.path}"
     held = tuned(picture)
     share = f"{percent(held.mean())} of {layer.path}'s {layer.units:,} units are tuned"
-    of = picture["preferred"][held]
-    of = of[of != NO_CLASS]
-    if len(of) == 0:
+    of = counted(picture, len(shown.classes))
+    if not of.any():
         known = (picture["state"] == HELD).any()
         return f"{step_words(shown, index)}: " + (
             share if known else f"no unit of {layer.path} is tuned to a class"
         )
-    most = int(np.bincount(of).argmax())
+    most = int(of.argmax())
     return f"{step_words(shown, index)}: {share}, most to {shown.classes[most]}"
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.split()).replace("$", r"\$")

@@ -17,7 +17,7 @@ Arrays = dict[str, np.ndarray]
 def events(log: Log) -> Arrays:
     """Events in order of time, along `event`; and `expected`, along kinds, NaN where not told."""
     found = log.found
-    expected = log.events().expected_false
+    expected = log.expected_false()
     return {
         "snapshot": np.array([e.snapshot for e in found], np.uint32),
         "kind": np.array([KINDS.index(e.kind) for e in found], np.uint8),
