@@ -155,6 +155,16 @@ const KINDS: Record<Split["kind"], string> = {
   evaluation: "the samples of the training’s own evaluation",
 };
 
+/** Which part of a snapshot is not there; undefined where all of it is. */
+export function missingSentence(split: Split, snapshot: number): string | undefined {
+  const one = split.incomplete.find((other) => other.snapshot === snapshot);
+  if (one === undefined) return undefined;
+  const parts = plural(one.parts, "part");
+  return one.expected === null
+    ? `Merged of ${count(one.parts)} ${parts}, nobody knows of how many: samples may be missing here.`
+    : `Merged of ${count(one.parts)} of ${count(one.expected)} parts: the samples of the others are missing here.`;
+}
+
 /** What a snapshot of a split sums up. */
 export function splitSentence(split: Split): string {
   const weights = split.weights === "averaged" ? ", averaged weights" : "";

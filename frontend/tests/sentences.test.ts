@@ -6,6 +6,7 @@ import {
   floorSentence,
   networkSubtitle,
   networkTitle,
+  missingSentence,
   splitSentence,
   thresholdSentence,
   type NetworkFacts,
@@ -264,7 +265,7 @@ describe("other sentences", () => {
   it("say what a snapshot of a split sums up", () => {
     const split = (fields: Partial<Split>): Split => ({
       ...{ name: "s", kind: "probe", samples: 90, mode: "eval", weights: null, snapshots: 3 },
-      ...{ multilabel: false, metrics: [], resources: [], groupings: [] },
+      ...{ multilabel: false, metrics: [], resources: [], groupings: [], incomplete: [] },
       ...fields,
     });
     expect(splitSentence(split({}))).toBe("probe: the same samples each time");
@@ -275,6 +276,18 @@ describe("other sentences", () => {
       "window: the training samples, weights moving, train mode",
     );
     expect(splitSentence(split({ kind: "evaluation" }))).toMatch(/^evaluation: /);
+  });
+
+  it("say which parts a merged snapshot lacks", () => {
+    const split = {
+      incomplete: [
+        { snapshot: 1, parts: 3, expected: 4 },
+        { snapshot: 2, parts: 3, expected: null },
+      ],
+    } as unknown as Split;
+    expect(missingSentence(split, 0)).toBeUndefined();
+    expect(missingSentence(split, 1)).toMatch(/^Merged of 3 of 4 parts: /);
+    expect(missingSentence(split, 2)).toContain("3 parts, nobody knows of how many:");
   });
 
   it("explains the threshold in pairs", () => {

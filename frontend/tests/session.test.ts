@@ -26,7 +26,7 @@ const grouping = { name: "true", title: "True label", classes: ["a", "b"] };
 const own = { name: "kind", title: "kind", classes: ["x", "y", "z"] };
 const split = (name: string, snapshots: number) => ({
   ...{ name, kind: "probe", samples: 9, mode: "eval", weights: null, multilabel: false, snapshots },
-  ...{ metrics: [], resources: ["confusion"], groupings: [own, grouping] },
+  ...{ metrics: [], incomplete: [], resources: ["confusion"], groupings: [own, grouping] },
 });
 const manifest = {
   ...{ format: 1, name: "r", created: "", state: "complete", version: "1", levels: 101 },

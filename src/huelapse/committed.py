@@ -9,7 +9,7 @@ import numpy as np
 from jaxtyping import Bool, Int64
 
 from huelapse.errors import FormatError, SelectionError
-from huelapse.schema import TRUE, Graph, Grouping, Layer, RunState, Split
+from huelapse.schema import TRUE, Graph, Grouping, Incomplete, Layer, RunState, Split
 from huelapse.store import StoreReader
 from huelapse.store.cache import Cache
 
@@ -141,6 +141,28 @@ class Committed:
         if name in ("step", "wall_time") and lost.any():
             raise FormatError(f"{self.place}: coordinates of {path} are missing or damaged")
         return values
+
+    def incomplete(self, split: str | None = None) -> tuple[Incomplete, ...]:
+        """Snapshots of which ranks or workers are missing, by step."""
+        name = self.split(split).name
+        merged = self._reader.attributes.get("merged", ())
+        if not merged:
+            return ()
+        stored = self._reader.shown(f"{name}/step")
+        if stored is None:
+            stored = np.arange(self._reader.stored(name))
+        steps = self.coordinate("step", name)
+        found: list[Incomplete] = []
+        for entry in merged:
+            parts, expected = entry["parts"], entry["expected"]
+            if entry["split"] != name or parts == expected:
+                continue
+            for index in np.flatnonzero((stored >= entry["first"]) & (stored <= entry["last"])):
+                step = int(steps[index])
+                found.append(
+                    Incomplete(snapshot=int(index), step=step, parts=parts, expected=expected)
+                )
+        return tuple(sorted(found, key=lambda one: one.snapshot))
 
     def metrics(self, split: str | None = None) -> list[str]:
         """Names of the scalars the user passed."""

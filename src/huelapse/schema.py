@@ -35,6 +35,19 @@ RunState = Literal["recording", "complete", "interrupted"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Incomplete:
+    """A snapshot that was merged without some of its parts: it counts fewer samples than others."""
+
+    snapshot: int
+    """Its index among those that are shown."""
+    step: int
+    parts: int
+    """How many it was merged of."""
+    expected: int | None
+    """How many there should be; None where nobody could say."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Layer:
     """A recorded place in the model.
 

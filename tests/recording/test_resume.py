@@ -1,5 +1,7 @@
 """A training that goes on from a checkpoint goes on in its run: nothing is lost or overwritten."""
 
+import json
+import logging
 import os
 import signal
 import subprocess
@@ -19,7 +21,7 @@ from conftest import SmallNet, batches
 from huelapse import Recorder
 from huelapse.care import verify
 from huelapse.errors import OptionError, ResumeError, RunLockedError
-from huelapse.store import StoreReader, StoreWriter
+from huelapse.store import StoreReader, StoreWriter, lease
 from huelapse.store.segments import superseded
 
 
@@ -175,6 +177,20 @@ def test_a_run_that_is_being_written_is_refused(run_path: Path) -> None:
     one.close()
     train(run_path, 1, 2).close()
     assert huelapse.open(run_path).steps.tolist() == [0, 1, 2]
+
+
+def test_a_requeued_job_waits_for_the_lease_of_the_machine_that_died(
+    run_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    train(run_path, 0, 2).close()
+    far = {"host": "far", "machine": "another", "pids": "1", "pid": 7, "token": "theirs",
+           "started": 0.0, "held": True}  # fmt: skip
+    (run_path / "lock").write_text(json.dumps(far))
+    monkeypatch.setattr(lease, "LEASE", 1.0)
+    with caplog.at_level(logging.WARNING, "huelapse"):
+        train(run_path, 2, 4).close()
+    assert sum("waiting up to" in told for told in caplog.messages) == 1
+    assert huelapse.open(run_path).steps.tolist() == [0, 1, 2, 3, 4]
 
 
 def test_what_a_cut_off_commit_left_behind_is_written_over(

@@ -12,7 +12,7 @@ import extra_run
 import pytest
 
 from huelapse.errors import RunLockedError
-from huelapse.store import StoreReader, check_resumable, lock
+from huelapse.store import StoreReader, check_resumable, lease, lock
 from huelapse.store.lock import WriterLock, is_locked
 
 
@@ -38,7 +38,7 @@ def test_a_living_writer_on_another_machine_is_left_alone(file: Path) -> None:
 
 
 def test_a_lease_that_nobody_renewed_is_taken_over(file: Path) -> None:
-    leave(file, age=lock.LEASE + 10)
+    leave(file, age=lease.LEASE + 10)
     assert not is_locked(file)
     own = WriterLock(file)
     own.acquire()
@@ -106,12 +106,12 @@ def test_a_record_that_cannot_be_written_is_no_reason_to_stop(
     run_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_path.mkdir()
-    leave(run_path / "lock", age=lock.LEASE + 10)  # and it stays there
+    leave(run_path / "lock", age=lease.LEASE + 10)  # and it stays there
 
     def full(*_: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(lock, "_write", full)
+    monkeypatch.setattr(lock, "write_record", full)
     store = extra_run.begin(run_path)
     store.add_split(extra_run.split(), extra_run.static())
     store.commit(extra_run.snapshot(0))
@@ -123,7 +123,7 @@ def test_a_writer_that_died_here_without_locks_is_followed_at_once(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(lock, "_try_lock", lambda *_, **__: None)
-    machine, pids = lock._here()
+    machine, pids = lock.here()
     leave(file, machine=machine, pids=pids, pid=2**22 + 1)  # more than there can be
     assert not is_locked(file)
     own = WriterLock(file)
@@ -136,7 +136,8 @@ def test_a_writer_that_died_here_without_locks_is_followed_at_once(
 
 @pytest.fixture
 def short(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, seconds in (("LEASE", 1.0), ("MARGIN", 0.5), ("LOOK", 0.05), ("PATIENCE", 0.1)):
+    monkeypatch.setattr(lease, "LEASE", 1.0)
+    for name, seconds in (("MARGIN", 0.5), ("LOOK", 0.05), ("PATIENCE", 0.1)):
         monkeypatch.setattr(lock, name, seconds)
 
 
@@ -201,8 +202,8 @@ def test_of_two_that_see_a_lapsed_lease_at_once_one_gets_it(
     """Without locks both go on to write their record: whoever wrote first notices the other's."""
     monkeypatch.setattr(lock, "_try_lock", lambda *_, **__: None)
     monkeypatch.setattr(lock, "SETTLE", 0.5)
-    leave(file, age=lock.LEASE + 10)
-    both, is_living = threading.Barrier(2, timeout=20), lock._is_living
+    leave(file, age=lease.LEASE + 10)
+    both, is_living = threading.Barrier(2, timeout=20), lock.is_living
 
     def seen(before: Any, locked: Any) -> bool:
         living = is_living(before, locked)
@@ -210,7 +211,7 @@ def test_of_two_that_see_a_lapsed_lease_at_once_one_gets_it(
             both.wait()
         return living
 
-    monkeypatch.setattr(lock, "_is_living", seen)
+    monkeypatch.setattr(lock, "is_living", seen)
     own, refused = [WriterLock(file), WriterLock(file)], list[WriterLock]()
 
     def take(one: WriterLock) -> None:
@@ -225,7 +226,7 @@ def test_of_two_that_see_a_lapsed_lease_at_once_one_gets_it(
     for taker in takers:
         taker.join(30)
     assert len(refused) == 1
-    monkeypatch.setattr(lock, "_is_living", is_living)
+    monkeypatch.setattr(lock, "is_living", is_living)
     assert is_locked(file)
     for one in own:
         one.release()

@@ -21,10 +21,11 @@ from typer.testing import CliRunner
 
 import huelapse
 from huelapse.care import verify
+from huelapse.care.pruning import plan_pruning, prune
 from huelapse.cli import app
 from huelapse.errors import NotARunError, PartialError, RunLockedError
 from huelapse.moments import Moments
-from huelapse.schema import Grouping
+from huelapse.schema import Grouping, Incomplete
 from huelapse.store import StoreReader, StoreWriter
 from huelapse.store.joining import Part, merge_parts
 from huelapse.store.merging import merge, missing_of
@@ -594,6 +595,44 @@ def test_a_run_that_is_being_written_is_not_merged_into(tmp_path: Path) -> None:
     assert merge(run, dry=True).merged[0].step == 5
     store.close()
     assert len(merge(run).merged) == 1
+
+
+def test_what_killed_ranks_left_half_written_is_removed_once_it_is_old(tmp_path: Path) -> None:
+    run = run_with(tmp_path / "run")
+    for index in range(PARTS):
+        write_partial(run, part(1, index))
+    old, fresh = (run / f"partial/.val-1-rank-{n}-abc.npz.{n * 12}.tmp" for n in "01")
+    for path in (old, fresh):
+        path.write_bytes(b"half")
+    os.utime(old, (time.time() - 7200,) * 2)
+    merge(run, dry=True)
+    assert old.exists()
+    merge(run)
+    assert files(run) == [fresh.name]
+
+
+def test_snapshots_without_all_parts_are_told(tmp_path: Path) -> None:
+    run = run_with(tmp_path / "run", (1,))
+    for step, there, of in ((4, 3, PARTS), (2, PARTS, PARTS), (3, 2, None)):
+        for index in range(there):
+            write_partial(run, part(step, index, of=of))
+    merge(run, incomplete=True)
+    told = [(one.snapshot, one.step, one.parts, one.expected) for one in opened(run)]
+    assert told == [(2, 3, 2, None), (3, 4, 3, 4)]
+    assert huelapse.open(run).incomplete("train") == ()
+    shown = CliRunner().invoke(app, ["info", str(run)])
+    assert "step 3 (2 of an unknown number of parts), step 4 (3 of 4 parts)" in shown.output
+    prune(
+        run, plan_pruning(run, every=2)
+    )  # of 1, 2, 3, 4 go 2 and, by its place, none that is told
+    assert [one.snapshot for one in opened(run)] == [1, 2]
+    write_partial(run, part(4, 3))
+    merge(run)
+    assert [one.step for one in opened(run)] == [3]
+
+
+def opened(run: Path) -> tuple[Incomplete, ...]:
+    return huelapse.open(run).incomplete()
 
 
 def test_looking_changes_nothing(tmp_path: Path) -> None:

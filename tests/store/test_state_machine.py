@@ -1,4 +1,4 @@
-"""Any order of write, crash, resume, read, compact and prune leaves what a plain list would hold."""
+"""Any order of write, crash, resume, read, compact, prune, merge leaves what a list would hold."""
 
 import shutil
 import tempfile
@@ -9,6 +9,7 @@ from unittest import mock
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from extra_run import CLASSES, LAYERS
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -24,8 +25,12 @@ import huelapse
 from huelapse.care import verify
 from huelapse.care.pruning import plan_pruning, prune
 from huelapse.compacting import compact, remove_stale
+from huelapse.moments import Moments
+from huelapse.schema import Grouping
 from huelapse.snapshot import Snapshot
 from huelapse.store import StoreWriter
+from huelapse.store.merging import merge
+from huelapse.store.partial import Partial, write_partial
 
 Where = str
 """At which of a commit's moments a crash comes."""
@@ -121,6 +126,25 @@ class Stores(RuleBasedStateMachine):
             one for i, one in enumerate(self.shown) if i % every == 0 or i == len(self.shown) - 1
         ]
 
+    @precondition(lambda self: self.writer is None)
+    @rule(ahead=st.integers(1, 3), late=st.booleans(), incomplete=st.booleans())
+    def merge_parts(self, ahead: int, late: bool, incomplete: bool) -> None:
+        """Ranks have left their parts of a moment; of some the last comes after a merge."""
+        self.samples += 1
+        last = max((step for step, _ in self.shown), default=-1)
+        moment = last + ahead, self.samples
+        first, second = parts_of(*moment)
+        write_partial(self.path, first)
+        if late:
+            merge(self.path, incomplete=incomplete)
+            told = huelapse.open(self.path).incomplete()
+            assert [one.step for one in told if one.step == moment[0]] == [moment[0]] * incomplete
+        write_partial(self.path, second)
+        merge(self.path)
+        merge(self.path)
+        assert not huelapse.open(self.path).incomplete()
+        self.shown.append(moment)
+
     @invariant()
     def reads_as_the_list(self) -> None:
         if not (self.path / "run.zarr/zarr.json").exists():
@@ -146,6 +170,34 @@ class Stores(RuleBasedStateMachine):
         assert verify(self.path).whole
 
 
+def parts_of(step: int, samples: int) -> tuple[Partial, Partial]:
+    """A snapshot as two ranks have recorded it: all of it, and nothing at all, so that no rounding
+    tells it from one that was taken as a whole."""
+    taken = snapshot(step, samples=samples)
+    whole = taken.moments["true"]
+    nothing = Moments.empty(*whole.mean.shape)
+    classes = tuple(Grouping(name=name, classes=CLASSES) for name in ("true", "predicted"))
+    own: dict[str, Any] = {
+        "split": "val",
+        "step": step,
+        "expected": 2,
+        "layers": tuple((layer.path, layer.units) for layer in LAYERS),
+        "groupings": classes,
+        "wall_time": taken.wall_time,
+    }
+    made = [
+        Partial(
+            part=f"rank-{rank}",
+            samples=int(moments.count.sum()),
+            moments={one.name: moments for one in classes},
+            confusion=np.diag(moments.count),
+            **own,
+        )
+        for rank, moments in enumerate((whole, nothing))
+    ]
+    return made[0], made[1]
+
+
 def run_machine(examples: int, steps: int) -> None:
     run_state_machine_as_test(
         Stores,
@@ -164,4 +216,4 @@ def test_a_run_holds_what_a_list_would() -> None:
 
 @pytest.mark.slow
 def test_a_run_holds_what_a_list_would_for_long() -> None:
-    run_machine(300, 40)
+    run_machine(60, 25)

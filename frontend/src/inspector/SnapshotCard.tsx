@@ -6,7 +6,7 @@ import { useMemo } from "preact/hooks";
 import { counted, samples } from "../derive";
 import { count, fixed, stepText } from "../format";
 import { isolated } from "../inline";
-import { splitSentence } from "../sentences";
+import { missingSentence, splitSentence } from "../sentences";
 import { Happened } from "./Happened";
 import { Reading } from "../frame/Reading";
 import { stageRows, type StageRow } from "../network/stages";
@@ -38,6 +38,10 @@ const texts = {
     return Number.isFinite(accuracy) ? `${fixed(100 * accuracy, 1)}%` : "–";
   }),
   samples: computed(() => count(samples.value)),
+  missing: computed(() => {
+    const open = session.value;
+    return open ? (missingSentence(open.split, snapshot.value) ?? "") : "";
+  }),
 };
 
 export function SnapshotCard() {
@@ -54,6 +58,7 @@ export function SnapshotCard() {
         {accuracy?.some(Number.isFinite) && <Fact name="accuracy" value={texts.accuracy} />}
         <Fact name={`${counted.value}s`} value={texts.samples} />
       </div>
+      {texts.missing.value && <p class="warning">{texts.missing}</p>}
       <Happened />
       <Strengths />
       <HowToRead />

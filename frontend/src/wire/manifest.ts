@@ -30,6 +30,14 @@ export interface Grouping {
   classes: string[];
 }
 
+/** A snapshot of which ranks or workers are missing. */
+export interface Incomplete {
+  snapshot: number;
+  parts: number;
+  /** null where nobody could say how many there should be. */
+  expected: number | null;
+}
+
 export interface Split {
   name: string;
   /** The same samples each time; the training's own, while it went on; the user's own loop. */
@@ -41,6 +49,7 @@ export interface Split {
   /** A sample counts in each of its classes: counts are of labels, and there is no confusion. */
   multilabel: boolean;
   snapshots: number;
+  incomplete: Incomplete[];
   metrics: string[];
   resources: string[];
   groupings: Grouping[];

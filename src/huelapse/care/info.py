@@ -1,5 +1,7 @@
 """What a run holds, for `huelapse info`."""
 
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
@@ -44,6 +46,7 @@ def summary(run: Any) -> dict[str, Any]:
                 "steps": run.coordinate("step", split.name).tolist(),
                 "groupings": [g.name for g in split.groupings],
                 "metrics": run.metrics(split.name),
+                "incomplete": [asdict(one) for one in run.incomplete(split.name)],
             }
             for split in run.splits
         },
@@ -67,6 +70,19 @@ def _two(value: float | None) -> str:
     return "–" if value is None else f"{value:.2f}"
 
 
+def _missing(incomplete: Sequence[dict[str, Any]]) -> str:
+    """Snapshots that count fewer samples than others, in one sentence."""
+    told = [
+        f"step {one['step']} ({one['parts']} of {one['expected'] or 'an unknown number of'} parts)"
+        for one in incomplete[:3]
+    ]
+    more = len(incomplete) - len(told)
+    return (
+        f"  merged without all parts: {', '.join(told)}{f' and {more:,} more' if more else ''}; "
+        f"`huelapse merge` adds those that come late"
+    )
+
+
 def print_summary(out: Console, found: dict[str, Any]) -> None:
     facts: dict[str, Any] = found["facts"] or {}
     out.print(
@@ -86,6 +102,8 @@ def print_summary(out: Console, found: dict[str, Any]) -> None:
             f"{split['snapshots']} snapshots"
             + (f", steps {steps[0]} to {steps[-1]}" if steps else "")
         )
+        if split["incomplete"]:
+            out.print(f"[yellow]{_missing(split['incomplete'])}[/yellow]", soft_wrap=True)
     cost: dict[str, float] = found.get("cost") or {}
     if cost:
         windows = cost.get("window_share", 0.0)

@@ -10,7 +10,7 @@ from typing import Any
 
 from huelapse.care.listing import find_runs
 from huelapse.care.metadata import OURS
-from huelapse.errors import NotARunError, OptionError, RunLockedError
+from huelapse.errors import NotARunError, OptionError, PlaceError, RunLockedError
 from huelapse.store import holds_run, layout
 from huelapse.store.atomic import sync_directory
 from huelapse.store.lock import WriterLock, is_locked
@@ -134,6 +134,8 @@ def _why_not(path: Path) -> str | None:
     try:
         root: Any = parse(LocalPlace(path).root()[0])
         ours = isinstance(root["attributes"]["huelapse_format"], int)
+    except PlaceError as error:
+        return f"can't be looked into: {error}"
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         ours = False
     if not ours:

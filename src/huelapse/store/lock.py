@@ -5,26 +5,29 @@ for each machine alone; there the holder's record in the file decides, for as lo
 """
 
 import errno
-import json
 import logging
 import os
-import socket
 import threading
 import time
 from contextlib import suppress
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 from uuid import uuid4
 from weakref import WeakSet, ref
 
 from huelapse.errors import RunLockedError
+from huelapse.store import lease
+from huelapse.store.lease import (
+    Holder,
+    here,
+    is_living,
+    read_holder,
+    record,
+    write_record,
+)
 
 logger = logging.getLogger(__name__)
 
-LEASE = 60.0
-"""Seconds since it was last renewed in which a holder counts as living."""
 RENEW = 15.0
 """Seconds between renewals."""
 OFTEN = 1.0
@@ -33,50 +36,11 @@ SETTLE = 0.5
 """Seconds in which two that take a lease at once find out, where no lock decides between them."""
 PATIENCE = 0.5
 """Seconds for which a lock that is held is tried again: a reader that asks holds it briefly."""
-RECORD = 512
-"""Bytes of a record at least: all are as long, so that one replaces another in one write."""
 MARGIN = 5.0
 """Seconds for which a lease is waited for beyond its length."""
 LOOK = 0.5
 """Seconds between looks at a lease that is waited for."""
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Holder:
-    """What `lock` says of the writer that holds it, or held it last."""
-
-    host: str
-    """Its name, for people."""
-    machine: str
-    """Names what runs until the next reboot: locks hold between all processes there."""
-    pids: str
-    """Names what process ids are counted in: a container has its own."""
-    pid: int
-    token: str
-    started: float
-    """Seconds since 1970, by its own clock."""
-    held: bool
-    age: float = 0.0
-    """Seconds since it was last renewed."""
-    renewed: float = 0.0
-    """When that was, by the file system's clock."""
-
-    @property
-    def dead(self) -> bool:
-        """Whether it is known to have ended: its process was one of those seen from here."""
-        if (self.machine, self.pids) != _here() or os.name == "nt":  # kill(pid, 0) kills there
-            return False
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return True
-        except (OSError, OverflowError):  # somebody else's process
-            return False
-        return False
-
-    def __str__(self) -> str:
-        return f"host {self.host}, pid {self.pid}, last renewed {max(self.age, 0):.0f} s ago"
 
 
 class WriterLock:
@@ -114,12 +78,12 @@ class WriterLock:
     def _lapses(self) -> bool:
         """Wait for another machine's lease; False, at once, where its holder is seen to live."""
         first = self.holder()
-        if first is None or first.machine == _here()[0]:
+        if first is None or first.machine == here()[0]:
             return False
         if not first.held:
             return True
         began = time.monotonic()
-        left = min(max(LEASE - first.age, 0.0), LEASE) + MARGIN
+        left = min(max(lease.LEASE - first.age, 0.0), lease.LEASE) + MARGIN
         logger.warning(
             "%s is held by another machine's writer (%s); waiting up to %.0f s for its lease to lapse",
             self.path.parent,
@@ -133,7 +97,7 @@ class WriterLock:
                 return True
             if (now.token, now.renewed) != (first.token, first.renewed):
                 return False
-            if now.age > LEASE:
+            if now.age > lease.LEASE:
                 return True
         return True
 
@@ -159,21 +123,21 @@ class WriterLock:
         deadline = time.monotonic() + PATIENCE
         while (locked := _try_lock(file)) is False:
             if time.monotonic() > deadline:
-                raise self._refused(_holder(file, time.time()))
+                raise self._refused(read_holder(file, time.time()))
             time.sleep(0.02)
-        before = _holder(file, self._clock)
-        if before is not None and _is_living(before, locked):
+        before = read_holder(file, self._clock)
+        if before is not None and is_living(before, locked):
             raise self._refused(before)
         self._token = uuid4().hex
         try:
-            _write(file, _record(self._token, held=True))
+            write_record(file, record(self._token, held=True))
         except OSError:  # with a lock it is worth having, and not worth failing for
             if not locked:
                 raise
             logger.debug("the writer's record could not be written", exc_info=True)
             self._token = ""  # what stands there now is another's, of before
             return
-        if locked and (before is None or before.machine == _here()[0]):
+        if locked and (before is None or before.machine == here()[0]):
             return
         time.sleep(SETTLE)
         self.check()
@@ -192,7 +156,7 @@ class WriterLock:
         if now is not None and now.token and now.token != self._token:
             raise RunLockedError(
                 f"{self.path.parent} was taken over by another process ({now}) while this one did "
-                f"not renew its lease of {LEASE:.0f} s; nothing more is written to it from here"
+                f"not renew its lease of {lease.LEASE:.0f} s; nothing more is written to it from here"
             )
         if time.monotonic() - self._renewed > OFTEN:
             self.renew()
@@ -202,7 +166,7 @@ class WriterLock:
         only then."""
         try:
             with self.path.open("rb") as file:
-                return _holder(file, time.time())
+                return read_holder(file, time.time())
         except OSError:
             return None
 
@@ -224,7 +188,7 @@ class WriterLock:
         now = self.holder()
         if now is not None and now.token == self._token:
             with suppress(OSError):
-                _write(file, _record(self._token, held=False))
+                write_record(file, record(self._token, held=False))
         file.close()
 
     def forget(self) -> None:
@@ -250,10 +214,10 @@ class WriterLock:
         who, until = "", ""
         if holder is not None and holder.held:
             who = f" ({holder})"
-            if holder.machine != _here()[0]:
+            if holder.machine != here()[0]:
                 until = (
                     f". If that one has died, it can be taken over in "
-                    f"{max(LEASE - holder.age, 0):.0f} s"
+                    f"{max(lease.LEASE - holder.age, 0):.0f} s"
                 )
         return RunLockedError(
             f"{self.path.parent} is being written by another process{who}; "
@@ -273,17 +237,10 @@ def is_locked(path: Path) -> bool:
             locked = _try_lock(file, shared=True)
             if locked is False:
                 return True
-            holder = _holder(file, time.time())
-            return holder is not None and _is_living(holder, locked)
+            holder = read_holder(file, time.time())
+            return holder is not None and is_living(holder, locked)
     except OSError:
         return False
-
-
-def _is_living(holder: Holder, locked: bool | None) -> bool:
-    """Whether a holder is to be left alone, by one who got the lock (None: there are no locks)."""
-    if not holder.held or (locked and holder.machine == _here()[0]) or holder.dead:
-        return False
-    return holder.age < LEASE
 
 
 def _keep(lock: "ref[WriterLock]", released: threading.Event) -> None:
@@ -311,75 +268,6 @@ def _try_lock(file: IO[bytes], *, shared: bool = False) -> bool | None:
             raise
         return None
     return True
-
-
-@cache
-def _here() -> tuple[str, str]:
-    """This machine until its next reboot, and what its process ids are counted in."""
-    machine, pids = socket.gethostname(), ""
-    with suppress(OSError):
-        machine = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        pids = str(Path("/proc/self/ns/pid").stat().st_ino)
-    return machine, pids
-
-
-def _record(token: str, *, held: bool) -> bytes:
-    machine, pids = _here()
-    says = {
-        "host": socket.gethostname(),
-        "machine": machine,
-        "pids": pids,
-        "pid": os.getpid(),
-        "token": token,
-        "started": round(time.time(), 3),
-        "held": held,
-    }
-    return json.dumps(says).encode().ljust(RECORD - 1) + b"\n"
-
-
-def _write(file: IO[bytes], record: bytes) -> None:
-    file.seek(0)
-    file.write(record)
-    file.truncate(len(record))
-
-
-def _holder(file: IO[bytes], now: float) -> Holder | None:
-    """What a lock file says; None where it says nothing, as those of earlier versions.
-
-    Of one that cannot be read, as it is just being written or a power cut has left it so, nothing is
-    known but when.
-    """
-    file.seek(0)
-    content = file.read(8 * RECORD)
-    if not content.strip():
-        return None
-    renewed = os.fstat(file.fileno()).st_mtime
-    age = now - renewed
-    try:
-        says: Any = json.loads(content)
-        return Holder(
-            host=str(says["host"]),
-            machine=str(says["machine"]),
-            pids=str(says["pids"]),
-            pid=int(says["pid"]),
-            token=str(says["token"]),
-            started=float(says["started"]),
-            held=bool(says["held"]),
-            age=age,
-            renewed=renewed,
-        )
-    except (ValueError, KeyError, TypeError, OverflowError, RecursionError):
-        return Holder(
-            host="?",
-            machine="",
-            pids="",
-            pid=0,
-            token="",
-            started=0.0,
-            held=True,
-            age=age,
-            renewed=renewed,
-        )
 
 
 _held: "WeakSet[WriterLock]" = WeakSet()

@@ -209,6 +209,13 @@ def _check_history(attributes: Mapping[str, Any]) -> None:
         _expect(not cost or "probe_share" in cost, "cost", cost, "the share of the probes too")
     unordered = _list_at(attributes.get("unordered", []), "unordered")
     _expect(all(type(n) is str for n in unordered), "unordered", unordered, "names of splits")
+    for i, one in enumerate(_list_at(attributes.get("merged", []), "merged")):
+        entry = _object_at(one, f"merged[{i}]")
+        _expect(type(entry.get("split")) is str, f"merged[{i}].split", entry.get("split"), "text")
+        for name in ("first", "last", "parts"):
+            _number(entry.get(name), f"merged[{i}].{name}", 0, 2**62)
+        if entry.get("expected") is not None:
+            _number(entry["expected"], f"merged[{i}].expected", 0, 2**62)
     for name, ranges in _object_at(attributes.get("pruned", {}), "pruned").items():
         for one in _list_at(ranges, f"pruned.{name[:40]}"):
             whole = type(one) is list and len(cast(list[Any], one)) == 2

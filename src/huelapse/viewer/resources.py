@@ -139,6 +139,10 @@ class Resources:
             "multilabel": split.multilabel,
             "snapshots": len(self.run.coordinate("step", split.name)),
             "metrics": self.run.metrics(split.name),
+            "incomplete": [
+                {"snapshot": one.snapshot, "parts": one.parts, "expected": one.expected}
+                for one in self.run.incomplete(split.name)
+            ],
             "resources": [
                 *(["confusion"] if confusion else []),
                 *(["floor"] if "responses" in self.run.extras(split.name) else []),
