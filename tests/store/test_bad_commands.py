@@ -131,6 +131,6 @@ def test_what_may_not_be_read_is_said_by_every_command(
     (run.parent / closed).chmod(0o755)
     assert done.returncode in (1, 2), told
     assert "Traceback" not in told
-    assert any(word in told for word in ("ermission", "may not", "not readable")), told
+    assert any(word in told for word in ("ermission", "may not", "readable")), told
     assert len(told) < 2_000
     assert (run / "run.zarr/zarr.json").exists()
