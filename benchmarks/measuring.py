@@ -23,6 +23,16 @@ def moments(classes: int, units: int, n: int = 50) -> Moments:
     )
 
 
+def mostly_noise(classes: int, units: int, n: int = 50) -> Moments:
+    """The same where a fifth of the units prefers a class, and means of the others differ by chance."""
+    rng = np.random.default_rng(1)
+    found = moments(classes, units, n)
+    found.mean[:] = 0.8 + rng.standard_normal((classes, units)) * np.sqrt(0.5 / n)
+    some = np.arange(0, units, 5)
+    found.mean[rng.integers(0, classes, len(some)), some] += 1.5
+    return found
+
+
 def reading_once(found: Moments) -> float:
     """Seconds to read every byte of the statistics once, from memory."""
     started = time.process_time()
@@ -50,8 +60,12 @@ def measure(quick: bool) -> harness.Numbers:
             took = min(seconds(found, name, signed=False) for _ in range(1 if classes > 10 else 3))
             numbers[f"k{classes}_{name}_seconds"] = took
             numbers[f"k{classes}_{name}_of_reading"] = took / once
+        found = mostly_noise(classes, units)
+        took = seconds(found, "margin", signed=False)
+        numbers[f"k{classes}_noise_margin_seconds"] = took
+        numbers[f"k{classes}_noise_margin_of_reading"] = took / once
         took = seconds(found, "margin", signed=True)
-        numbers[f"k{classes}_margin_signed_of_reading"] = took / once
+        numbers[f"k{classes}_noise_margin_signed_of_reading"] = took / once
     return numbers
 
 

@@ -24,6 +24,9 @@ NO_CLASS = -1
 NEGLIGIBLE = 1e-19
 """A probability that 1 less a sum of a thousand such still is 1."""
 
+FAR = 3.5
+"""Standard errors from which a normal tail adds nothing worth its computing to a lower bound."""
+
 STEP = 2.0**-24
 """Greatest relative error of a float32, in which means are stored."""
 
@@ -59,8 +62,6 @@ def prefer(moments: Moments, *, signed: Bool[np.ndarray, " unit"]) -> Preference
 
 
 def prefer_by(moments: Moments, means: np.ndarray, held_from: np.ndarray) -> Preference:
-    from scipy.special import stdtr
-
     n = moments.n.astype(np.float64)
     units = means.shape[1]
     taking_part = n >= MIN_SAMPLES
@@ -82,14 +83,17 @@ def prefer_by(moments: Moments, means: np.ndarray, held_from: np.ndarray) -> Pre
         total = of_p + of_mean
         gap = ranked[p, column] - ranked
         z = np.where(total > 0, gap / np.sqrt(total), np.where(gap > 0, np.inf, 0.0))
-        n_p = n[p, column]
-        degrees = total**2 / (of_p**2 / (n_p - 1) + of_mean**2 / (n - 1))
-    degrees = np.where(np.isfinite(degrees) & (degrees > 0), degrees, 1.0)
-    counted = taking_part & ~_negligible(z, degrees)
+    n_p = n[p, column]
+    counted = taking_part
     counted[p, column] = False
-    greater = np.zeros_like(z)
-    greater[counted] = stdtr(degrees[counted], -z[counted])
-    sure = np.clip(1.0 - greater.sum(0), 0.0, 1.0)
+    open_ = ~_surely_none(z, counted)
+    sure = np.zeros(units)
+    if open_.any():
+        few = np.s_[:, open_]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            divisor = of_p[open_] ** 2 / (n_p[open_] - 1) + of_mean[few] ** 2 / (n[few] - 1)
+            degrees = total[few] ** 2 / divisor
+        sure[open_] = _sure(z[few], degrees, counted[few])
     # Nothing can be held where responses do not differ at all, or where there is no data.
     held = (sure >= held_from) & (n_p >= MIN_HELD_SAMPLES) & ~no_data
     return Preference(
@@ -100,6 +104,28 @@ def prefer_by(moments: Moments, means: np.ndarray, held_from: np.ndarray) -> Pre
         suppressed=np.zeros(units, bool),
         no_data=no_data,
     )
+
+
+def _surely_none(z: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """Units [unit] that are sure of nothing, so that their sum over the t distribution, which takes much
+    longer, need not be computed: T(−z) ≥ Φ(−z) for z ≥ 0, and already these sum up to one."""
+    from scipy.special import ndtr
+
+    least = np.zeros_like(z)
+    near = counted & (z < FAR)
+    least[near] = ndtr(-z[near])
+    return least.sum(0) >= 1 + 1e-9
+
+
+def _sure(z: np.ndarray, degrees: np.ndarray, counted: np.ndarray) -> np.ndarray:
+    """max(0, 1 − Σ T(−z)) over the classes that are counted."""
+    from scipy.special import stdtr
+
+    degrees = np.where(np.isfinite(degrees) & (degrees > 0), degrees, 1.0)
+    counted = counted & ~_negligible(z, degrees)
+    greater = np.zeros_like(z)
+    greater[counted] = stdtr(degrees[counted], -z[counted])
+    return np.clip(1.0 - greater.sum(0), 0.0, 1.0)
 
 
 def _negligible(z: np.ndarray, degrees: np.ndarray) -> np.ndarray:
@@ -131,8 +157,19 @@ def spread(moments: Moments, *, of_mean: bool) -> np.ndarray:
 
 def constant(moments: Moments) -> np.ndarray:
     """Whether a unit gave one and the same response to every sample (zero variance over all)."""
-    n = moments.n
+    # few units are: what differs in its first two classes is not looked at further
+    n, mean = moments.n, moments.mean
+    same = np.ones(mean.shape[1], bool)
+    if len(mean) > 2:
+        both = (n[:2] > 0).all(0)
+        same = ~both | (mean[0] == mean[1])
+    if not same.any():
+        return same
+    some = np.flatnonzero(same)
+    n, mean, m2 = n[:, some], mean[:, some], moments.m2[:, some]
     has = n > 0
-    low = np.where(has, moments.mean, np.inf).min(0)
-    high = np.where(has, moments.mean, -np.inf).max(0)
-    return has.any(0) & (low == high) & (np.where(has, moments.m2, 0.0).sum(0) == 0)
+    low = np.where(has, mean, np.inf).min(0)
+    high = np.where(has, mean, -np.inf).max(0)
+    found = np.zeros_like(same)
+    found[some] = has.any(0) & (low == high) & (np.where(has, m2, 0.0).sum(0) == 0)
+    return found
