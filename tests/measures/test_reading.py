@@ -162,7 +162,7 @@ def test_a_small_difference_of_a_large_mean_stays_strong_with_many_samples() -> 
 def test_units_that_are_sure_of_nothing_are_told_early_and_never_wrongly(
     classes: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A lower bound spares the sum over the t distribution; with and without it sureness is the same."""
+    """A lower bound spares the sum over the t distribution; sureness is the same without it."""
     rng = np.random.default_rng(classes)
     gap = np.linspace(0, 3, 200)
     for n in (3, 12, 200):
@@ -181,4 +181,4 @@ def test_units_that_are_sure_of_nothing_are_told_early_and_never_wrongly(
             whole = preferring.prefer(moments, signed=np.zeros(200, bool)).sure
         assert np.array_equal(early == 0, whole == 0)
         np.testing.assert_allclose(early, whole, rtol=0, atol=1e-13)
-        assert 0 < (whole == 0).sum() < 200 or classes == 2
+        assert 0 < (whole == 0).sum() < 200 or classes < 40

@@ -107,8 +107,8 @@ def prefer_by(moments: Moments, means: np.ndarray, held_from: np.ndarray) -> Pre
 
 
 def _surely_none(z: np.ndarray, counted: np.ndarray) -> np.ndarray:
-    """Units [unit] that are sure of nothing, so that their sum over the t distribution, which takes much
-    longer, need not be computed: T(−z) ≥ Φ(−z) for z ≥ 0, and already these sum up to one."""
+    """Units [unit] that are sure of nothing: T(−z) ≥ Φ(−z) for z ≥ 0, and already these sum up to one.
+    The sum over the t distribution, which takes much longer, need not be computed."""
     from scipy.special import ndtr
 
     least = np.zeros_like(z)
