@@ -5,7 +5,9 @@ import { effect } from "@preact/signals";
 import {
   applyAddress,
   axis,
+  cell,
   chooseSplit,
+  chosenLayer,
   currentAddress,
   defaultAddress,
   highlighted,
@@ -16,6 +18,7 @@ import {
   theme,
   threshold,
   unit,
+  view,
 } from "./state";
 import { readAddress, writeAddress } from "./url";
 
@@ -36,6 +39,10 @@ export function followAddress(): () => void {
       shownGrouping.value?.name,
       open.split.name,
       open.measure.name,
+      view.value,
+      chosenLayer.value,
+      cell.value?.true,
+      cell.value?.predicted,
     ].join();
     const set = [unit.value, threshold.value, theme.value, axis.value, playing.value].join();
     clearTimeout(timer);

@@ -4,17 +4,21 @@ import { copyLink } from "./address";
 import { togglePlay } from "./play";
 import {
   announcement,
+  cell,
   classes,
   help,
   highlight,
   highlighted,
   nextGrouping,
+  openLayer,
   playing,
   session,
   show,
+  shownLayer,
   snapshot,
   toggleTheme,
   unit,
+  view,
   walkUnits,
 } from "./state";
 
@@ -24,6 +28,8 @@ export const KEYS: [keys: string[], does: string][] = [
   [["Home", "End"], "first, last snapshot"],
   [["0", "–", "9"], "highlight a class; again to clear (up to ten classes)"],
   [["↑", "↓"], "walk the units of the selected unit’s layer"],
+  [["N", "L", "C", "X"], "the network, one layer, the classes, the confusion"],
+  [["PgUp", "PgDn"], "previous, next layer of the layer view"],
   [["T"], "next grouping of samples: true label, prediction, your own"],
   [["D"], "light or dark"],
   [["S"], "copy a link to this picture"],
@@ -41,9 +47,16 @@ export async function share(): Promise<void> {
     : "The link is in the address bar: it holds the step, the selection and the settings.";
 }
 
+function walkLayers(by: number): void {
+  const layers = session.peek()?.layers.length ?? 0;
+  const next = shownLayer.peek() + by;
+  if (next >= 0 && next < layers) openLayer(next);
+}
+
 function escape(): void {
   if (help.peek()) help.value = false;
   else if (unit.peek() >= 0) unit.value = -1;
+  else if (view.peek() === "confusion" && cell.peek()) cell.value = null;
   else if (highlighted.peek() >= 0) highlighted.value = -1;
 }
 
@@ -68,6 +81,12 @@ function onKey(event: KeyboardEvent): void {
     End: () => move(last),
     ArrowUp: () => walkUnits(-1),
     ArrowDown: () => walkUnits(1),
+    PageUp: () => walkLayers(-1),
+    PageDown: () => walkLayers(1),
+    n: () => (view.value = "network"),
+    l: () => (view.value = "layer"),
+    c: () => (view.value = "classes"),
+    x: () => (view.value = "confusion"),
     t: nextGrouping,
     d: toggleTheme,
     s: () => void share(),
@@ -81,6 +100,7 @@ function onKey(event: KeyboardEvent): void {
     Number(key) < classes.peek().length
   )
     action = () => highlight(Number(key));
+  if (key.startsWith("Page") && view.peek() !== "layer") return;
   if ((key === "ArrowUp" || key === "ArrowDown") && unit.peek() < 0) return;
   if (!action || (help.peek() && key !== "Escape" && key !== "?")) return;
   event.preventDefault();

@@ -8,6 +8,7 @@ import { drawn } from "./network/drawn";
 import { followPlay } from "./play";
 import { followFloor } from "./rail/floor";
 import { followGrowth } from "./run/growth";
+import { followEvents } from "./run/happened";
 import { Session } from "./run/session";
 import {
   applyAddress,
@@ -39,6 +40,7 @@ async function open(source: Source, root: HTMLElement): Promise<void> {
     followKeys();
     followFloor();
     followPlay();
+    followEvents();
     followGrowth(source, session);
   } catch (error) {
     console.error(error);

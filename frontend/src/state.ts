@@ -6,18 +6,29 @@ import { newSnapshots } from "./run/growth";
 import { indexOrder, unitOrder } from "./run/order";
 import { server, type Session, type Theme, type Track } from "./run/session";
 import { axisPositions, defaultAxis, snapshotAtStep, type Axis } from "./timeline/scale";
-import type { Address } from "./url";
+import type { Address, View } from "./url";
 import type { Grouping, RunEntry } from "./wire/manifest";
 
 export { server };
+
+/** A true class and what its samples were predicted as. */
+export interface Cell {
+  true: number;
+  predicted: number;
+}
 
 /** All runs the server offers; the first is shown unless the address names another. */
 export const runs = signal<readonly RunEntry[]>([]);
 export const session = signal<Session | null>(null);
 export const grouping = signal("true");
+export const view = signal<View>("network");
 export const snapshot = signal(0);
 export const unit = signal(-1);
 export const highlighted = signal(-1);
+/** The layer that was chosen to be looked at by itself; -1 for none. */
+export const chosenLayer = signal(-1);
+/** The confusion cell that is looked at. */
+export const cell = signal<Cell | null>(null);
 export const threshold = signal(50);
 export const axis = signal<Axis>("snapshot");
 export const playing = signal(false);
@@ -122,6 +133,25 @@ export function show(t: number): void {
   snapshot.value = Math.min(last, Math.max(0, t));
 }
 
+/** The layer of the Layer view: the chosen one, that of the selected unit, or the last hidden one. */
+export const shownLayer = computed(() => {
+  const open = session.value;
+  if (!open) return -1;
+  if (chosenLayer.value >= 0) return chosenLayer.value;
+  if (unit.value >= 0) return open.layerOf[unit.value];
+  const hidden = open.layers.flatMap((layer, l) => (layer.output ? [] : [l]));
+  return hidden[hidden.length - 1] ?? open.layers.length - 1;
+});
+
+export function openLayer(l: number): void {
+  batch(() => {
+    chosenLayer.value = l;
+    view.value = "layer";
+    const of = unit.peek() >= 0 ? session.peek()?.layerOf[unit.peek()] : l;
+    if (of !== l) unit.value = -1;
+  });
+}
+
 export function selectUnit(u: number): void {
   unit.value = u === unit.peek() ? -1 : u;
 }
@@ -199,6 +229,9 @@ export function walkUnits(by: number): void {
 export function defaultAddress(open: Session): Address {
   const steps = open.scalars.step;
   return {
+    view: "network",
+    layer: -1,
+    cell: "",
     run: runs.peek()[0]?.id ?? open.run,
     split: open.manifest.splits[0].name,
     step: steps[steps.length - 1],
@@ -214,6 +247,9 @@ export function defaultAddress(open: Session): Address {
 
 export function currentAddress(open: Session): Address {
   return {
+    view: view.peek(),
+    layer: chosenLayer.peek(),
+    cell: cell.peek() ? `${cell.peek()?.true},${cell.peek()?.predicted}` : "",
     run: open.run,
     split: open.split.name,
     step: open.scalars.step[snapshot.peek()],
@@ -243,9 +279,20 @@ export function applyAddress(
     snapshot.value = snapshotAtStep(open.scalars.step, wanted.step);
     unit.value = wanted.unit < open.units ? wanted.unit : -1;
     highlighted.value = wanted.class < shown.classes.length ? wanted.class : -1;
+    view.value = wanted.view;
+    chosenLayer.value = wanted.layer < open.layers.length ? wanted.layer : -1;
+    cell.value = cellOf(open, wanted.cell);
     threshold.value = wanted.threshold;
     theme.value = wanted.theme;
     axis.value = wanted.axis;
     session.value = open;
   });
+}
+
+/** A cell of the confusion, if the run has these classes. */
+function cellOf(open: Session, text: string): Cell | null {
+  const [row, column] = text === "" ? [] : text.split(",").map(Number);
+  const classes = open.split.groupings.find((g) => g.name === "true")?.classes.length ?? 0;
+  if (row === undefined || !(row < classes && column < classes)) return null;
+  return { true: row, predicted: column };
 }

@@ -4,7 +4,11 @@
 import type { Axis } from "./timeline/scale";
 import type { Theme } from "./run/session";
 
+export const VIEWS = ["network", "layer", "classes", "confusion"] as const;
+export type View = (typeof VIEWS)[number];
+
 export interface Address {
+  view: View;
   run: string;
   split: string;
   step: number;
@@ -12,6 +16,10 @@ export interface Address {
   grouping: string;
   measure: string;
   class: number;
+  /** Index of the layer that is looked at by itself; -1 where none was chosen. */
+  layer: number;
+  /** True and predicted class of a confusion cell, as "3,5"; "" where none is chosen. */
+  cell: string;
   /** As a level: 50 for 0.50. */
   threshold: number;
   theme: Theme;
@@ -22,6 +30,7 @@ const whole = (text: string, lowest: number): number | undefined =>
   /^\d+$/.test(text) && Number(text) >= lowest ? Number(text) : undefined;
 
 const READ: { [K in keyof Address]: (text: string) => Address[K] | undefined } = {
+  view: (text) => VIEWS.find((name) => name === text),
   run: (text) => text || undefined,
   split: (text) => text || undefined,
   step: (text) => (text !== "" && Number.isFinite(Number(text)) ? Number(text) : undefined),
@@ -29,6 +38,8 @@ const READ: { [K in keyof Address]: (text: string) => Address[K] | undefined } =
   grouping: (text) => text || undefined,
   measure: (text) => text || undefined,
   class: (text) => whole(text, 0),
+  layer: (text) => whole(text, 0),
+  cell: (text) => (/^\d{1,6},\d{1,6}$/.test(text) ? text : undefined),
   threshold: (text) => thresholdLevel(Number(text)),
   theme: (text) => (text === "dark" || text === "light" ? text : undefined),
   axis: (text) => (text === "snapshot" || text === "log" || text === "step" ? text : undefined),

@@ -2,6 +2,9 @@ import { describe, expect, it } from "vitest";
 import { readAddress, thresholdLevel, writeAddress, type Address } from "../src/url";
 
 const defaults: Address = {
+  view: "network",
+  layer: -1,
+  cell: "",
   run: "0",
   split: "val",
   step: 720,
@@ -25,6 +28,9 @@ describe("address", () => {
 
   it("reads back what it wrote", () => {
     const address: Address = {
+      view: "confusion",
+      layer: 4,
+      cell: "3,5",
       run: "r/ü",
       split: "a b",
       step: 0,

@@ -79,6 +79,13 @@ class Extras(Committed):
         """
         return self._indices(self._at(kept.PREDICTIONS, step, split, "kept responses"))
 
+    def predictions_through_time(
+        self, split: str | None = None
+    ) -> Int64[np.ndarray, "snapshot sample"]:
+        """The same at every snapshot; all of a snapshot are -1 where none were kept."""
+        found = self._reader.read(self._extra(kept.PREDICTIONS, split, "kept responses"))
+        return np.maximum(found.astype(np.int64), -1)
+
     def labels(self, split: str | None = None) -> Int64[np.ndarray, " sample"]:
         """The true class of every sample of the probe, -1 for none. The same at every snapshot."""
         return self._indices(self._reader.read(self._extra(LABELS, split, "kept responses")))

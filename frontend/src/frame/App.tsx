@@ -1,11 +1,14 @@
 import { computed, effect } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
-import { title } from "../derive";
-import { Inspector } from "../inspector/Inspector";
+import { ClassesView } from "../classes/ClassesView";
+import { ConfusionView } from "../confusion/ConfusionView";
+import { Inspector, isChosen } from "../inspector/Inspector";
+import { LayerView } from "../layer/LayerView";
 import { Network } from "../network/Network";
 import { Rail } from "../rail/Rail";
-import { announcement, highlighted, playing, problem, server, session, unit } from "../state";
+import { announcement, playing, problem, server, session, view } from "../state";
 import { Timeline } from "../timeline/Timeline";
+import { viewTitle } from "../titles";
 import { Help } from "./Help";
 import { Tip } from "./tip";
 import { TopBar } from "./TopBar";
@@ -21,12 +24,12 @@ export function App() {
   return (
     <div class={layoutClass.value}>
       <a class="skip" href="#main" onClick={focusMain}>
-        Skip to the network
+        Skip to the picture
       </a>
       <TopBar />
       <Rail />
       <main class="main" id="main" tabIndex={-1}>
-        <Network />
+        <Shown />
         <Banner />
       </main>
       <Inspector />
@@ -39,11 +42,24 @@ export function App() {
   );
 }
 
+function Shown() {
+  switch (view.value) {
+    case "layer":
+      return <LayerView />;
+    case "classes":
+      return <ClassesView />;
+    case "confusion":
+      return <ConfusionView />;
+    default:
+      return <Network />;
+  }
+}
+
 /** What the page must make room for. */
 const layoutClass = computed(() => {
   const names = ["page"];
   if (session.value?.snapshots === 1) names.push("single");
-  if (unit.value >= 0 || highlighted.value >= 0) names.push("chosen");
+  if (isChosen.value) names.push("chosen");
   return names.join(" ");
 });
 
@@ -91,7 +107,7 @@ function Live() {
   useEffect(() => {
     let timer = 0;
     const stop = effect(() => {
-      const text = title.value;
+      const text = viewTitle.value;
       clearTimeout(timer);
       if (!playing.value) timer = window.setTimeout(() => say(text), LIVE_MS);
     });

@@ -21,6 +21,7 @@ import { LEVELS, type Grouping } from "../wire/manifest";
 import { readAddress } from "../url";
 import { Chooser } from "./Chooser";
 import { KeysIcon, LinkIcon, ThemeIcon } from "./icons";
+import { Views } from "./Views";
 
 /** Reopens the page on another run: everything else in the address belongs to this one. */
 function reopen(run: string): void {
@@ -148,6 +149,7 @@ export function TopBar() {
         </button>
       )}
       {open.manifest.splits.length > 1 && <Splits open={open} />}
+      <Views />
       <span class="space" />
       {open.split.groupings.length > 1 && <Groupings groupings={open.split.groupings} />}
       {open.manifest.measures.length > 1 && (

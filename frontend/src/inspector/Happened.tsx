@@ -1,37 +1,15 @@
 // What happened to units: around the playhead, or to the one that is selected.
 
-import { useEffect, useState } from "preact/hooks";
 import { count, fixed, list, stepText, strengthOfLevel } from "../format";
 import { isolated } from "../inline";
 import { cssColor } from "../network/colors";
+import { happened } from "../run/happened";
 import type { Events, Session } from "../run/session";
-import { palette, selectUnit, session, show, shownGrouping, snapshot, track, unit } from "../state";
+import { palette, selectUnit, session, show, snapshot, track, unit } from "../state";
 import { LEVELS, NO_CLASS, NO_UNIT, SUPPRESSED } from "../wire/manifest";
 import { eventWords } from "../sentences";
 
 const SHOWN = 9;
-
-/** Events of what is shown; null until they are here. */
-function useEvents(): Events | null {
-  const open = session.value;
-  const name = shownGrouping.value?.name;
-  // the server makes them of the same pictures: asked for first, they would delay what is looked at
-  const pictured = track.value !== null;
-  const [events, setEvents] = useState<Events | null>(null);
-  useEffect(() => {
-    let wanted = true;
-    setEvents(null);
-    if (open && name !== undefined && pictured)
-      open.events(name).then(
-        (loaded) => wanted && setEvents(loaded),
-        () => undefined, // they are beside the point: the page stays as it is
-      );
-    return () => {
-      wanted = false;
-    };
-  }, [open, name, pictured]);
-  return events;
-}
 
 /** How many events there are until a snapshot, itself included. */
 export function eventsUntil(events: Pick<Events, "snapshot">, t: number): number {
@@ -47,7 +25,7 @@ export function eventsUntil(events: Pick<Events, "snapshot">, t: number): number
 /** The last events up to the playhead, and how many of all may be noise. */
 export function Happened() {
   const open = session.value;
-  const events = useEvents();
+  const events = happened.value;
   if (!open || !events || !track.value || open.snapshots < 3) return null;
   const until = eventsUntil(events, snapshot.value);
   const rows = Array.from({ length: Math.min(SHOWN, until) }, (_, i) => until - 1 - i);
@@ -73,7 +51,7 @@ export function Happened() {
 /** What happened to one unit, first to last. */
 export function UnitEvents({ unit: u }: { unit: number }) {
   const open = session.value;
-  const events = useEvents();
+  const events = happened.value;
   if (!open || !events || !track.value) return null;
   const rows: number[] = [];
   events.unit.forEach((of, i) => of === u && rows.push(i));

@@ -1,16 +1,28 @@
-import { highlighted, session, shownGrouping, unit } from "../state";
+import { computed } from "@preact/signals";
+import { CellCard } from "../confusion/CellCard";
+import { shownCell } from "../confusion/now";
+import { cell, highlighted, session, shownGrouping, unit, view } from "../state";
 import { ClassCard } from "./ClassCard";
 import { SnapshotCard } from "./SnapshotCard";
 import { UnitCard } from "./UnitCard";
 
-/** The selected unit, else the highlighted class, else the snapshot. */
+/** Whether something was chosen that the inspector must have room for. */
+export const isChosen = computed(
+  () =>
+    unit.value >= 0 ||
+    highlighted.value >= 0 ||
+    (view.value === "confusion" && cell.value !== null),
+);
+
+/** The selected unit, else in the confusion a cell of it, else the highlighted class, else the
+ * snapshot. */
 export function Inspector() {
   const open = session.value;
   if (!open) return <aside class="inspector" />;
-  const chosen = unit.value >= 0 || highlighted.value >= 0;
+  const confused = view.value === "confusion" ? shownCell.value : null;
   return (
     <aside
-      class={`inspector${chosen ? " chosen" : ""}`}
+      class={`inspector${isChosen.value ? " chosen" : ""}`}
       aria-label="Inspector"
       data-testid="inspector"
     >
@@ -22,6 +34,8 @@ export function Inspector() {
           )}
           unit={unit.value}
         />
+      ) : confused && (cell.value || highlighted.value < 0) ? (
+        <CellCard of={confused} />
       ) : highlighted.value >= 0 ? (
         <ClassCard cls={highlighted.value} />
       ) : (

@@ -8,6 +8,7 @@ import { cellSentence } from "../sentences";
 import {
   classes,
   highlighted,
+  openLayer,
   painted,
   palette,
   placedOrder,
@@ -19,30 +20,24 @@ import {
   unit,
 } from "../state";
 import { HELD } from "../wire/manifest";
-import { CellColors, cssColor, pageColors, type PageColors } from "./colors";
+import { cssColor } from "./colors";
+import { cellColorsNow, pageColorsNow } from "./current";
 import { drawNetwork } from "./draw";
 import { cellAt, labelAt, layoutNetwork, placeAt, type Layout } from "./layout";
 import { gapOf, type Scene } from "./scene";
 import { drawn } from "./drawn";
 
-let colors: { palette: Uint8Array; cells: CellColors } | null = null;
-let page: { theme: string; colors: PageColors } | null = null;
-
 function sceneOf(layout: Layout): Scene | null {
   const open = session.peek();
   if (!open) return null;
-  if (colors?.palette !== palette.peek())
-    colors = { palette: palette.peek(), cells: new CellColors(palette.peek()) };
-  if (page?.theme !== theme.peek())
-    page = { theme: theme.peek(), colors: pageColors(document.documentElement) };
   return {
     layout,
     layers: open.layers,
     names: open.names,
     order: placedOrder.peek(),
     paint: painted.peek()?.paint ?? null,
-    colors: colors.cells,
-    page: page.colors,
+    colors: cellColorsNow(),
+    page: pageColorsNow(),
     light: theme.peek() === "light",
     highlighted: highlighted.peek(),
     threshold: threshold.peek(),
@@ -95,7 +90,7 @@ export function Network() {
   };
 
   /** The layer whose name or numbers are there. */
-  const layerAt = (event: PointerEvent): number => {
+  const layerAt = (event: PointerEvent | MouseEvent): number => {
     if (!layout || !canvas.current) return -1;
     const box = canvas.current.getBoundingClientRect();
     return labelAt(layout, event.clientX - box.left, event.clientY - box.top);
@@ -103,9 +98,9 @@ export function Network() {
 
   const onPointerMove = (event: PointerEvent): void => {
     const u = unitAt(event);
-    if (canvas.current) canvas.current.style.cursor = u >= 0 ? "pointer" : "default";
-    const at = { x: event.clientX, y: event.clientY };
     const l = u < 0 ? layerAt(event) : -1;
+    if (canvas.current) canvas.current.style.cursor = u >= 0 || l >= 0 ? "pointer" : "default";
+    const at = { x: event.clientX, y: event.clientY };
     if (u >= 0) tip.value = { ...at, content: <UnitTip unit={u} /> };
     else if (l >= 0) tip.value = { ...at, content: <LayerTip layer={l} /> };
     else hideTip();
@@ -130,7 +125,9 @@ export function Network() {
           onPointerLeave={hideTip}
           onClick={(event) => {
             const u = unitAt(event);
+            const l = u < 0 ? layerAt(event) : -1;
             if (u >= 0) selectUnit(u);
+            else if (l >= 0) openLayer(l);
             else unit.value = -1;
           }}
         />
@@ -174,7 +171,7 @@ function LayerTip({ layer: l }: { layer: number }) {
     <>
       <b>{layer.path}</b> {layer.kind}
       <br />
-      {count(layer.units)} {plural(layer.units, "unit")}
+      {count(layer.units)} {plural(layer.units, "unit")}; click to look at it by itself
     </>
   );
 }

@@ -9,6 +9,7 @@ class Drawn {
   readonly fonts = signal(0);
   /** Milliseconds of the last drawing. */
   milliseconds = 0;
+  private other: boolean | null = null;
   private canvas: HTMLCanvasElement | null = null;
   private scene: Scene | null = null;
 
@@ -16,10 +17,17 @@ class Drawn {
     this.canvas = canvas;
     this.scene = scene;
     this.milliseconds = milliseconds;
+    this.other = null;
+  }
+
+  /** Another view than the network was drawn: whether all of it was there. */
+  view(complete: boolean, milliseconds: number): void {
+    this.other = complete;
+    this.milliseconds = milliseconds;
   }
 
   get complete(): boolean {
-    return this.scene?.paint != null;
+    return this.other ?? this.scene?.paint != null;
   }
 
   pixelOf(unit: number): { canvas: HTMLCanvasElement; x: number; y: number } | null {

@@ -65,6 +65,20 @@ export function tunedToClass(
   return fromThreshold(bins, snapshot * classes + cls, threshold);
 }
 
+/** The most units tuned to a class at any snapshot. */
+export function mostTuned(
+  bins: Uint32Array,
+  snapshots: number,
+  classes: number,
+  cls: number,
+  threshold: number,
+): number {
+  let most = 0;
+  for (let t = 0; t < snapshots; t++)
+    most = Math.max(most, tunedToClass(bins, classes, t, cls, threshold));
+  return most;
+}
+
 export function mostTunedToAClass(
   bins: Uint32Array,
   snapshots: number,

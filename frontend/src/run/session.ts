@@ -77,6 +77,29 @@ export interface Events {
   expected: Float64Array;
 }
 
+/** Samples of a confusion cell, and what each was predicted as. */
+export interface CellSamples {
+  total: number;
+  sample: Uint32Array;
+  /** `[sample, snapshot]`, NO_CLASS where it is not known. */
+  prediction: Uint16Array;
+}
+
+/** Units that respond more to the samples of a cell than to the others of their true class. */
+export interface CellUnits {
+  /** Samples of the cell, and the others. */
+  n: Uint32Array;
+  unit: Uint32Array;
+  level: Uint8Array;
+}
+
+/** Small pictures of samples, `[sample, y, x, rgb]`. */
+export interface Pictures {
+  height: number;
+  width: number;
+  bytes: Uint8Array;
+}
+
 /** One grouping and measure of a split. */
 export interface Track {
   grouping: Grouping;
@@ -97,6 +120,10 @@ export class Session {
   private readonly floors = new Map<string, Promise<Float32Array>>();
   private readonly happenings = new Map<string, Promise<Events>>();
   private readonly histories = new Map<string, Promise<UnitHistory>>();
+  private readonly heats = new Map<string, Promise<Uint8Array>>();
+  private readonly cells = new Map<string, Promise<CellSamples>>();
+  private readonly drivers = new Map<string, Promise<CellUnits>>();
+  private readonly pages = new Map<number, Promise<Pictures>>();
   private confusionOnce: Promise<Uint32Array | null> | undefined;
 
   private constructor(
@@ -173,8 +200,7 @@ export class Session {
     const history = once(this.histories, `${groupingName}/${unit}`, () =>
       this.loadHistory(groupingName, unit),
     );
-    if (this.histories.size > UNITS_KEPT)
-      this.histories.delete(this.histories.keys().next().value as string);
+    forget(this.histories);
     return history;
   }
 
@@ -202,21 +228,79 @@ export class Session {
       const base = `${this.run}/${this.split.name}/true/${this.measure.name}`;
       return (await this.fetch(`${base}/floor/${t}.st`)).get("floor", "F32");
     });
-    if (this.floors.size > UNITS_KEPT)
-      this.floors.delete(this.floors.keys().next().value as string);
+    forget(this.floors);
     return floor;
+  }
+
+  /** Whether the confusion of all snapshots is small enough to be held at once. */
+  get confusionFits(): boolean {
+    const classes = this.split.groupings.find((g) => g.name === "true")?.classes.length ?? 0;
+    return 4 * this.snapshots * classes * classes <= CONFUSION_LIMIT;
+  }
+
+  /** Samples by true and predicted class at one snapshot, `[true, predicted]`. */
+  async confusionAt(t: number): Promise<Uint32Array> {
+    const found = await this.fetch(`${this.run}/${this.split.name}/confusion/${t}.st`);
+    return found.get("confusion", "U32");
   }
 
   /** Samples by true and predicted class, `[snapshot, true, predicted]`. */
   confusion(): Promise<Uint32Array | null> {
-    const classes = this.split.groupings.find((g) => g.name === "true")?.classes.length ?? 0;
-    const bytes = 4 * this.snapshots * classes * classes;
-    if (!this.split.resources.includes("confusion") || bytes > CONFUSION_LIMIT)
+    if (!this.split.resources.includes("confusion") || !this.confusionFits)
       return Promise.resolve(null);
     this.confusionOnce ??= this.fetch(`${this.run}/${this.split.name}/confusion.st`).then((t) =>
       t.get("confusion", "U32"),
     );
     return this.confusionOnce;
+  }
+
+  /** How each unit of a layer responds to each class, `[class, unit]`, NO_HEAT where unknown. */
+  heat(groupingName: string, t: number, layer: number): Promise<Uint8Array> {
+    const heat = once(this.heats, `${groupingName}/${t}/${layer}`, async () => {
+      const base = `${this.run}/${this.split.name}/${groupingName}`;
+      return (await this.fetch(`${base}/heat/${t}/${layer}.st`)).get("heat", "U8");
+    });
+    forget(this.heats);
+    return heat;
+  }
+
+  cellSamples(t: number, row: number, column: number): Promise<CellSamples> {
+    const samples = once(this.cells, `${t}/${row}/${column}`, async () => {
+      const found = await this.fetch(
+        `${this.run}/${this.split.name}/cell/${t}/${row}/${column}/samples.st`,
+      );
+      return {
+        total: found.get("total", "U32")[0],
+        sample: found.get("sample", "U32"),
+        prediction: found.get("prediction", "U16"),
+      };
+    });
+    forget(this.cells);
+    return samples;
+  }
+
+  cellUnits(t: number, row: number, column: number): Promise<CellUnits> {
+    const units = once(this.drivers, `${t}/${row}/${column}`, async () => {
+      const found = await this.fetch(
+        `${this.run}/${this.split.name}/cell/${t}/${row}/${column}/units.st`,
+      );
+      return {
+        n: found.get("n", "U32"),
+        unit: found.get("unit", "U32"),
+        level: found.get("level", "U8"),
+      };
+    });
+    forget(this.drivers);
+    return units;
+  }
+
+  /** Pictures of a page of samples; see `THUMBNAILS`. */
+  pictures(page: number): Promise<Pictures> {
+    return once(this.pages, page, async () => {
+      const found = await this.fetch(`${this.run}/${this.split.name}/thumbnails/${page}.st`);
+      const [, height, width] = found.shape("pictures");
+      return { height, width, bytes: found.get("pictures", "U8") };
+    });
   }
 
   private base(groupingName: string): string {
@@ -292,7 +376,7 @@ export class Session {
 }
 
 /** A failed promise is forgotten, so that the next click tries again. */
-function once<T>(known: Map<string, Promise<T>>, key: string, load: () => Promise<T>): Promise<T> {
+function once<K, T>(known: Map<K, Promise<T>>, key: K, load: () => Promise<T>): Promise<T> {
   let promise = known.get(key);
   if (!promise) {
     promise = load();
@@ -300,4 +384,9 @@ function once<T>(known: Map<string, Promise<T>>, key: string, load: () => Promis
     promise.catch(() => known.delete(key));
   }
   return promise;
+}
+
+/** The oldest leaves when there are too many. */
+function forget(known: Map<string, unknown>): void {
+  if (known.size > UNITS_KEPT) known.delete(known.keys().next().value as string);
 }

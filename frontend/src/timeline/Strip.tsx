@@ -5,7 +5,7 @@ import { computed, effect } from "@preact/signals";
 import type { RefObject } from "preact";
 import { useEffect, useMemo } from "preact/hooks";
 import { classShares, takesPart } from "../derive";
-import { fixed, percent, stepText } from "../format";
+import { count, fixed, percent, stepText } from "../format";
 import { said } from "../inline";
 import { fitCanvas } from "../frame/size";
 import { hideTip, tip } from "../frame/tip";
@@ -13,13 +13,14 @@ import { cssColor } from "../network/colors";
 import { stageRows } from "../network/stages";
 import { highlighted, palette, session, snapshot, theme, threshold, track } from "../state";
 import { stateCounts } from "../run/counts";
+import { halfTuned, switches } from "../run/happened";
 import { STATE_WORDS } from "../sentences";
 import { LEVELS, NOT_DEFINED } from "../wire/manifest";
 import { spans } from "./scale";
-import type { Chart } from "./chart";
+import { AXIS_Y, type Chart } from "./chart";
 
 const TOP = 60;
-const ROOM = 110;
+const ROOM = 96;
 const TALLEST_ROW = 22;
 const REACH = 9;
 /** From this height on, each row has its name and number beside it. */
@@ -87,6 +88,59 @@ function draw(canvas: HTMLCanvasElement, chart: Chart): void {
       g.fillRect(left, top, width - (width > 8 ? 0.5 : 0), Math.max(1, row - gap));
     }
   }
+}
+
+/** A diamond where half of a layer's units were tuned for the first time. */
+export function StripMarks({ chart }: { chart: Chart }) {
+  const open = session.value;
+  if (!open) return null;
+  const row = rowHeight(open.layers.length);
+  if (row < NAMED_ROW) return null;
+  return (
+    <>
+      {[...halfTuned.value].map(([l, t]) => {
+        const [x, y] = [Math.round(chart.x[t]) + 0.5, TOP + (l + 0.5) * row - 0.5];
+        return (
+          <path key={l} class="mark" d={`M${x} ${y - 3.5}l3.5 3.5l-3.5 3.5l-3.5 -3.5z`}>
+            <title>
+              {`half of the units of ${open.layers[l].path} are tuned from step ${stepText(open.scalars.step[t])} on`}
+            </title>
+          </path>
+        );
+      })}
+    </>
+  );
+}
+
+const SWITCHES_TOP = TOP + ROOM + 4;
+const SWITCHES_BOTTOM = AXIS_Y - 5;
+
+/** How many units switched from one class to another, snapshot by snapshot. */
+export function Switches({ chart }: { chart: Chart }) {
+  const counts = switches.value;
+  const path = useMemo(() => {
+    if (!counts) return "";
+    const most = Math.max(1, ...counts);
+    const marks = spans(chart.x, REACH);
+    let d = "";
+    counts.forEach((n, t) => {
+      if (n === 0) return;
+      const from = Math.round(marks[t]) + 0.5;
+      const wide = Math.max(1, Math.round(marks[t + 1]) - Math.round(marks[t]) - 1);
+      const tall = Math.max(1, Math.round(((SWITCHES_BOTTOM - SWITCHES_TOP) * n) / most));
+      d += `M${from} ${SWITCHES_BOTTOM}v${-tall}h${wide}v${tall}z`;
+    });
+    return d;
+  }, [counts, chart]);
+  if (!counts || counts.length < 3) return null;
+  return (
+    <>
+      <text x={-8} y={SWITCHES_BOTTOM - 2} text-anchor="end">
+        switched class
+      </text>
+      <path class="switches" d={path} data-testid="switches" />
+    </>
+  );
 }
 
 export function useStrip(canvas: RefObject<HTMLCanvasElement | null>, chart: Chart): void {
@@ -162,6 +216,9 @@ export function StripNumbers({ chart }: { chart: Chart }) {
     <div class="strip-numbers" style={{ left: `${chart.right + NUMBER_GAP}px`, top: `${TOP}px` }}>
       {named &&
         open.layers.map((layer, l) => <RowNumber key={layer.path} layer={l} y={(l + 0.5) * row} />)}
+      {switches.value && switches.value.length >= 3 && (
+        <span style={{ top: `${SWITCHES_BOTTOM - 6 - TOP}px` }}>{switchesNow}</span>
+      )}
       {!(narrow && named) && (
         <span
           class="quiet"
@@ -173,6 +230,8 @@ export function StripNumbers({ chart }: { chart: Chart }) {
     </div>
   );
 }
+
+const switchesNow = computed(() => count(switches.value?.[snapshot.value] ?? 0));
 
 function RowNumber({ layer, y }: { layer: number; y: number }) {
   const text = useMemo(() => computed(() => valueAt(layer)), [layer]);

@@ -8,7 +8,7 @@ import type { Chart } from "./chart";
 import { AxisTicks, PlayheadNumbers } from "./Axis";
 import { Controls } from "./Controls";
 import { accuracyY, Curves } from "./Curves";
-import { StripLabels, StripNumbers, strip, useStrip } from "./Strip";
+import { StripLabels, StripMarks, StripNumbers, strip, Switches, useStrip } from "./Strip";
 import { nearestSnapshot } from "./scale";
 
 export const GUTTER = 212;
@@ -88,6 +88,8 @@ function Scrubber({ chart }: { chart: Chart }) {
         <svg width={chart.width} height={206} aria-hidden="true">
           <Curves chart={chart} />
           <StripLabels />
+          <StripMarks chart={chart} />
+          <Switches chart={chart} />
           <AxisTicks chart={chart} axis={axis.value} />
         </svg>
         <PlayheadNumbers chart={chart} />

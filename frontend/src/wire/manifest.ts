@@ -90,6 +90,11 @@ export const NOT_RECORDED = 5;
 export const NOT_DEFINED = 6;
 export const STATES = 7;
 
+/** `heat` where there is none. */
+export const NO_HEAT = 255;
+/** Thumbnails that come at once. */
+export const THUMBNAILS = 64;
+
 /** A class with fewer samples takes no part in any comparison. */
 export const FEWEST_SAMPLES = 3;
 

@@ -43,6 +43,8 @@ class Data:
     test_images: Tensor
     test_labels: Tensor
     classes: tuple[str, ...]
+    normalization: tuple[float, float]
+    """Mean and spread that were taken out of the images, which had been 0 to 1."""
 
 
 def load_data() -> Data:
@@ -63,6 +65,7 @@ def load_data() -> Data:
             test_images=images(test),
             test_labels=torch.from_numpy(arrays["test_labels"].astype(np.int64)),
             classes=tuple(str(name) for name in arrays["classes"]),
+            normalization=(mean / 255, spread_ / 255),
         )
 
 
@@ -106,6 +109,7 @@ def train(
         classes=data.classes,
         schedule=spread(steps, snapshots),
         probe_budget=None,
+        thumbnails=data.normalization,
         exist="new",
         config={"optimizer": "SGD", "lr": 0.05, "batch": BATCH, "steps": steps, "seed": seed},
         on_commit=on_commit,

@@ -25,7 +25,7 @@ from huelapse.painting import BINS, CHUNK, PICTURE, STATES, Painter, class_on_wi
 from huelapse.palette import LEVELS, Choice, palette, palette_for
 from huelapse.run import Run
 from huelapse.schema import PREDICTED, TRUE, Split
-from huelapse.viewer import happened
+from huelapse.viewer import closer, happened
 from huelapse.viewer.keeping import Keeper
 
 logger = logging.getLogger(__name__)
@@ -72,6 +72,16 @@ class Resources:
                 arrays = self._scalars(self.run.split(split))
             case [split, "confusion.st"]:
                 arrays = {"confusion": self.run.confusion(split).astype(np.uint32)}
+            case [split, "confusion", index] if index.endswith(".st"):
+                arrays = closer.confusion(self.run, split, self._at(split, index))
+            case [split, "thumbnails", page] if page.endswith(".st"):
+                arrays = closer.thumbnails(self.run, split, _number(page.removesuffix(".st")))
+            case [split, "cell", index, true, predicted, "samples.st"]:
+                cell = self._cell(split, index, true, predicted)
+                arrays = closer.cell_samples(self.run, split, *cell)
+            case [split, "cell", index, true, predicted, "units.st"]:
+                cell = self._cell(split, index, true, predicted)
+                arrays = closer.cell_units(self.run, split, *cell)
             case [split, grouping, measure, "paint", chunk] if chunk.endswith(".st"):
                 arrays = self._chunk(split, grouping, measure, _number(chunk.removesuffix(".st")))
             case [split, grouping, measure, "summary.st"]:
@@ -84,6 +94,9 @@ class Resources:
                 return self._keep(path, lambda: self._floor(split, measure, index), slow=True)
             case [split, grouping, measure, "unit", unit] if unit.endswith(".st"):
                 arrays = self._unit(split, grouping, measure, _number(unit.removesuffix(".st")))
+            case [split, grouping, "heat", index, layer] if layer.endswith(".st"):
+                at = self._at(split, index), _number(layer.removesuffix(".st"))
+                arrays = closer.heat(self.run, split, grouping, *at)
             case _:
                 raise SelectionError(f"no resource {path!r}")
         return _encode(arrays), "application/octet-stream"
@@ -146,6 +159,8 @@ class Resources:
             "resources": [
                 *(["confusion"] if confusion else []),
                 *(["floor"] if "responses" in self.run.extras(split.name) else []),
+                *(["samples"] if closer.has_samples(self.run, split.name) else []),
+                *(["thumbnails"] if self.run.has("thumbnails", split.name) else []),
             ],
             "groupings": [
                 {"name": g.name, "title": TITLES.get(g.name, g.name), "classes": list(g.classes)}
@@ -227,10 +242,22 @@ class Resources:
 
     def _floor(self, split: str, measure: str, index: str) -> Arrays:
         find_measure(measure)
+        return happened.floor(self.run, split, measure, self._at(split, index))
+
+    def _at(self, split: str, index: str) -> int:
+        """Which snapshot a path names."""
         at, total = _number(index.removesuffix(".st")), len(self.run.coordinate("step", split))
         if at >= total:
             raise SelectionError(f"no snapshot {at}: the run has {total}")
-        return happened.floor(self.run, split, measure, at)
+        return at
+
+    def _cell(self, split: str, index: str, true: str, predicted: str) -> tuple[int, int, int]:
+        """Snapshot, true and predicted class of a confusion cell."""
+        classes = len(self.run.grouping(TRUE, split).classes)
+        row, column = _number(true), _number(predicted)
+        if max(row, column) >= classes:
+            raise SelectionError(f"no class {max(row, column)}: there are {classes}")
+        return self._at(split, index), row, column
 
     # --- one unit --------------------------------------------------------------------------------
 

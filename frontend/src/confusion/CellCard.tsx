@@ -1,0 +1,246 @@
+// One cell of the confusion: its count through training, its samples, and the units that drive it.
+
+import { area } from "d3-shape";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { CloseIcon } from "../frame/icons";
+import { fitCanvas } from "../frame/size";
+import { count, plural, stepText, strengthOfLevel } from "../format";
+import { said } from "../inline";
+import { pageColorsNow } from "../network/current";
+import { useLatest } from "../run/latest";
+import type { CellSamples, Session } from "../run/session";
+import { cell, positions, selectUnit, session, snapshot, theme, type Cell } from "../state";
+import { spans } from "../timeline/scale";
+import { THUMBNAILS } from "../wire/manifest";
+import { answerColor, answerPalette } from "./ConfusionView";
+import { confusionNow, wholeConfusion } from "./now";
+
+const WIDTH = 304;
+const HEIGHT = 44;
+const STRIP = 14;
+const THUMB = 26;
+const SHOWN = 16;
+const NO_PREDICTION = 65535;
+
+export function CellCard({ of }: { of: Cell }) {
+  const open = session.value;
+  const now = confusionNow.value;
+  if (!open || !now) return null;
+  const { names } = now;
+  const K = names.length;
+  const palette = answerPalette();
+  const n = now.matrix[of.true * K + of.predicted];
+  const right = of.true === of.predicted;
+  const dot = (k: number) => <i class="dot" style={{ background: answerColor(palette, k) }} />;
+  return (
+    <div data-testid="cell-card">
+      <div class="heading">
+        <h1>
+          {dot(of.true)}
+          <bdi class="path">{names[of.true]}</bdi>
+          {right ? "read rightly" : "read as"}
+          {!right && dot(of.predicted)}
+          {!right && <bdi class="path">{names[of.predicted]}</bdi>}
+        </h1>
+        {cell.value && (
+          <button
+            type="button"
+            class="icon"
+            aria-label="Clear cell"
+            title="Clear (Esc)"
+            onClick={() => (cell.value = null)}
+          >
+            <CloseIcon />
+          </button>
+        )}
+      </div>
+      <p class="subtitle ink2">
+        {count(n)} {plural(n, "sample")} at this step
+        <Most of={of} />.{cell.value ? "" : " This is the largest confusion."}
+      </p>
+      <History of={of} />
+      {n > 0 && open.split.resources.includes("samples") && <Samples open={open} of={of} />}
+      {!open.split.resources.includes("samples") && (
+        <p class="note">
+          Its samples were not kept: pass keep_responses=True to Recorder, and thumbnails=True to
+          see them.
+        </p>
+      )}
+      {n > 0 && open.split.resources.includes("floor") && !right && <Units open={open} of={of} />}
+    </div>
+  );
+}
+
+const countAt = (of: Cell, t: number): number => {
+  const whole = wholeConfusion.value;
+  const K = confusionNow.value?.names.length ?? 0;
+  return whole ? whole.counts[(t * K + of.true) * K + of.predicted] : NaN;
+};
+
+function Most({ of }: { of: Cell }) {
+  const open = session.value;
+  if (!open || wholeConfusion.value?.of !== open) return null;
+  let best = 0;
+  for (let t = 1; t < open.snapshots; t++) if (countAt(of, t) > countAt(of, best)) best = t;
+  return (
+    <>
+      ; {count(countAt(of, best))} at most, at step {stepText(open.scalars.step[best])}
+    </>
+  );
+}
+
+function History({ of }: { of: Cell }) {
+  const open = session.value;
+  const x = positions.value;
+  const palette = answerPalette();
+  const path = useMemo(() => {
+    if (!open || wholeConfusion.value?.of !== open) return "";
+    const values = Array.from({ length: open.snapshots }, (_, t) => countAt(of, t));
+    const most = Math.max(1, ...values);
+    return (
+      area<number>()
+        .x((_, t) => Math.round(x[t] * WIDTH * 10) / 10)
+        .y0(HEIGHT - 1)
+        .y1((v) => Math.round((HEIGHT - 1 - (HEIGHT - 4) * (v / most)) * 10) / 10)(values) ?? ""
+    );
+  }, [open, of.true, of.predicted, x, wholeConfusion.value]);
+  if (!path) return null;
+  const at = x[snapshot.value] * WIDTH;
+  return (
+    <svg class="cell-history" width={WIDTH} height={HEIGHT} aria-hidden="true">
+      <path class="hair" d={`M0 ${HEIGHT - 0.5}H${WIDTH}`} />
+      <path d={path} fill={answerColor(palette, of.predicted)} opacity={0.85} />
+      <line class="now" x1={at} x2={at} y1={0} y2={HEIGHT} />
+    </svg>
+  );
+}
+
+function Samples({ open, of }: { open: Session; of: Cell }) {
+  const t = snapshot.value;
+  const found = useLatest(`${open.split.name}/${t}/${of.true}/${of.predicted}`, () =>
+    open.cellSamples(t, of.true, of.predicted),
+  );
+  const pictures = open.split.resources.includes("thumbnails");
+  if (!found) return null;
+  const { value } = found;
+  const shown = Math.min(SHOWN, value.sample.length);
+  return (
+    <section data-testid="cell-samples">
+      <h2>
+        Samples <small>what each was read as, step by step</small>
+      </h2>
+      <div class="samples">
+        {Array.from({ length: shown }, (_, i) => (
+          <div key={value.sample[i]} class={pictures ? "sample" : "sample plain"}>
+            {pictures ? (
+              <Thumbnail open={open} sample={value.sample[i]} />
+            ) : (
+              <span class="count">{value.sample[i]}</span>
+            )}
+            <Strip samples={value} i={i} of={of} width={WIDTH - (pictures ? THUMB : 40) - 8} />
+          </div>
+        ))}
+      </div>
+      {value.total > shown && <p class="note">and {count(value.total - shown)} more</p>}
+    </section>
+  );
+}
+
+/** What one sample was read as through training: thin where it was right, thick where not. */
+function Strip(given: { samples: CellSamples; i: number; of: Cell; width: number }) {
+  const { samples, i, of, width } = given;
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const x = positions.value;
+  const palette = answerPalette();
+  useEffect(() => {
+    if (!canvas.current) return;
+    const g = fitCanvas(canvas.current, width, STRIP);
+    g.clearRect(0, 0, width, STRIP);
+    const T = x.length;
+    const marks = spans(
+      Array.from(x, (p) => p * width),
+      width,
+    );
+    for (let t = 0; t < T; t++) {
+      const k = samples.prediction[i * T + t];
+      if (k === NO_PREDICTION) continue;
+      const from = Math.max(0, marks[t]);
+      const wide = Math.max(0.5, Math.min(width, marks[t + 1]) - from);
+      const tall = k === of.true ? 4 : STRIP;
+      g.fillStyle = answerColor(palette, k);
+      g.fillRect(from, (STRIP - tall) / 2, wide, tall);
+    }
+  }, [samples, i, x, palette, width, theme.value]);
+  const at = Math.round((x[snapshot.value] ?? 0) * width);
+  return (
+    <span class="strip-of" style={{ width: `${width}px`, height: `${STRIP}px` }}>
+      <canvas ref={canvas} role="img" aria-label="What it was read as through training" />
+      <i style={{ transform: `translateX(${at}px)` }} />
+    </span>
+  );
+}
+
+/** A small picture of one sample. */
+export function Thumbnail({ open, sample }: { open: Session; sample: number }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  useEffect(() => {
+    let wanted = true;
+    open.pictures(Math.floor(sample / THUMBNAILS)).then(
+      ({ height, width, bytes }) => {
+        if (!wanted || !canvas.current) return;
+        canvas.current.width = width;
+        canvas.current.height = height;
+        const image = new ImageData(width, height);
+        const from = (sample % THUMBNAILS) * width * height * 3;
+        for (let p = 0; p < width * height; p++) {
+          for (let c = 0; c < 3; c++) image.data[4 * p + c] = bytes[from + 3 * p + c];
+          image.data[4 * p + 3] = 255;
+        }
+        (canvas.current.getContext("2d") as CanvasRenderingContext2D).putImageData(image, 0, 0);
+      },
+      () => undefined,
+    );
+    return () => {
+      wanted = false;
+    };
+  }, [open, sample]);
+  return <canvas ref={canvas} class="thumbnail" role="img" aria-label={`Sample ${sample}`} />;
+}
+
+function Units({ open, of }: { open: Session; of: Cell }) {
+  const t = snapshot.value;
+  const found = useLatest(`${open.split.name}/${t}/${of.true}/${of.predicted}`, () =>
+    open.cellUnits(t, of.true, of.predicted),
+  );
+  if (!found) return null;
+  const { n, unit, level } = found.value;
+  const names = confusionNow.value?.names ?? [];
+  const ink = `rgb(${pageColorsNow().ink4.join(",")})`;
+  return (
+    <section data-testid="cell-units">
+      <h2>
+        Units that respond more to them <small>margin</small>
+      </h2>
+      <p class="note">
+        {unit.length > 0
+          ? `Against the other ${count(n[1])} samples of ${said(names[of.true] ?? "")}.`
+          : n[0] < FEWEST
+            ? `Too few samples to say: ${count(n[0])}, and ${FEWEST} are needed.`
+            : `No unit surely tells them from the other ${count(n[1])} samples of ${said(names[of.true] ?? "")}.`}
+      </p>
+      {Array.from(unit, (u, i) => (
+        <button key={u} type="button" class="unit bare" onClick={() => selectUnit(u)}>
+          <span class="path">
+            {open.names[open.layerOf[u]]} · {u - open.layers[open.layerOf[u]].offset}
+          </span>
+          <span class="bar">
+            <span style={{ width: `${level[i]}%`, background: ink }} />
+          </span>
+          <span class="count">{strengthOfLevel(level[i])}</span>
+        </button>
+      ))}
+    </section>
+  );
+}
+
+const FEWEST = 10;

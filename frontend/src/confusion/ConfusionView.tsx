@@ -1,0 +1,316 @@
+// What is taken for what: the confusion now, and behind each number the same count through training.
+
+import { effect } from "@preact/signals";
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { count, percent, plural, stepText } from "../format";
+import { fitCanvas, useSize } from "../frame/size";
+import { hideTip, tip } from "../frame/tip";
+import { said } from "../inline";
+import { cssColor } from "../network/colors";
+import { pageColorsNow } from "../network/current";
+import { drawn } from "../network/drawn";
+import { useLatest } from "../run/latest";
+import { cell, positions, session, snapshot, theme } from "../state";
+import { viewTitle } from "../titles";
+import { LEVELS } from "../wire/manifest";
+import { drawHistories, drawNumbers, drawTexels, type MatrixLayout } from "./draw";
+import {
+  confusionNames,
+  confusionNow,
+  oneConfusion,
+  shownCell,
+  wholeConfusion,
+  type ConfusionNow,
+} from "./now";
+import { confusionScale, topConfusions } from "./scale";
+
+const LABELS = 112;
+const NARROW_LABELS = 34;
+const RECALL = 56;
+const HEADER = 40;
+/** More classes than this are drawn as texels, with a list beside them. */
+const MOST_CELLS = 30;
+const WIDEST = 96;
+const TALLEST = 64;
+const LISTED = 50;
+const NARROW = 560;
+
+/** Colors of the true classes, which are those of the answers too. */
+export function answerPalette(): Uint8Array {
+  const open = session.value;
+  const grouping = open?.split.groupings.find((g) => g.name === "true");
+  return open && grouping ? open.palette(theme.value, grouping) : new Uint8Array(0);
+}
+
+export const answerColor = (palette: Uint8Array, k: number): string =>
+  cssColor(palette, 4 * (k * LEVELS + LEVELS - 1));
+
+/** Loads the confusion of what is shown: all of it, or the snapshot at the playhead. */
+function useConfusion(): ConfusionNow | null {
+  const open = session.value;
+  const t = snapshot.value;
+  const there = open?.split.resources.includes("confusion") ?? false;
+  const small = open?.confusionFits ?? false;
+  useEffect(() => {
+    if (!open || !there || !small || wholeConfusion.peek()?.of === open) return;
+    open.confusion().then(
+      (counts) => counts && (wholeConfusion.value = { of: open, counts }),
+      () => undefined,
+    );
+  }, [open, there, small]);
+  const one = useLatest(
+    open && there && !small ? `${open.run}/${open.split.name}/${t}` : null,
+    () => (open as NonNullable<typeof open>).confusionAt(t),
+  );
+  useEffect(() => {
+    if (one && open)
+      oneConfusion.value = {
+        of: open,
+        snapshot: Number(one.key.split("/").at(-1)),
+        counts: one.value,
+      };
+  }, [one, open]);
+  return confusionNow.value;
+}
+
+export function ConfusionView() {
+  const frame = useRef<HTMLDivElement>(null);
+  const size = useSize(frame);
+  const open = session.value;
+  const now = useConfusion();
+  const K = confusionNames.value.length;
+  const scale = useMemo(() => {
+    const whole = wholeConfusion.value;
+    return whole && open ? confusionScale(whole.counts, K, open.snapshots) : 0;
+  }, [wholeConfusion.value, open, K]);
+  if (!open) return null;
+  const large = K > MOST_CELLS;
+  const about = large
+    ? "A row is a true class, a column what its samples were read as; the stronger, the larger the share of the class."
+    : `Number: samples now. Behind it the same count through training, in the color of the answer (${count(scale)} fill a cell). Click a cell for its samples.`;
+  return (
+    <>
+      <div class="head">
+        <h1 data-testid="title">{viewTitle}</h1>
+        <p class="subtitle">{now ? about : ""}</p>
+      </div>
+      <div class="confusion" ref={frame}>
+        {now && size && size.width > 0 && !large && (
+          <Matrix now={now} scale={scale} width={size.width} height={size.height} />
+        )}
+        {now && size && size.width > 0 && large && (
+          <LargeMatrix now={now} width={size.width} height={size.height} />
+        )}
+      </div>
+    </>
+  );
+}
+
+function Matrix(of: { now: ConfusionNow; scale: number; width: number; height: number }) {
+  const { now, scale, width, height } = of;
+  const behind = useRef<HTMLCanvasElement>(null);
+  const front = useRef<HTMLCanvasElement>(null);
+  const { names } = now;
+  const K = names.length;
+  const narrow = width < NARROW;
+  const labels = narrow ? NARROW_LABELS : LABELS;
+  const layout = useMemo(
+    (): MatrixLayout => ({
+      classes: K,
+      width: Math.max(14, Math.min(WIDEST, Math.floor((width - labels - RECALL) / K))),
+      height: Math.max(14, Math.min(TALLEST, Math.floor((height - HEADER - 8) / K))),
+    }),
+    [K, width, height, labels],
+  );
+  const [w, h] = [K * layout.width, K * layout.height];
+
+  useEffect(() => {
+    let pending = 0;
+    const draw = (): void => {
+      pending = 0;
+      const whole = wholeConfusion.peek();
+      if (!behind.current || !whole || whole.of !== session.peek()) return;
+      const g = fitCanvas(behind.current, w, h);
+      const page = pageColorsNow();
+      drawHistories(g, layout, whole.counts, positions.peek(), scale, answerPalette(), page);
+    };
+    const stop = effect(() => {
+      void [wholeConfusion.value, positions.value, theme.value];
+      pending ||= requestAnimationFrame(draw);
+    });
+    return () => {
+      stop();
+      cancelAnimationFrame(pending);
+    };
+  }, [layout, scale]);
+
+  useEffect(() => {
+    let pending = 0;
+    const draw = (): void => {
+      pending = 0;
+      const shown = confusionNow.peek();
+      if (!front.current || !shown) return;
+      const began = performance.now();
+      const g = fitCanvas(front.current, w, h);
+      const at = wholeConfusion.peek() ? (positions.peek()[shown.snapshot] ?? null) : null;
+      drawNumbers(g, layout, shown.matrix, at, shownCell.peek(), pageColorsNow());
+      drawn.view(true, performance.now() - began);
+    };
+    const stop = effect(() => {
+      void [confusionNow.value, shownCell.value, positions.value, theme.value, drawn.fonts.value];
+      pending ||= requestAnimationFrame(draw);
+    });
+    return () => {
+      stop();
+      cancelAnimationFrame(pending);
+    };
+  }, [layout]);
+
+  const palette = answerPalette();
+  const at = (event: MouseEvent): { true: number; predicted: number } | null => {
+    const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
+    const column = Math.floor((event.clientX - box.left) / layout.width);
+    const row = Math.floor((event.clientY - box.top) / layout.height);
+    return row >= 0 && row < K && column >= 0 && column < K
+      ? { true: row, predicted: column }
+      : null;
+  };
+  const dot = (k: number) => <i class="dot" style={{ background: answerColor(palette, k) }} />;
+  return (
+    <div class="matrix" style={{ "--labels": `${labels}px` }}>
+      <div class="matrix-top">
+        <span class="corner">{narrow ? "" : "True"}</span>
+        {names.map((name, k) => (
+          <span key={k} style={{ width: `${layout.width}px` }} title={said(name)}>
+            {dot(k)}
+            <bdi class="path">{name}</bdi>
+          </span>
+        ))}
+        <span class="recall-head">recall</span>
+      </div>
+      <div class="matrix-body">
+        <div class="matrix-names">
+          {names.map((name, k) => (
+            <span key={k} style={{ height: `${layout.height}px` }} title={said(name)}>
+              {dot(k)}
+              {!narrow && <bdi class="path">{name}</bdi>}
+            </span>
+          ))}
+        </div>
+        <div class="matrix-cells" style={{ width: `${w}px`, height: `${h}px` }}>
+          <canvas ref={behind} aria-hidden="true" />
+          <canvas
+            ref={front}
+            data-testid="confusion"
+            role="img"
+            aria-label="Samples of each true class (rows) by what they were read as (columns)"
+            onClick={(event) => {
+              const found = at(event);
+              const was = cell.peek();
+              const same = was && found?.true === was.true && found.predicted === was.predicted;
+              cell.value = same ? null : found;
+            }}
+            onPointerMove={(event) => {
+              const found = at(event);
+              if (!found) hideTip();
+              else {
+                const content = <CellTip now={now} {...found} />;
+                tip.value = { x: event.clientX, y: event.clientY, content };
+              }
+            }}
+            onPointerLeave={hideTip}
+          />
+        </div>
+        <div class="matrix-recall">
+          {names.map((_, k) => (
+            <span key={k} class="count" style={{ height: `${layout.height}px` }}>
+              {recall(now, k)}
+            </span>
+          ))}
+        </div>
+      </div>
+    </div>
+  );
+}
+
+function recall({ matrix, names }: ConfusionNow, k: number): string {
+  let n = 0;
+  for (let j = 0; j < names.length; j++) n += matrix[k * names.length + j];
+  return n > 0 ? percent(matrix[k * names.length + k] / n) : "–";
+}
+
+function CellTip(of: { now: ConfusionNow; true: number; predicted: number }) {
+  const { now, true: row, predicted: column } = of;
+  const K = now.names.length;
+  const n = now.matrix[row * K + column];
+  const steps = session.value?.scalars.step;
+  return (
+    <>
+      {count(n)} {plural(n, "sample")} of {said(now.names[row])}{" "}
+      {row === column ? "read rightly" : `read as ${said(now.names[column])}`}
+      <br />
+      <span class="quiet">step {stepText(steps?.[now.snapshot] ?? 0)}</span>
+    </>
+  );
+}
+
+/** Many classes: one texel per cell, and the greatest confusions as a list. */
+function LargeMatrix({ now, width, height }: { now: ConfusionNow; width: number; height: number }) {
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const K = now.names.length;
+  const side = Math.max(120, Math.min(height - 12, Math.floor(width * 0.58), 900));
+  useEffect(() => {
+    if (!canvas.current) return;
+    const small = document.createElement("canvas");
+    small.width = small.height = K;
+    const image = drawTexels(now.matrix, K, answerPalette(), pageColorsNow());
+    (small.getContext("2d") as CanvasRenderingContext2D).putImageData(image, 0, 0);
+    const g = fitCanvas(canvas.current, side, side);
+    g.imageSmoothingEnabled = false;
+    g.drawImage(small, 0, 0, side, side);
+    drawn.view(true, 0);
+  }, [now, side, theme.value]);
+  const palette = answerPalette();
+  const rows = useMemo(() => topConfusions(now.matrix, K, LISTED), [now]);
+  const chosen = shownCell.value;
+  const at = (event: MouseEvent): { true: number; predicted: number } => {
+    const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
+    const of = (v: number): number => Math.max(0, Math.min(K - 1, Math.floor((v * K) / side)));
+    return { true: of(event.clientY - box.top), predicted: of(event.clientX - box.left) };
+  };
+  return (
+    <div class="large-matrix">
+      <canvas
+        ref={canvas}
+        data-testid="confusion"
+        role="img"
+        aria-label="Share of each true class (rows) read as each class (columns)"
+        onClick={(event) => (cell.value = at(event))}
+        onPointerMove={(event) => {
+          const content = <CellTip now={now} {...at(event)} />;
+          tip.value = { x: event.clientX, y: event.clientY, content };
+        }}
+        onPointerLeave={hideTip}
+      />
+      <div class="confusions">
+        <h2>
+          Most often confused <small>samples</small>
+        </h2>
+        {rows.map((one) => (
+          <button
+            key={`${one.true}/${one.predicted}`}
+            type="button"
+            aria-pressed={chosen?.true === one.true && chosen.predicted === one.predicted}
+            onClick={() => (cell.value = { true: one.true, predicted: one.predicted })}
+          >
+            <bdi class="path">{now.names[one.true]}</bdi>
+            <span class="quiet">read as</span>
+            <i class="dot" style={{ background: answerColor(palette, one.predicted) }} />
+            <bdi class="path">{now.names[one.predicted]}</bdi>
+            <span class="count">{count(one.samples)}</span>
+          </button>
+        ))}
+      </div>
+    </div>
+  );
+}

@@ -1,0 +1,104 @@
+"""What the page reads when somebody looks closer: of a layer, a confusion cell, single samples."""
+
+import numpy as np
+
+from huelapse.errors import SelectionError
+from huelapse.kept import PREDICTIONS
+from huelapse.measures import read
+from huelapse.measures.preferring import MIN_SAMPLES
+from huelapse.palette import level
+from huelapse.run import Run
+from huelapse.schema import LABELS
+
+NO_HEAT = 255
+"""`heat` of a class that takes part in no comparison, or of a unit without numbers."""
+FULL = 100
+
+SAMPLES, UNITS = 48, 12
+"""Of a confusion cell, that are sent."""
+PAGE = 64
+"""Thumbnails that are sent at once."""
+NO_PREDICTION = 65535
+
+Arrays = dict[str, np.ndarray]
+
+
+def heat(run: Run, split: str, grouping: str, index: int, layer: int) -> Arrays:
+    """`heat` [class, unit of the layer]: how a unit's response to each class stands between those to
+    the classes it responds to least (0) and most (100), squared, so that the few stand out.
+
+    It says nothing of sureness: what is drawn of a unit that is not held must be neutral.
+    """
+    moments = run.moments(index, grouping, split, _layer(run, layer))
+    has = moments.n >= MIN_SAMPLES
+    known = has & np.isfinite(moments.mean)
+    low = np.where(known, moments.mean, np.inf).min(0)
+    high = np.where(known, moments.mean, -np.inf).max(0)
+    range_ = np.where(high > low, high - low, 1.0)
+    share = np.where(known, (moments.mean - low) / range_, 0.0)
+    scaled = np.floor(FULL * share**2 + 0.5)
+    lost = ~known | (has & ~np.isfinite(moments.mean)).any(0)
+    return {"heat": np.where(lost, NO_HEAT, scaled).astype(np.uint8)}
+
+
+def _layer(run: Run, index: int) -> slice:
+    if index >= len(run.layers):
+        raise SelectionError(f"no layer {index}: the run has {len(run.layers)}")
+    return run.layers[index].slice
+
+
+def confusion(run: Run, split: str, index: int) -> Arrays:
+    """`confusion` [class, predicted_class] of one snapshot."""
+    return {"confusion": run.confusion(split)[index].astype(np.uint32)}
+
+
+def has_samples(run: Run, split: str) -> bool:
+    """Whether it is known how each sample was predicted."""
+    return run.has(PREDICTIONS, split) and run.has(LABELS, split)
+
+
+def cell_samples(run: Run, split: str, index: int, true: int, predicted: int) -> Arrays:
+    """Samples of one confusion cell: how many, the first of them, and what each was predicted as
+    through training (`NO_PREDICTION` where nothing was kept, or the output was not finite).
+
+    Returns:
+        `total` [1], `sample` [sample], `prediction` [sample, snapshot].
+    """
+    history = run.predictions_through_time(split)
+    inside = (run.labels(split) == true) & (history[index] == predicted)
+    chosen = np.flatnonzero(inside)[:SAMPLES]
+    told = history[:, chosen].T
+    return {
+        "total": np.array([inside.sum()], np.uint32),
+        "sample": chosen.astype(np.uint32),
+        "prediction": np.where(told < 0, NO_PREDICTION, told).astype(np.uint16),
+    }
+
+
+def cell_units(run: Run, split: str, index: int, true: int, predicted: int) -> Arrays:
+    """Units that surely respond more to the samples of a cell than to others of the same true class,
+    by the margin between these two, strongest first.
+
+    Returns:
+        `n` [2], samples of the cell and the others; `unit`, `level` [unit].
+    """
+    step = int(run.coordinate("step", split)[index])
+    moments = run.cell(true, predicted, step=step, split=split)
+    reading = read(moments, signed=run.signed)
+    preference = reading.preference
+    found = np.flatnonzero(preference.held & (preference.preferred == 0) & (reading.strength > 0))
+    best = found[np.argsort(-reading.strength[found], kind="stable")][:UNITS]
+    return {
+        "n": moments.count.astype(np.uint32),
+        "unit": best.astype(np.uint32),
+        "level": level(reading.strength[best]).astype(np.uint8),
+    }
+
+
+def thumbnails(run: Run, split: str, page: int) -> Arrays:
+    """`pictures` [sample, y, x, rgb] of so many samples from `page` times as many on."""
+    every = run.thumbnails(split)
+    pictures = every[page * PAGE : (page + 1) * PAGE]
+    if not len(pictures):
+        raise SelectionError(f"no page {page} of thumbnails: there are {-(-len(every) // PAGE)}")
+    return {"pictures": pictures}

@@ -1,0 +1,138 @@
+"""What the page reads of a layer, a confusion cell and single samples equals what Python reads."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from closer_run import SNAPSHOTS, trained
+from safetensors.numpy import load as load_tensors
+
+import huelapse
+from huelapse.demo.training import load_data
+from huelapse.errors import SelectionError
+from huelapse.viewer.closer import NO_HEAT, NO_PREDICTION, PAGE
+from huelapse.viewer.resources import Resources
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> huelapse.Run:
+    return trained(tmp_path_factory.mktemp("closer") / "run")
+
+
+def get(run: huelapse.Run, path: str) -> dict[str, np.ndarray]:
+    return load_tensors(Resources(run).get(path)[0])
+
+
+def test_heat_is_how_far_each_class_stands_between_the_units_least_and_most(run) -> None:
+    for t in (0, SNAPSHOTS - 1):
+        for i, layer in enumerate(run.layers):
+            heat = get(run, f"val/true/heat/{t}/{i}.st")["heat"]
+            means = run.moments(t, "true").mean[:, layer.slice]
+            low, high = means.min(0), means.max(0)
+            for u in range(layer.units):
+                if high[u] == low[u]:
+                    assert (heat[:, u] == 0).all()
+                    continue
+                share = (means[:, u] - low[u]) / (high[u] - low[u])
+                assert np.abs(heat[:, u] - 100 * share**2).max() <= 0.51
+                assert (heat[:, u].min(), heat[:, u].max()) == (0, 100)
+
+
+def test_heat_of_classes_without_samples_is_none(run) -> None:
+    counts = run.moments(0, "predicted").count
+    heat = get(run, "val/predicted/heat/0/0.st")["heat"]
+    assert (counts < 3).any()
+    assert (heat[counts < 3] == NO_HEAT).all()
+    assert (heat[counts >= 3] != NO_HEAT).all()
+
+
+def worst(run: huelapse.Run, t: int) -> tuple[int, int]:
+    confusion = run.confusion()[t].copy()
+    np.fill_diagonal(confusion, 0)
+    row, column = np.unravel_index(confusion.argmax(), confusion.shape)
+    return int(row), int(column)
+
+
+def test_a_cells_samples_are_those_that_the_confusion_counts(run) -> None:
+    for t in (0, 5, SNAPSHOTS - 1):
+        row, column = worst(run, t)
+        found = get(run, f"val/cell/{t}/{row}/{column}/samples.st")
+        assert found["total"][0] == run.confusion()[t, row, column]
+        step = int(run.steps[t])
+        own = found["sample"].astype(int)
+        assert (run.labels()[own] == row).all()
+        assert (run.predictions(step)[own] == column).all()
+        for s in range(SNAPSHOTS):
+            predicted = run.predictions(int(run.steps[s]))[own]
+            assert (
+                found["prediction"][:, s] == np.where(predicted < 0, NO_PREDICTION, predicted)
+            ).all()
+
+
+def test_a_cells_units_respond_more_to_its_samples_than_to_others_of_the_class(run) -> None:
+    t = SNAPSHOTS - 1
+    cells = run.confusion()[t].copy()
+    np.fill_diagonal(cells, 0)
+    row, column = worst(run, t)
+    found = get(run, f"val/cell/{t}/{row}/{column}/units.st")
+    inside = (run.labels() == row) & (run.predictions() == column)
+    others = (run.labels() == row) & (run.predictions() != column)
+    assert found["n"].tolist() == [inside.sum(), others.sum()]
+    responses = run.responses().astype(np.float64)
+    for unit in found["unit"]:
+        assert responses[inside, unit].mean() > responses[others, unit].mean()
+    assert (np.diff(found["level"].astype(int)) <= 0).all()
+    # the output of what was read instead is surely among them
+    assert run.layers[-1].offset + column in found["unit"]
+
+
+def test_thumbnails_are_the_images_of_the_probe(run) -> None:
+    pages = [get(run, f"val/thumbnails/{page}.st")["pictures"] for page in range(5)]
+    assert [len(page) for page in pages] == [PAGE, PAGE, PAGE, PAGE, 300 - 4 * PAGE]
+    assert np.array_equal(np.concatenate(pages), run.thumbnails())
+    images = load_data()
+    mean, spread = images.normalization
+    test = np.rint((images.test_images.numpy()[:, 0] * spread + mean) * 255)
+    found = {picture[:, :, 0].tobytes() for picture in run.thumbnails()}
+    known = {image.astype(np.uint8).tobytes() for image in test}
+    assert found <= known
+
+
+def test_one_snapshots_confusion_is_that_of_all(run) -> None:
+    whole = get(run, "val/confusion.st")["confusion"]
+    for t in (0, 7):
+        assert np.array_equal(get(run, f"val/confusion/{t}.st")["confusion"], whole[t])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "val/true/heat/99/0.st",
+        "val/true/heat/0/99.st",
+        "val/true/heat/x/0.st",
+        "val/nothing/heat/0/0.st",
+        "val/cell/0/10/0/samples.st",
+        "val/cell/0/0/10/units.st",
+        "val/cell/99/0/0/samples.st",
+        "val/thumbnails/5.st",
+        "val/confusion/12.st",
+    ],
+)
+def test_what_is_not_there_is_refused(run, path: str) -> None:
+    with pytest.raises(SelectionError):
+        get(run, path)
+
+
+def test_what_was_not_recorded_is_not_offered(tmp_path: Path) -> None:
+    from conftest import SmallNet, batches
+
+    with huelapse.Recorder(
+        SmallNet(), tmp_path / "run", probe=batches(), classes=3, keep_responses=False
+    ) as recorder:
+        recorder.step()
+    run = huelapse.open(tmp_path / "run")
+    (split,) = Resources(run).manifest()["splits"]
+    assert split["resources"] == ["confusion"]
+    for path in ("val/thumbnails/0.st", "val/cell/0/0/0/samples.st", "val/cell/0/0/0/units.st"):
+        with pytest.raises(SelectionError):
+            get(run, path)
