@@ -12,6 +12,7 @@ import {
   defaultAddress,
   highlighted,
   playing,
+  runs,
   session,
   shownGrouping,
   snapshot,
@@ -58,7 +59,8 @@ export function followAddress(): () => void {
     if (!open) return;
     const { split: splitName, measure } = { ...defaultAddress(open), ...address };
     const same = splitName === open.split.name && measure === open.measure.name;
-    if (address.run !== undefined && address.run !== open.run) location.reload();
+    const listed = runs.peek().length > 1 && address.run === undefined;
+    if (listed || (address.run !== undefined && address.run !== open.run)) location.reload();
     else if (same) applyAddress(open, address);
     else void chooseSplit(splitName, { ...defaultAddress(open), ...address });
   };

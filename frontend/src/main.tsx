@@ -23,14 +23,23 @@ import {
   snapshot,
   theme,
 } from "./state";
+import { StartPage } from "./start/StartPage";
 import { readAddress } from "./url";
 import "./main.css";
+import { InlineSource } from "./wire/inline";
 import { HttpSource, type Source } from "./wire/source";
 
 async function open(source: Source, root: HTMLElement): Promise<void> {
   const address = readAddress(location.hash);
   try {
     runs.value = await source.runs();
+    if (runs.value.length > 1 && address.run === undefined) {
+      theme.value = address.theme ?? theme.peek();
+      document.title = "huelapse";
+      render(<StartPage source={source} entries={runs.value} />, root);
+      addEventListener("hashchange", () => location.reload());
+      return;
+    }
     const run = runs.value.find((r) => r.id === address.run) ?? runs.value[0];
     if (!run) throw new Error("There is no run here. Name a run directory: huelapse view runs/…");
     render(<App />, root);
@@ -57,7 +66,8 @@ effect(() => {
 void document.fonts.load('560 12px "Inter"').then(() => drawn.fonts.value++);
 
 const root = document.getElementById("huelapse");
-if (root) void open(new HttpSource(), root);
+const inline = new InlineSource(document);
+if (root) void open(inline.holds ? inline : new HttpSource(), root);
 
 /** For tests in a real browser, which compare the page's pixels with the server's colors. */
 (globalThis as { huelapse?: unknown }).huelapse = {

@@ -232,7 +232,8 @@ export function defaultAddress(open: Session): Address {
     view: "network",
     layer: -1,
     cell: "",
-    run: runs.peek()[0]?.id ?? open.run,
+    // with several, an address without a run is that of the list
+    run: runs.peek().length > 1 ? "" : (runs.peek()[0]?.id ?? open.run),
     split: open.manifest.splits[0].name,
     step: steps[steps.length - 1],
     unit: -1,

@@ -22,9 +22,9 @@ from typer.testing import CliRunner
 
 from huelapse import care
 from huelapse.care import metadata, removing, showing
-from huelapse.care.listing import DEPTH
 from huelapse.cli import app
 from huelapse.errors import FormatError, NotARunError, OptionError, RunLockedError
+from huelapse.listing import DEPTH
 from huelapse.moments import Moments
 from huelapse.schema import Grouping, Layer, Split
 from huelapse.snapshot import Snapshot

@@ -19,6 +19,7 @@ from huelapse.errors import PaletteError
 from huelapse.palette import Choice, palette
 from huelapse.viewer import server
 from huelapse.viewer.resources import Resources
+from huelapse.viewer.shelf import Shelf, run_id
 
 NAMES = ("cat", "dog", "fish")
 
@@ -83,8 +84,8 @@ def test_the_choice_stays_as_a_run_grows(tmp_path: Path) -> None:
     )
     assert committed.wait(20)
     live = huelapse.open(tmp_path / "live")
-    page = server.Page([live], Choice(palette="tritan"))
-    address = f"{server.run_id(live)}/palette.st"
+    page = server.Page(Shelf([live], colors=Choice(palette="tritan")))
+    address = f"{run_id(live)}/palette.st"
     before = page.answer(address)
     recorder.step(loss=1.0)
     recorder.close()
@@ -117,7 +118,7 @@ def test_chosen_colors_are_what_the_page_draws(browser: Any, run: huelapse.Run, 
 
 def test_a_class_that_no_run_has_is_told_before_anything_is_served(run: huelapse.Run) -> None:
     with pytest.raises(PaletteError, match="named 'cta'; did you mean 'cat'"):
-        server.serve([run.path], colors=Choice(colors={"cta": "#f00"}))
+        server.serve(run.path, colors=Choice(colors={"cta": "#f00"}))
 
 
 @pytest.mark.parametrize(
@@ -150,10 +151,10 @@ def test_the_command_says_what_is_wrong_with_colors(
 
 
 def test_options_of_the_command_become_a_choice(tmp_path: Path) -> None:
-    from huelapse import cli
+    from huelapse.cli.looking import _choice
 
     file = tmp_path / "colors.json"
     file.write_text('{"palette": "standard", "colors": {"cat": "#a30"}}')
-    assert cli._choice(None, None) is None
-    assert cli._choice("tritan", None) == Choice(palette="tritan")
-    assert cli._choice("tritan", file) == Choice(palette="tritan", colors={"cat": "#a30"})
+    assert _choice(None, None) is None
+    assert _choice("tritan", None) == Choice(palette="tritan")
+    assert _choice("tritan", file) == Choice(palette="tritan", colors={"cat": "#a30"})

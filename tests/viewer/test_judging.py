@@ -174,3 +174,15 @@ def test_a_measure_that_fails_to_load_is_marked_while_it_loads_and_not_chosen(
     viewer.page.unroute("**/class_selectivity/summary.st")
     choose(viewer, "class_selectivity")
     viewer.said[:] = [line for line in viewer.said if "404" not in line]
+
+
+def test_the_timeline_shows_when_units_switched(viewer: Viewer, run: huelapse.Run) -> None:
+    switched = [event for event in run.events() if event.kind == "switched"]
+    assert [event.snapshot for event in switched] == [20]
+    viewer.by("switches").wait_for()
+    bars = viewer.by("switches").get_attribute("d").count("M")
+    assert bars == 1
+    viewer.open("step=200&axis=snapshot")
+    viewer.by("switches").wait_for()
+    bar, head = viewer.by("switches").bounding_box(), viewer.by("playhead").bounding_box()
+    assert bar["x"] <= head["x"] <= bar["x"] + bar["width"] + 1

@@ -19,6 +19,7 @@ from huelapse.palette import level
 from huelapse.viewer import server
 from huelapse.viewer.resources import Resources
 from huelapse.viewer.security import POLICY
+from huelapse.viewer.shelf import Shelf, run_id
 
 TOKEN = "a-token"
 PORT = 8765
@@ -47,7 +48,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> huelapse.Run:
 
 @pytest.fixture(scope="module")
 def client(run: huelapse.Run, bundle: None) -> TestClient:
-    app = server.build_app([run], token=TOKEN, port=PORT)
+    app = server.build_app(Shelf([run]), token=TOKEN, port=PORT)
     client = TestClient(app, base_url=f"http://127.0.0.1:{PORT}", follow_redirects=False)
     client.cookies.set(f"huelapse-{PORT}", TOKEN)
     return client
@@ -60,14 +61,14 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> None:
 
 
 def get(client: TestClient, run: huelapse.Run, path: str) -> dict[str, np.ndarray]:
-    answer = client.get(f"/{server.run_id(run)}/{path}")
+    answer = client.get(f"/{run_id(run)}/{path}")
     assert answer.status_code == 200, path
     return load(answer.content)
 
 
 def test_the_manifest_says_what_the_run_holds(client: TestClient, run: huelapse.Run) -> None:
-    assert client.get("/runs.json").json()["runs"][0]["id"] == server.run_id(run)
-    manifest = client.get(f"/{server.run_id(run)}/manifest.json").json()
+    assert client.get("/runs.json").json()["runs"][0]["id"] == run_id(run)
+    manifest = client.get(f"/{run_id(run)}/manifest.json").json()
     assert manifest["name"] == "small"
     assert manifest["state"] == "complete"
     assert [layer["offset"] for layer in manifest["layers"]] == [0, 5, 12]
@@ -96,7 +97,7 @@ def test_paint_is_what_python_computes(
         preferred = run.preferred(step, grouping=grouping)
         known = chunk["preferred"][t % 16] != 65535
         np.testing.assert_array_equal(chunk["preferred"][t % 16][known], preferred[known])
-    assert client.get(f"/{server.run_id(run)}/val/true/margin/paint/2.st").status_code == 404
+    assert client.get(f"/{run_id(run)}/val/true/margin/paint/2.st").status_code == 404
 
 
 def test_summaries_count_what_paint_holds(client: TestClient, run: huelapse.Run) -> None:
@@ -127,7 +128,7 @@ def test_a_units_history_has_its_intervals(client: TestClient, run: huelapse.Run
         np.testing.assert_allclose(unit["high"][t], high[:, 3], rtol=1e-5)
         assert unit["strength"][t] == pytest.approx(run.strength(int(run.steps[t]))[3])
         assert unit["sure"][t] == pytest.approx(run.sure(int(run.steps[t]))[3])
-    assert client.get(f"/{server.run_id(run)}/val/true/margin/unit/15.st").status_code == 404
+    assert client.get(f"/{run_id(run)}/val/true/margin/unit/15.st").status_code == 404
 
 
 def test_scalars_confusion_and_palette(client: TestClient, run: huelapse.Run) -> None:
@@ -142,7 +143,7 @@ def test_scalars_confusion_and_palette(client: TestClient, run: huelapse.Run) ->
 
 
 def test_what_did_not_change_is_not_sent_again(client: TestClient, run: huelapse.Run) -> None:
-    path = f"/{server.run_id(run)}/val/true/margin/summary.st"
+    path = f"/{run_id(run)}/val/true/margin/summary.st"
     first = client.get(path)
     assert first.headers["content-encoding"] == "gzip"
     again = client.get(path, headers={"if-none-match": first.headers["etag"]})
@@ -165,7 +166,7 @@ def test_a_run_that_grows_is_served_as_it_is_now(tmp_path: Path, bundle: None) -
     app = server.build_app([resources.run], token=TOKEN, port=PORT)
     client = TestClient(app, base_url=f"http://127.0.0.1:{PORT}")
     client.cookies.set(f"huelapse-{PORT}", TOKEN)
-    path = f"/{server.run_id(resources.run)}/manifest.json"
+    path = f"/{run_id(resources.run)}/manifest.json"
     assert client.get(path).json()["splits"][0]["snapshots"] == 1
     assert client.get(path).json()["state"] == "recording"
     recorder.step()
@@ -183,7 +184,7 @@ def plain(client: TestClient) -> TestClient:
 
 def test_without_the_token_there_is_nothing(client: TestClient, run: huelapse.Run) -> None:
     stranger = plain(client)
-    for path in ("/", "/main.js", "/runs.json", f"/{server.run_id(run)}/manifest.json"):
+    for path in ("/", "/main.js", "/runs.json", f"/{run_id(run)}/manifest.json"):
         assert stranger.get(path).status_code == 403, path
         wrong = stranger.get(path, headers={"cookie": f"huelapse-{PORT}=wrong"})
         assert wrong.status_code == 403
@@ -202,11 +203,11 @@ def test_a_run_that_is_deleted_is_an_answer_not_a_crash(tmp_path: Path, bundle: 
     huelapse.Recorder(SmallNet(), path, probe=batches(), classes=3).close()
     run = huelapse.open(path)
     client = TestClient(
-        server.build_app([run], token=TOKEN, port=PORT), base_url="http://localhost"
+        server.build_app(Shelf([run]), token=TOKEN, port=PORT), base_url="http://localhost"
     )
     client.cookies.set(f"huelapse-{PORT}", TOKEN)
     shutil.rmtree(path)
-    answer = client.get(f"/{server.run_id(run)}/manifest.json")
+    answer = client.get(f"/{run_id(run)}/manifest.json")
     assert answer.status_code == 500
     assert "moved or deleted" in answer.text
 
@@ -293,7 +294,7 @@ def test_other_sites_are_refused(
     ],
 )
 def test_no_request_reaches_the_disk(client: TestClient, run: huelapse.Run, path: str) -> None:
-    answer = client.get(path.format(id=server.run_id(run)))
+    answer = client.get(path.format(id=run_id(run)))
     assert answer.status_code == 404, answer.text[:200]
     assert "Traceback" not in answer.text
 
@@ -325,13 +326,13 @@ def test_a_damaged_run_is_an_answer_not_a_crash(tmp_path: Path, bundle: None) ->
     for shard in (path / "run.zarr/val/true/mean").glob("c.*"):
         shard.write_bytes(b"nonsense")
     client = TestClient(
-        server.build_app([run], token=TOKEN, port=PORT), base_url="http://localhost"
+        server.build_app(Shelf([run]), token=TOKEN, port=PORT), base_url="http://localhost"
     )
     client.cookies.set(f"huelapse-{PORT}", TOKEN)
-    answer = client.get(f"/{server.run_id(run)}/val/true/margin/summary.st")
+    answer = client.get(f"/{run_id(run)}/val/true/margin/summary.st")
     assert answer.status_code == 500
     assert "cannot be read" in answer.text
-    assert json.loads(client.get(f"/{server.run_id(run)}/manifest.json").text)["name"] == "run"
+    assert json.loads(client.get(f"/{run_id(run)}/manifest.json").text)["name"] == "run"
 
 
 def test_a_run_without_its_confusion_is_shown_without_accuracy(

@@ -11,6 +11,7 @@ import uvicorn
 import huelapse
 from huelapse.palette import Choice
 from huelapse.viewer import server
+from huelapse.viewer.shelf import Shelf
 
 TOKEN = "browser-test"
 
@@ -26,7 +27,7 @@ def served(
     """The address of a viewer on `run`, token included, while the block lasts."""
     with server.listen(port) as listener:
         number = listener.getsockname()[1]
-        app = server.build_app([run], token=token, port=number, colors=colors)
+        app = server.build_app(Shelf([run], colors=colors), token=token, port=number)
         serving = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
         thread = threading.Thread(target=serving.run, kwargs={"sockets": [listener]})
         thread.start()

@@ -66,7 +66,9 @@ export function CellCard({ of }: { of: Cell }) {
           see them.
         </p>
       )}
-      {n > 0 && open.split.resources.includes("floor") && !right && <Units open={open} of={of} />}
+      {n > 0 && open.split.resources.includes("cell_units") && !right && (
+        <Units open={open} of={of} />
+      )}
     </div>
   );
 }

@@ -33,6 +33,13 @@ function reopen(run: string): void {
   location.reload();
 }
 
+/** The list of all runs. */
+function allRuns(event: MouseEvent): void {
+  event.preventDefault();
+  location.hash = "";
+  location.reload();
+}
+
 /** Three classes at two strengths: the page's idea in six cells. */
 function Mark() {
   const colors = palette.value;
@@ -118,10 +125,17 @@ export function TopBar() {
   if (!open) return <header class="top" />;
   return (
     <header class="top">
-      <div class="word">
-        <Mark />
-        huelapse
-      </div>
+      {runs.value.length > 1 ? (
+        <a class="word" href="#" title="All runs" onClick={allRuns}>
+          <Mark />
+          huelapse
+        </a>
+      ) : (
+        <div class="word">
+          <Mark />
+          huelapse
+        </div>
+      )}
       {runs.value.length > 1 ? (
         <label class="field">
           <span class="hidden">Run</span>

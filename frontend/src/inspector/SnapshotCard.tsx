@@ -4,7 +4,7 @@ import { area } from "d3-shape";
 import { computed, type ReadonlySignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import { counted, samples } from "../derive";
-import { count, fixed, stepText } from "../format";
+import { count, fixed, list, stepText } from "../format";
 import { isolated } from "../inline";
 import { missingSentence, splitSentence } from "../sentences";
 import { Happened } from "./Happened";
@@ -109,6 +109,11 @@ function HowToRead() {
         {manifest.model.name}, {count(manifest.model.parameters)} parameters, {count(open.units)}{" "}
         units in {count(open.layers.length)} layers.
       </p>
+      {manifest.left_out && manifest.left_out.length > 0 && (
+        <p class="note" data-testid="left-out">
+          Left out of this file to keep it small: {list(manifest.left_out)}.
+        </p>
+      )}
     </section>
   );
 }

@@ -1,6 +1,6 @@
 // Mean response to each class with its 95 % interval, as the server computed them.
 
-import { digitsFor, fixed } from "../format";
+import { count, digitsFor, fixed, percent, plural } from "../format";
 import { cut } from "../inline";
 import { cssColor } from "../network/colors";
 import type { UnitHistory } from "../run/session";
@@ -22,6 +22,8 @@ interface Bar {
   mean: number;
   low: number;
   high: number;
+  /** Share of its samples with a response above 0, and its interval. */
+  active: readonly [number, number, number];
 }
 
 function bars(history: UnitHistory, names: readonly string[]): Bar[] {
@@ -36,6 +38,7 @@ function bars(history: UnitHistory, names: readonly string[]): Bar[] {
     mean: history.mean[row + k],
     low: history.low[row + k],
     high: history.high[row + k],
+    active: [history.active[row + k], history.activeLow[row + k], history.activeHigh[row + k]],
   });
   const all = Array.from({ length: K }, (_, k) => k);
   if (K <= MANY) return all.map(bar);
@@ -56,6 +59,7 @@ function bars(history: UnitHistory, names: readonly string[]): Bar[] {
       // The band of the others' means: an interval of their mean would need their variances.
       low: history.mean[row + rest[rest.length - 1]],
       high: history.mean[row + rest[0]],
+      active: [NaN, NaN, NaN],
     },
   ];
 }
@@ -84,8 +88,9 @@ export function Tuning({ history, names }: { history: UnitHistory; names: readon
         const text = cut(bar.name, 15);
         return (
           <g key={i} opacity={bar.faded ? 0.35 : 1}>
+            <title>{about(bar, digits)}</title>
+            <rect x={0} y={y} width={WIDTH} height={ROW} fill="transparent" />
             <text class="ink2" x={NAME} y={y + 12} text-anchor="end">
-              {bar.name !== text && <title>{bar.name}</title>}
               {text}
             </text>
             {bar.n < FEWEST_SAMPLES ? (
@@ -113,6 +118,17 @@ export function Tuning({ history, names }: { history: UnitHistory; names: readon
       })}
     </svg>
   );
+}
+
+/** A bar in words, its intervals included. */
+function about(bar: Bar, digits: number): string {
+  const [active, low, high] = bar.active;
+  const range = `${fixed(bar.low, digits)} to ${fixed(bar.high, digits)}`;
+  if (Number.isNaN(active)) return `${bar.name}: their means reach from ${range}`;
+  const mean = `mean ${fixed(bar.mean, digits)} (95%: ${range})`;
+  const of = `${count(bar.n)} ${plural(bar.n, "sample")}`;
+  if (bar.n < FEWEST_SAMPLES) return `${bar.name}: only ${of}`;
+  return `${bar.name}: ${mean}; active in ${percent(active)} (95%: ${percent(low)} to ${percent(high)}) of ${of}`;
 }
 
 const finite = (v: number, otherwise: number): number => (Number.isFinite(v) ? v : otherwise);

@@ -48,7 +48,7 @@ export function UnitCard({ unit: u }: { unit: number }) {
         </button>
       </div>
       {history && <Details unit={u} history={history} />}
-      {failed && <p class="subtitle">This unit could not be read.</p>}
+      {failed && <p class="subtitle">{unreadable()}</p>}
     </>
   );
 }
@@ -137,3 +137,8 @@ function Fact({ name, value }: { name: string; value: string }) {
     </div>
   );
 }
+
+const unreadable = (): string =>
+  session.value?.manifest.left_out
+    ? "Its history is not in this file, which was kept small."
+    : "This unit could not be read.";

@@ -111,7 +111,8 @@ function Pictures({ l, layout, named }: { l: number; layout: LayerLayout; named:
   const current = track.value;
   const t = snapshot.value;
   const groupingName = current?.grouping.name;
-  const key = open && groupingName !== undefined ? `${groupingName}/${t}/${l}` : null;
+  const there = open?.split.resources.includes("heat") ?? false;
+  const key = open && there && groupingName !== undefined ? `${groupingName}/${t}/${l}` : null;
   const heat = useLatest(key, () =>
     (open as NonNullable<typeof open>).heat(groupingName as string, t, l),
   );
@@ -206,6 +207,7 @@ function Pictures({ l, layout, named }: { l: number; layout: LayerLayout; named:
             }}
             onPointerLeave={hideTip}
           />
+          {!there && <p class="note no-heat">Heat maps are not in this file.</p>}
           <h2 class="between">The color of every unit at every snapshot</h2>
           <canvas
             ref={timeCanvas}

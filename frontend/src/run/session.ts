@@ -51,6 +51,8 @@ export interface UnitHistory {
   low: Float32Array;
   high: Float32Array;
   active: Float32Array;
+  activeLow: Float32Array;
+  activeHigh: Float32Array;
   preferred: Uint16Array;
   runnerUp: Uint16Array;
   state: Uint8Array;
@@ -343,6 +345,8 @@ export class Session {
       low: t.get("low", "F32"),
       high: t.get("high", "F32"),
       active: t.get("active", "F32"),
+      activeLow: t.get("active_low", "F32"),
+      activeHigh: t.get("active_high", "F32"),
       preferred: t.get("preferred", "U16"),
       runnerUp: t.get("runner_up", "U16"),
       state: t.get("state", "U8"),

@@ -1,8 +1,18 @@
 // Types of manifest.json and the numbers of the wire format (docs/wire.md).
 
+/** One of the runs that are offered. Beside others it comes with what a list says of it. */
 export interface RunEntry {
   id: string;
   name: string;
+  place?: string;
+  state?: string | null;
+  created?: string | null;
+  classes?: number | null;
+  snapshots?: number;
+  last_step?: number | null;
+  accuracy?: number | null;
+  /** Why it cannot be read. */
+  error?: string | null;
 }
 
 export interface Layer {
@@ -70,6 +80,8 @@ export interface Manifest {
   event_kinds: string[];
   layers: Layer[];
   splits: Split[];
+  /** Parts that a file had no room for; absent where a server has all. */
+  left_out?: string[];
 }
 
 export const FORMAT = 1;

@@ -3,9 +3,9 @@
 Each has a command of its own: `huelapse ls`, `huelapse verify`, `huelapse rm`. See docs/care.md.
 """
 
-from huelapse.care.listing import Listed, list_runs
 from huelapse.care.removing import Removal, plan_removal, remove
 from huelapse.care.verifying import Damage, Report, Verification, verify
+from huelapse.listing import Listed, list_runs
 
 __all__ = [
     "Damage",

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huelapse.care.listing import find_runs
 from huelapse.care.metadata import OURS
 from huelapse.errors import NotARunError, OptionError, PlaceError, RunLockedError
+from huelapse.listing import find_runs
 from huelapse.store import holds_run, layout
 from huelapse.store.atomic import sync_directory
 from huelapse.store.lock import WriterLock, is_locked

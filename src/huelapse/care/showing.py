@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from huelapse.care.listing import Listed, is_bucket
-from huelapse.care.listing import list_runs as found_runs
 from huelapse.care.removing import Removal, parse_age, plan_removal
 from huelapse.care.removing import remove as remove_run
 from huelapse.care.verifying import Report, Verification
 from huelapse.errors import HuelapseError
+from huelapse.listing import Listed, is_bucket
+from huelapse.listing import list_runs as found_runs
 from huelapse.terminal import shown
 
 DAMAGES = 20

@@ -25,7 +25,8 @@ def check(path: Path, *, force: bool = False) -> Write:
     if path.suffix.lower() not in FORMS:
         given = repr(path.suffix) if path.suffix else "no suffix"
         raise ExportError(
-            f"{path} has {given}, which says no format; name the file {', '.join(FORMS)}"
+            f"{path} has {given}, which says no format; name the file {', '.join(FORMS)}, or .html "
+            f"for the viewer in one file (huelapse export)"
         )
     if path.is_dir() or not path.absolute().parent.is_dir():
         what = "is a directory" if path.is_dir() else "is in a directory that does not exist"

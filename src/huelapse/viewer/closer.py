@@ -6,7 +6,8 @@ from huelapse.errors import SelectionError
 from huelapse.kept import PREDICTIONS
 from huelapse.measures import read
 from huelapse.measures.preferring import MIN_SAMPLES
-from huelapse.palette import level
+from huelapse.painting import HELD, TIED, on_wire
+from huelapse.palette import Palette, level
 from huelapse.run import Run
 from huelapse.schema import LABELS
 
@@ -19,6 +20,8 @@ SAMPLES, UNITS = 48, 12
 PAGE = 64
 """Thumbnails that are sent at once."""
 NO_PREDICTION = 65535
+GLANCE_LAYERS, GLANCE_UNITS = 40, 64
+"""Of a run, that its small picture shows."""
 
 Arrays = dict[str, np.ndarray]
 
@@ -93,6 +96,47 @@ def cell_units(run: Run, split: str, index: int, true: int, predicted: int) -> A
         "unit": best.astype(np.uint32),
         "level": level(reading.strength[best]).astype(np.uint8),
     }
+
+
+def glance(run: Run, split: str, grouping: str, index: int, table: Palette) -> Arrays:
+    """A whole run as a small picture: its units at one snapshot, layer by layer, by class and strength.
+
+    Of many layers and units some are left out, evenly.
+
+    Returns:
+        `units` [layer]: how many follow of each; `dark`, `light` [unit, rgba]: their colors, a layer
+        after the other, clear where a unit has none.
+    """
+    layers = run.layers
+    chosen = [layers[i] for i in _spread(len(layers), GLANCE_LAYERS)]
+    moments = run.moments(index, grouping, split)
+    shown: dict[str, list[np.ndarray]] = {"dark": [], "light": []}
+    units: list[int] = []
+    for layer in chosen:
+        signed = np.full(layer.units, layer.signed)
+        wire = on_wire(read(moments.of(layer.slice), signed=signed))
+        held = wire["state"] == HELD
+        # as the page orders them: by class, strongest first, then what has none
+        order = np.lexsort((-wire["level"].astype(int), wire["preferred"], ~held))
+        order = order[_spread(layer.units, GLANCE_UNITS)]
+        units.append(len(order))
+        k = np.where(held, wire["preferred"], 0)[order]
+        level_ = np.where(held, wire["level"], 0)[order]
+        for theme, colors in (("dark", table.dark), ("light", table.light)):
+            rgba = colors[k, level_].copy()
+            rgba[wire["state"][order] > TIED] = 0
+            shown[theme].append(rgba)
+    return {
+        "units": np.array(units, np.uint32),
+        **{theme: np.concatenate(rows) for theme, rows in shown.items()},
+    }
+
+
+def _spread(length: int, most: int) -> np.ndarray:
+    """Up to so many of 0 … length - 1, evenly."""
+    if length <= most:
+        return np.arange(length)
+    return np.linspace(0, length - 1, most).round().astype(int)
 
 
 def thumbnails(run: Run, split: str, page: int) -> Arrays:

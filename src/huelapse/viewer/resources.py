@@ -68,6 +68,8 @@ class Resources:
                 return json.dumps(self.manifest(), allow_nan=False).encode(), "application/json"
             case ["palette.st"]:
                 arrays = self._palette()
+            case ["glance.st"]:
+                return self._keep(path, self._glance)
             case [split, "scalars.st"]:
                 arrays = self._scalars(self.run.split(split))
             case [split, "confusion.st"]:
@@ -158,7 +160,8 @@ class Resources:
             ],
             "resources": [
                 *(["confusion"] if confusion else []),
-                *(["floor"] if "responses" in self.run.extras(split.name) else []),
+                *("heat", "units"),
+                *(["floor", "cell_units"] if self.run.has("responses", split.name) else []),
                 *(["samples"] if closer.has_samples(self.run, split.name) else []),
                 *(["thumbnails"] if self.run.has("thumbnails", split.name) else []),
             ],
@@ -182,6 +185,17 @@ class Resources:
                 for colors, name in tables:
                     arrays |= {f"dark{name}": colors.dark, f"light{name}": colors.light}
         return arrays
+
+    def _glance(self) -> Arrays:
+        """The run as a small picture: its first split and grouping at the last snapshot."""
+        split = next((s for s in self.run.splits if len(self.run.coordinate("step", s.name))), None)
+        if split is None:
+            raise SelectionError("the run has no snapshot yet")
+        facts: dict[str, Any] | None = self.run.facts["facts"]
+        grouping = split.groupings[0]
+        table = palette_for(grouping.classes, facts, self.colors)
+        index = len(self.run.coordinate("step", split.name)) - 1
+        return closer.glance(self.run, split.name, grouping.name, index, table)
 
     def _scalars(self, split: Split) -> Arrays:
         run, name = self.run, split.name

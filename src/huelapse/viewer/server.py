@@ -5,16 +5,15 @@ import hashlib
 import json
 import mimetypes
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from huelapse.errors import HuelapseError, SelectionError, ServerError
 from huelapse.palette import Choice
-from huelapse.run import Run
-from huelapse.viewer.resources import Resources
 from huelapse.viewer.security import Guard, new_token
+from huelapse.viewer.shelf import Shelf, shelf_of
 
 HOST = "127.0.0.1"
 PORT = 8765
@@ -26,8 +25,8 @@ class Page:
     """Everything one server answers. No path from a request ever touches the disk: static files
     are read once at the start, and runs are known by an opaque id."""
 
-    def __init__(self, runs: list[Run], colors: Choice | None = None) -> None:
-        self._runs = {run_id(run): Resources(run, colors=colors) for run in runs}
+    def __init__(self, shelf: Shelf) -> None:
+        self._shelf = shelf
         self._static = load_static()
 
     def answer(self, path: str) -> tuple[bytes, str] | None:
@@ -39,25 +38,13 @@ class Page:
         if path in self._static:
             return self._static[path]
         if path == "runs.json":
-            known = [{"id": id_, "name": r.run.name} for id_, r in self._runs.items()]
-            return json.dumps({"runs": known}).encode(), "application/json"
+            return json.dumps({"runs": self._shelf.listed()}).encode(), "application/json"
         id_, _, rest = path.partition("/")
-        if id_ not in self._runs:
-            return None
-        resources = self._runs[id_]
-        newer = resources.run.refreshed()
-        if newer is not resources.run:
-            resources = self._runs[id_] = Resources(newer, resources, colors=resources.colors)
+        resources = self._shelf.resources(id_)
         try:
-            return resources.get(rest)
+            return None if resources is None else resources.get(rest)
         except SelectionError:
             return None
-
-
-def run_id(run: Run) -> str:
-    """Opaque and stable: the same run has the same address tomorrow."""
-    place = run.place if run.remote else str(run.path.resolve())
-    return hashlib.sha256(place.encode()).hexdigest()[:12]
 
 
 def load_static() -> dict[str, tuple[bytes, str]]:
@@ -85,15 +72,15 @@ def load_static() -> dict[str, tuple[bytes, str]]:
     return found
 
 
-def build_app(runs: list[Run], *, token: str, port: int, colors: Choice | None = None) -> Any:
-    """The ASGI application."""
+def build_app(shelf: Shelf, *, token: str, port: int) -> Any:
+    """The ASGI application that offers the runs of a shelf."""
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
     from starlette.requests import Request
     from starlette.responses import Response
     from starlette.routing import Route
 
-    page = Page(runs, colors)
+    page = Page(shelf)
 
     async def respond(request: Request) -> Response:
         path = request.path_params["path"]
@@ -149,34 +136,36 @@ def listen(port: int | None, host: str = HOST) -> socket.socket:
 
 
 def serve(
-    paths: Sequence[str | Path],
+    place: str | Path,
     *,
     port: int | None = None,
     ready: Callable[[str], None] | None = None,
     colors: Choice | None = None,
 ) -> None:
-    """Serve runs until interrupted.
+    """Serve a run, or the runs of a folder, until interrupted.
 
     Args:
-        paths: run directories, packs or addresses.
+        place: a run's directory, pack or address; or a folder, or one in a bucket, that holds runs:
+            then the page begins with a list of them.
         port: None takes the first free one from 8765 on.
         ready: called with the page's address (token included) once it answers.
         colors: of the classes; by default those of each run's facts, or else the standard ones.
 
     Raises:
-        PaletteError: `colors` names a class that no run has.
+        NotARunError, PlaceError: there is no run.
+        PaletteError: `colors` names a class that the run does not have.
     """
     import uvicorn
 
-    from huelapse.run import open_run
-
-    runs = [open_run(path) for path in paths]
+    shelf = shelf_of(place, colors)
     if colors is not None:
-        colors.check([g.classes for run in runs for split in run.splits for g in split.groupings])
+        colors.check(
+            [g.classes for run in shelf.runs() for split in run.splits for g in split.groupings]
+        )
     listener = listen(port)
     number = int(listener.getsockname()[1])
     token = new_token()
-    app = build_app(runs, token=token, port=number, colors=colors)
+    app = build_app(shelf, token=token, port=number)
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
     server = uvicorn.Server(config)
     if ready is not None:

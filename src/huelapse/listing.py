@@ -61,7 +61,7 @@ def list_runs(directory: str | Path) -> list[Listed]:
     """
     given = str(directory)
     if is_bucket(given):
-        return [_listed(address) for address in runs_in_bucket(given, DEPTH)]
+        return [list_one(address) for address in runs_in_bucket(given, DEPTH)]
     if given.lower().startswith(("http://", "https://")):
         raise PlaceError(
             f"{given}: a web server cannot be asked which runs it has. Pass the address of one to "
@@ -74,7 +74,7 @@ def list_runs(directory: str | Path) -> list[Listed]:
         os.scandir(directory).close()
     except PermissionError as error:
         raise forbidden(directory, error) from error
-    return [_listed(path) for path in find_runs(directory)]
+    return [list_one(path) for path in find_runs(directory)]
 
 
 def is_bucket(given: str) -> bool:
@@ -111,8 +111,14 @@ def _below(directory: Path, depth: int) -> Iterator[Path]:
             yield from _below(path, depth - 1)
 
 
-def _listed(path: Path | str) -> Listed:
-    size = size_of(path) if isinstance(path, Path) else None
+def list_one(path: Path | str, *, sized: bool = True) -> Listed:
+    """One run, or why it cannot be read.
+
+    Args:
+        path: its directory, or its address.
+        sized: whether to add up what its files take, which is slow where there are many.
+    """
+    size = size_of(path) if sized and isinstance(path, Path) else None
     try:
         return _read(path, size)
     except (HuelapseError, OSError) as error:

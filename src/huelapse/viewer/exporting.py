@@ -1,0 +1,64 @@
+"""What `huelapse export RUN -o run.html` (or `site/`) prints, and what it ends with."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from huelapse.errors import ExportError
+from huelapse.run import Run
+from huelapse.terminal import shown
+from huelapse.viewer.site import write_site
+from huelapse.viewer.standalone import BUDGET, Exported, write_page
+
+STOPPED = 130
+
+
+def export_page(
+    out: Console, err: Console, run: Run, to: Path, budget: float | None, *, force: bool
+) -> int:
+    """Write the page with a progress bar: a file where its name ends with .html, else a folder.
+
+    Args:
+        budget: in MB; by default 10 of a file, and none of a folder.
+
+    Returns:
+        what the command ends with.
+
+    Raises:
+        ExportError, ExportExistsError, ServerError: as `write_page`.
+    """
+    if budget is not None and not budget > 0:
+        raise ExportError(f"the budget is {budget:g} MB, expected a number above 0")
+    if not to.absolute().parent.is_dir():
+        raise ExportError(f"{to.parent} does not exist; name a place in a directory that is there")
+    with Progress(
+        TextColumn("writing the page"),
+        BarColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    ) as bar:
+        task = bar.add_task("writing", total=1.0)
+        try:
+            found = _write(
+                run, to, budget, force=force, done=lambda share: bar.update(task, completed=share)
+            )
+        except KeyboardInterrupt:
+            bar.stop()
+            out.print("Stopped. Nothing was written.")
+            return STOPPED
+    left = f"; left out: {', '.join(found.left_out)} (--budget)" if found.left_out else ""
+    out.print(f"{shown(to)}: {found.bytes / 1e6:.1f} MB{shown(left)}", soft_wrap=True)
+    return 0
+
+
+def _write(
+    run: Run, to: Path, budget: float | None, *, force: bool, done: Callable[[float], None]
+) -> Exported:
+    room = None if budget is None else int(budget * 1e6)
+    if to.suffix.lower() == ".html":
+        return write_page(run, to, budget=room or BUDGET, force=force, done=done)
+    return write_site(run, to, budget=room, done=done)

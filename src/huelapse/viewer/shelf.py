@@ -1,0 +1,163 @@
+"""The runs that one server offers: those it was given, or what a folder holds now."""
+
+import hashlib
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+from huelapse.errors import HuelapseError
+from huelapse.listing import Listed, find_runs, is_bucket, list_one
+from huelapse.palette import Choice
+from huelapse.run import Run, open_run
+from huelapse.store import holds_run
+from huelapse.store.bucket import runs_in_bucket
+from huelapse.viewer.resources import Resources
+
+LOOK = 2.0
+"""Seconds in which a folder is not looked into twice."""
+DEPTH = 4
+
+Place = str | Path
+
+
+@dataclass(slots=True)
+class Book:
+    """One run: where it is, and once it was asked for, its resources and what a list says of it."""
+
+    place: Place
+    resources: Resources | None = None
+    listed: Listed | None = None
+    version: str = ""
+
+
+class Shelf:
+    """Runs by an opaque id. No path from a request touches the disk: what a folder holds is found by
+    looking into it."""
+
+    def __init__(
+        self,
+        runs: Sequence[Run] = (),
+        *,
+        colors: Choice | None = None,
+        find: Callable[[], Sequence[Place]] | None = None,
+        above: str = "",
+    ) -> None:
+        """
+        Args:
+            runs: that are offered.
+            colors: of their classes.
+            find: finds more of them, each time the list is asked for.
+            above: the folder that `find` looks into, left out of what a run is called.
+        """
+        self._colors, self._find, self._above = colors, find, above
+        self._books: dict[str, Book] = {}
+        for run in runs:
+            place = run.place if run.remote else run.path
+            self._books[run_id(run)] = Book(place, Resources(run, colors=colors))
+        self._looked = float("-inf")
+        self._looking = Lock()
+
+    def look(self) -> None:
+        """Find what there is now: runs that are gone are no longer offered."""
+        if self._find is None:
+            return
+        with self._looking:
+            if time.monotonic() - self._looked < LOOK:
+                return
+            found = {id_of(place): place for place in self._find()}
+            kept = {id_: self._books.get(id_) or Book(place) for id_, place in found.items()}
+            self._books = kept
+            self._looked = time.monotonic()
+
+    def runs(self) -> Iterator[Run]:
+        """Those that can be read."""
+        self.look()
+        for id_ in list(self._books):
+            try:
+                resources = self.resources(id_)
+            except (HuelapseError, OSError):
+                continue
+            if resources is not None:
+                yield resources.run
+
+    def resources(self, id_: str) -> Resources | None:
+        """Of the present state of a run; None where there is no such run.
+
+        Raises:
+            HuelapseError: it cannot be read.
+        """
+        if id_ not in self._books:
+            self.look()
+        book = self._books.get(id_)
+        if book is None:
+            return None
+        if book.resources is None:
+            book.resources = Resources(open_run(book.place), colors=self._colors)
+        newer = book.resources.run.refreshed()
+        if newer is not book.resources.run:
+            book.resources = Resources(newer, book.resources, colors=book.resources.colors)
+        return book.resources
+
+    def listed(self) -> list[dict[str, Any]]:
+        """A row for each run, as `huelapse ls` has them; of a single run its name alone."""
+        self.look()
+        books = dict(self._books)
+        if self._find is None and len(books) == 1:
+            ((id_, book),) = books.items()
+            assert book.resources is not None
+            return [{"id": id_, "name": book.resources.run.name}]
+        return list(self._rows(books))
+
+    def _rows(self, books: dict[str, Book]) -> Iterator[dict[str, Any]]:
+        for id_, book in books.items():
+            place = str(book.place)
+            try:
+                version = open_run(book.place).version
+            except (HuelapseError, OSError):
+                version = ""
+            if book.listed is None or version != book.version or not version:
+                book.listed, book.version = list_one(book.place, sized=False), version
+            told = book.listed.as_json()
+            inside = place.removeprefix(self._above).strip("/\\")
+            yield {
+                **{name: told[name] for name in SHOWN},
+                "id": id_,
+                "name": told["name"] or Path(place).name,
+                "place": inside or place,
+            }
+
+
+SHOWN = ("state", "created", "classes", "snapshots", "last_step", "accuracy", "error")
+
+
+def shelf_of(given: Place, colors: Choice | None = None) -> Shelf:
+    """The shelf of what a user named: a run, or a folder (or one in a bucket) that holds runs.
+
+    Raises:
+        NotARunError, PlaceError: there is neither.
+    """
+    if isinstance(given, str) and is_bucket(given):
+        try:
+            return Shelf([open_run(given)], colors=colors)
+        except HuelapseError:
+            found = runs_in_bucket(given, DEPTH)
+            if not found:
+                raise
+            return Shelf(colors=colors, find=lambda: runs_in_bucket(given, DEPTH), above=given)
+    path = Path(given)
+    if path.is_dir() and not holds_run(path) and any(True for _ in find_runs(path)):
+        return Shelf(colors=colors, find=lambda: list(find_runs(path)), above=str(path))
+    return Shelf([open_run(given)], colors=colors)
+
+
+def run_id(run: Run) -> str:
+    """Opaque and stable: the same run has the same address tomorrow."""
+    return id_of(run.place if run.remote else run.path)
+
+
+def id_of(place: Place) -> str:
+    told = str(place.resolve()) if isinstance(place, Path) else place
+    return hashlib.sha256(told.encode()).hexdigest()[:12]

@@ -1,0 +1,136 @@
+"""A run as one HTML file: the page, and as much of the run as a budget allows, to open from disk."""
+
+import base64
+import gzip
+import hashlib
+import html
+import json
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from huelapse.errors import ExportExistsError
+from huelapse.palette import Choice
+from huelapse.run import Run
+from huelapse.viewer.parts import Parts
+from huelapse.viewer.server import load_static
+from huelapse.viewer.shelf import run_id
+
+BUDGET = 10 * 10**6
+"""Bytes of the file, by default."""
+
+PRESSED = 6
+"""How hard gzip tries."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What became of an export."""
+
+    bytes: int
+    left_out: tuple[str, ...]
+    """Parts that had no room."""
+
+
+def write_page(
+    run: Run,
+    path: Path,
+    *,
+    budget: int = BUDGET,
+    colors: Choice | None = None,
+    force: bool = False,
+    done: Callable[[float], None] = lambda share: None,
+) -> Exported:
+    """Write a run as an HTML file that needs no server and no network.
+
+    What has no room is left out, the least needed first (see `Parts`), and named on the page.
+
+    Args:
+        run: its present state is written.
+        path: of the file, written beside and renamed at the end.
+        budget: bytes that the file may have.
+        colors: of the classes, as for the viewer.
+        force: replace a file that is there.
+        done: called with the share of the work that is done.
+
+    Raises:
+        ExportError: the run has no snapshot, or not even its pictures have room.
+        ExportExistsError: there is a file, and it is not to be replaced.
+        ServerError: the page is not built.
+    """
+    if path.exists() and not force:
+        raise ExportExistsError(
+            f"{path} is already there; name another file, or replace it with force (--force)"
+        )
+    parts = Parts(run, colors)
+    page = _Page(run)
+    found = parts.collect(budget - page.overhead, _packed, done)
+    found.content["manifest.json"] = _packed(json.dumps(found.manifest, allow_nan=False).encode())
+    content = page.html(found.content)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        beside.write_bytes(content)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+    return Exported(len(content), tuple(found.left_out))
+
+
+def _packed(content: bytes) -> bytes:
+    # without a time, so that the same run gives the same file
+    return base64.b64encode(gzip.compress(content, PRESSED, mtime=0))
+
+
+class _Page:
+    """The page's own files, as they stand in one."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        static = load_static()
+        font = (
+            base64.b64encode(static["inter.woff2"][0]).decode() if "inter.woff2" in static else ""
+        )
+        style = static["main.css"][0].decode()
+        self._style = style.replace("inter.woff2", f"data:font/woff2;base64,{font}").replace(
+            "</style", "<\\/style"
+        )
+        script = static["main.js"][0].decode()
+        self._script = script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+        self.overhead = len(self.html({})) + MANIFEST
+
+    def html(self, data: dict[str, bytes]) -> bytes:
+        """The file, with packed resources by their path below the run."""
+        id_ = run_id(self._run)
+        runs = {"runs": [{"id": id_, "name": self._run.name}]}
+        blocks = {"runs.json": _packed(json.dumps(runs).encode())}
+        blocks |= {f"{id_}/{key}": content for key, content in data.items()}
+        policy = (
+            f"default-src 'none'; script-src '{_digest(self._script)}'; style-src "
+            f"'{_digest(self._style)}'; font-src data:; img-src data: blob:; base-uri 'none'; "
+            f"form-action 'none'"
+        )
+        lines = [
+            '<!doctype html><html lang="en"><head><meta charset="utf-8">',
+            '<meta name="viewport" content="width=device-width, initial-scale=1">',
+            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
+            f"<title>{html.escape(self._run.name)} · huelapse</title>",
+            f'<link rel="icon" href="data:,"><style>{self._style}</style></head>',
+            '<body><div id="huelapse"></div>',
+            "<noscript>huelapse needs JavaScript to draw the network.</noscript>",
+            *(
+                f'<script type="text/plain" data-key="{html.escape(key)}">{content.decode()}</script>'
+                for key, content in blocks.items()
+            ),
+            f'<script type="module">{self._script}</script></body></html>',
+        ]
+        return "\n".join(lines).encode()
+
+
+MANIFEST = 20_000
+"""Bytes that the packed manifest has room for; of thousands of layers it takes more, and is counted
+when the file is written."""
+
+
+def _digest(content: str) -> str:
+    return f"sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}"
