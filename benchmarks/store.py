@@ -272,12 +272,51 @@ def opening(snapshots: int) -> harness.Numbers:
     return numbers
 
 
+def wide(classes: int, units: int, snapshots: int) -> harness.Numbers:
+    """Many classes, two groupings: what a snapshot takes, and what comes back."""
+    numbers: harness.Numbers = {"wide_classes": classes, "wide_units": units}
+    with folder() as path:
+        source = runs.Synthetic(units, classes, ("true", "predicted"))
+        store = runs.begin(path / "run", source)
+        plain = Plain(path / "npsave", snapshots)
+        times: dict[str, list[float]] = {"huelapse": [], "npsave": []}
+        raw = 0
+        for index in range(snapshots):
+            snapshot = source.snapshot(index)
+            values = values_of(snapshot, ("mean",))
+            arrays = {
+                f"{grouping}/{name}": np.ascontiguousarray(
+                    values[f"val/{grouping}/{name}"], "<f4" if name in ("mean", "m2") else "<u4"
+                )
+                for grouping in ("true", "predicted")
+                for name in STATISTICS
+            }
+            raw += sum(array.nbytes for array in arrays.values())
+            times["npsave"].append(seconds(partial(plain.write, index, arrays)))
+            del values, arrays
+            times["huelapse"].append(seconds(partial(store.commit, snapshot)))
+        store.close()
+        numbers["wide_raw_mb_a_snapshot"] = raw / snapshots / 1e6
+        numbers["wide_commit_seconds"] = harness.median(times["huelapse"])
+        numbers["wide_write_of_npsave"] = harness.median(times["huelapse"]) / harness.median(
+            times["npsave"]
+        )
+        numbers["wide_bytes_of_raw"] = stored(path / "run/run.zarr") / raw
+        numbers["wide_open_ms"] = 1e3 * best_of(3, lambda: huelapse.open(path / "run").steps)
+        run = huelapse.open(path / "run")
+        layer = run.layers[3].slice
+        numbers["wide_layer_ms"] = 1e3 * best_of(3, lambda: run.moments(1, unit=layer))
+        numbers["wide_unit_ms"] = 1e3 * best_of(3, lambda: run.through_time(units // 2))
+    return numbers
+
+
 def measure(quick: bool) -> harness.Numbers:
     return {
         **writes(400, 6 if quick else 40, "small"),
         **writes(20_000 if quick else 162_500, 3 if quick else 10, "large"),
         **reads(2_000 if quick else 27_000, 70 if quick else 1_000),
         **opening(100 if quick else 10_000),
+        **wide(100 if quick else 1_000, 1_000 if quick else 27_000, 2 if quick else 5),
     }
 
 

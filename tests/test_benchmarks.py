@@ -18,6 +18,7 @@ SCRIPTS = sorted(
 )
 LONG = ("recording.py",)
 """With --quick too: under a minute of a processor, but several where it is shared."""
+BROWSED = ("viewer.py",)
 PRINTED = ("training.py",)
 """Started by another one, and gives its numbers on its output."""
 
@@ -42,8 +43,10 @@ def explained(script: str) -> list[re.Pattern[str]]:
     "script", [pytest.param(s, marks=[pytest.mark.slow] if s in LONG else []) for s in SCRIPTS]
 )
 def test_the_quick_form_gives_one_flat_object_of_numbers_all_explained(
-    script: str, tmp_path: Path
+    script: str, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
+    if script in BROWSED:
+        request.getfixturevalue("browser")  # or it is skipped
     file = tmp_path / "numbers.json"
     told = [] if script in PRINTED else ["--json", str(file)]
     done = subprocess.run(
@@ -69,7 +72,7 @@ def test_the_quick_form_gives_one_flat_object_of_numbers_all_explained(
 
 
 def test_a_number_that_nobody_explained_would_be_found() -> None:
-    names = "accumulating measuring noise palettes probing recording store training"
+    names = "accumulating measuring noise palettes probing recording store training viewer"
     assert [f"{name}.py" for name in names.split()] == SCRIPTS
     patterns = explained("probing.py")
     assert any(p.fullmatch("commit_ms") for p in patterns)

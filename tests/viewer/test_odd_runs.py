@@ -244,3 +244,74 @@ def test_a_name_that_turns_text_turns_nothing_but_itself(open_viewer: Any, tmp_p
         title = viewer.by("title").inner_text()
         assert title.endswith(".")
         assert lefts[-1] == max(lefts), (k, title)  # the full stop stands at the end
+
+
+VIEWS = {"layer": "kymograph", "classes": "trellis", "confusion": "confusion"}
+
+
+def walk(viewer: Viewer, views: dict[str, str], *more: str) -> None:
+    """Every view is there, says something, and moves nothing out of the window."""
+    for view, there in views.items():
+        for state in more or ("",):
+            viewer.open(f"view={view}{state}")
+            viewer.by(there).wait_for()
+            assert viewer.by("title").inner_text()
+            assert viewer.page.evaluate("() => document.documentElement.scrollWidth") <= 1440
+            viewer.page.keyboard.press("Home")
+            viewer.page.keyboard.press("End")
+
+
+def test_every_view_takes_any_name(open_viewer: Any, tmp_path: Path) -> None:
+    run = train(tmp_path / "run", SmallNet(5), classes=NAMES, groupings={})
+    viewer = open_viewer(run)
+    walk(viewer, VIEWS, "", "&class=0", "&grouping=predicted&class=2", "&theme=light&unit=3")
+    viewer.open("view=confusion&cell=0,1")
+    viewer.by("cell-card").wait_for()
+    assert "<img src=x onerror=alert(1)>" in viewer.by("cell-card").inner_text()
+
+
+def test_every_view_takes_splits_and_groupings_of_ones_own(
+    open_viewer: Any, splits: huelapse.Run
+) -> None:
+    viewer = open_viewer(splits)
+    walk(viewer, VIEWS, "", "&split=train", "&split=ema", "&grouping=superclass&class=1")
+    viewer.open("view=confusion")
+    for name in ("train", "ema", "val"):
+        viewer.by("split").select_option(name)
+        viewer.until(f"() => document.querySelector('[data-testid=split]').value === '{name}'")
+        viewer.by("confusion").wait_for()
+        last = splits.coordinate("step", name)[-1]
+        samples = splits.confusion(name)[-1].sum()
+        viewer.until(
+            f"() => document.querySelector('[data-testid=title]').textContent"
+            f".includes('of {samples:,} samples')"
+        )
+        assert f"Step {last}" in viewer.by("title").inner_text()
+
+
+def test_a_run_without_a_confusion_says_so(open_viewer: Any, tmp_path: Path) -> None:
+    x, y = batches(90)
+    several = nn.functional.one_hot(y, 3)
+    with Recorder(
+        SmallNet(), tmp_path / "run", probe=(x, several), classes=3, multilabel=True, schedule=1
+    ) as recorder:
+        recorder.step()
+    viewer = open_viewer(huelapse.open(tmp_path / "run"))
+    walk(viewer, {name: there for name, there in VIEWS.items() if name != "confusion"})
+    viewer.page.keyboard.press("x")
+    viewer.until(
+        "() => document.querySelector('[data-testid=title]').textContent.includes('no confusion')"
+    )
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_every_view_takes_one_snapshot_and_two_classes(
+    open_viewer: Any, tmp_path: Path, classes: int
+) -> None:
+    run = tmp_path / "run"
+    with Recorder(
+        SmallNet(classes), run, probe=batches(80, classes), classes=classes, schedule="manual"
+    ):
+        pass
+    viewer = open_viewer(huelapse.open(run))
+    walk(viewer, VIEWS, "", "&class=0", "&theme=light")

@@ -83,6 +83,10 @@ export function ConfusionView() {
     const whole = wholeConfusion.value;
     return whole && open ? confusionScale(whole.counts, K, open.snapshots) : 0;
   }, [wholeConfusion.value, open, K]);
+  const none = open !== null && !open.split.resources.includes("confusion");
+  useEffect(() => {
+    if (none) drawn.view(true, 0);
+  }, [none]);
   if (!open) return null;
   const large = K > MOST_CELLS;
   const about = large

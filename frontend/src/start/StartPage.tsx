@@ -83,7 +83,7 @@ function Row({ source, run }: { source: Source; run: RunEntry }) {
     location.reload();
   };
   const numbers = (value: number | null | undefined, say: (n: number) => string): string =>
-    value === null || value === undefined ? "–" : say(value);
+    run.error || value === null || value === undefined ? "–" : say(value);
   return (
     <tr>
       <th scope="row">

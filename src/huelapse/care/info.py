@@ -107,8 +107,10 @@ def print_summary(out: Console, found: dict[str, Any]) -> None:
     cost: dict[str, float] = found.get("cost") or {}
     if cost:
         windows = cost.get("window_share", 0.0)
+        first = cost.get("first_probe_seconds", 0.0)
         out.print(
             f"Probes took {cost['probe_share']:.1%} of the training time"
+            + (f", the one before it {first:.2g} s" if first else "")
             + (f", hooks and sums of windows {windows:.1%}" if windows else "")
             + f", handing over {cost.get('waiting_seconds', 0.0):.2g} s; "
             f"{found['dropped'] or 0} snapshots dropped"

@@ -175,6 +175,7 @@ class Taking:
         folds = self.window.fold_seconds if self.window is not None else 0.0
         return {
             "probe_seconds": self._budget.first + self._budget.spent,
+            "first_probe_seconds": self._budget.first,
             "hook_seconds": hooks,
             "fold_seconds": folds,
             "waiting_seconds": self._waiting_seconds,

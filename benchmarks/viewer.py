@@ -1,0 +1,178 @@
+"""What the page costs in a real Chromium: a step of the slider, the first picture, a unit's history.
+
+    python benchmarks/viewer.py [--quick] [--json FILE]
+
+Runs are synthetic: 10 classes, compacted. A step is all that the page does for one: signals, text, the
+canvas, a pixel read back, so that the drawing is done and not just queued, and the layout.
+"""
+
+import shutil
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import harness
+import runs
+import uvicorn
+
+import huelapse
+from huelapse.compacting import compact
+from huelapse.viewer import server
+from huelapse.viewer.shelf import Shelf
+from store import folder, seconds
+
+TOKEN = "benchmark"
+CLASSES = 10
+
+STEP = """async ({ steps, snapshots, canvas }) => {
+    const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+    const read = () => {
+        const of = document.querySelector(`[data-testid=${canvas}]`);
+        of.getContext("2d").getImageData(0, 0, 1, 1);
+        return document.body.offsetHeight;
+    };
+    const whole = [], drawing = [];
+    for (let i = 0; i < steps; i++) {
+        await frame();
+        let began = 0;
+        requestAnimationFrame(() => (began = performance.now()));  // before the page's own
+        const asked = performance.now();
+        globalThis.huelapse.show((7 * i) % snapshots);
+        const told = performance.now();
+        await frame();                                              // after the page's own
+        read();
+        whole.push(told - asked + performance.now() - began);
+        drawing.push(globalThis.huelapse.timings.network);
+    }
+    const middle = (v) => v.sort((a, b) => a - b)[Math.floor(v.length / 2)];
+    const late = (v) => v[Math.floor(0.95 * v.length)];
+    return [middle(whole), late(whole), middle(drawing)];
+}"""
+
+
+@contextmanager
+def served(run: huelapse.Run) -> Iterator[str]:
+    with server.listen(None) as listener:
+        number = listener.getsockname()[1]
+        app = server.build_app(Shelf([run]), token=TOKEN, port=number)
+        serving = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
+        thread = threading.Thread(target=serving.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{number}/?token={TOKEN}"
+        finally:
+            serving.should_exit = True
+            thread.join()
+
+
+def until(page: Any, condition: str, seconds_: float = 120) -> None:
+    deadline = time.monotonic() + seconds_
+    while not page.evaluate(condition):
+        if time.monotonic() > deadline:
+            raise TimeoutError(condition)
+        time.sleep(0.01)
+
+
+READY = "() => Boolean(globalThis.huelapse && globalThis.huelapse.ready)"
+
+
+def scrubbing(browser: Any, units: int, snapshots: int, steps: int) -> harness.Numbers:
+    """Steps of the slider over all snapshots, in each view."""
+    numbers: harness.Numbers = {}
+    with folder() as path:
+        runs.write(path / "run", snapshots=snapshots, units=units, classes=CLASSES)
+        list(compact(huelapse.open(path / "run"), units=False))
+        run = huelapse.open(path / "run")
+        with served(run) as address:
+            page = browser.new_page(viewport={"width": 1440, "height": 900})
+            numbers[f"u{units}_first_picture_seconds"] = seconds(
+                lambda: (page.goto(address), until(page, READY))
+            )
+            base = page.url.partition("#")[0]
+            for view, canvas in (
+                ("network", "network"), ("layer", "kymograph"), ("classes", "trellis"),
+                ("confusion", "confusion"),
+            ):  # fmt: skip
+                page.goto("about:blank")
+                page.goto(f"{base}#view={view}")
+                until(page, READY)
+                time.sleep(1.5)  # what is fetched ahead is here
+                given = {"steps": steps, "snapshots": snapshots, "canvas": canvas}
+                page.evaluate(STEP, {**given, "steps": 10})
+                median, late, drawing = page.evaluate(STEP, given)
+                numbers[f"u{units}_{view}_step_ms"] = median
+                numbers[f"u{units}_{view}_step_p95_ms"] = late
+                if view == "network":
+                    numbers[f"u{units}_network_canvas_ms"] = drawing
+            numbers[f"u{units}_transferred_mb"] = (
+                page.evaluate(
+                    "() => performance.getEntriesByType('resource')"
+                    ".reduce((sum, one) => sum + one.transferSize, 0)"
+                )
+                / 1e6
+            )
+            page.close()
+    return numbers
+
+
+def history(browser: Any, units: int, snapshots: int) -> harness.Numbers:
+    """From a click on a unit to its history, over many snapshots."""
+    with folder() as path:
+        runs.write(path / "run", snapshots=snapshots, units=units, classes=CLASSES)
+        list(compact(huelapse.open(path / "run")))
+        with served(huelapse.open(path / "run")) as address:
+            page = browser.new_page(viewport={"width": 1440, "height": 900})
+            page.goto(address)
+            until(page, READY)
+            time.sleep(2)
+            times: list[float] = []
+            for unit in range(3, 3 + 12):
+                took = page.evaluate(
+                    """async (unit) => {
+                        const { canvas, x, y } = globalThis.huelapse.cellPixel(unit);
+                        const box = canvas.getBoundingClientRect();
+                        const scale = box.width / canvas.width;
+                        const at = { clientX: box.x + x * scale, clientY: box.y + y * scale };
+                        const began = performance.now();
+                        canvas.dispatchEvent(new MouseEvent("click", { ...at, bubbles: true }));
+                        const there = () => document.querySelector("svg.history");
+                        while (document.querySelector(".heading")?.textContent.includes(`unit ${unit}`)
+                               !== true || !there())
+                            await new Promise((resolve) => setTimeout(resolve, 1));
+                        return performance.now() - began;
+                    }""",
+                    unit,
+                )
+                times.append(took)
+            page.close()
+    return {
+        "history_snapshots": snapshots,
+        "history_units": units,
+        "history_click_ms": harness.median(times[2:]),
+    }
+
+
+def measure(quick: bool) -> harness.Numbers:
+    from playwright.sync_api import sync_playwright
+
+    path = next(
+        (found for name in ("chromium", "google-chrome") if (found := shutil.which(name))), None
+    )
+    if path is None:
+        sys.exit("no Chromium was found")
+    numbers: harness.Numbers = {}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
+        numbers["viewport_pixels"] = float(1440 * 900)
+        for units in (1_000,) if quick else (1_000, 27_000, 80_000):
+            numbers |= scrubbing(browser, units, 20 if quick else 100, 20 if quick else 120)
+        numbers |= history(browser, 300 if quick else 2_000, 40 if quick else 1_000)
+        browser.close()
+    return numbers
+
+
+if __name__ == "__main__":
+    harness.main(__doc__ or "", measure)
