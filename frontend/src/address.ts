@@ -11,8 +11,10 @@ import {
   currentAddress,
   defaultAddress,
   highlighted,
+  only,
   playing,
   runs,
+  sample,
   session,
   shownGrouping,
   snapshot,
@@ -44,8 +46,17 @@ export function followAddress(): () => void {
       chosenLayer.value,
       cell.value?.true,
       cell.value?.predicted,
+      sample.value >= 0,
+      only.value,
     ].join();
-    const set = [unit.value, threshold.value, theme.value, axis.value, playing.value].join();
+    const set = [
+      unit.value,
+      sample.value,
+      threshold.value,
+      theme.value,
+      axis.value,
+      playing.value,
+    ].join();
     clearTimeout(timer);
     if (choice !== "" && chosen !== choice) write("pushState");
     else if (set !== settings) write("replaceState");

@@ -2,6 +2,7 @@
 
 import { copyLink } from "./address";
 import { togglePlay } from "./play";
+import { walkSamples } from "./samples/now";
 import {
   announcement,
   cell,
@@ -12,6 +13,7 @@ import {
   nextGrouping,
   openLayer,
   playing,
+  sample,
   session,
   show,
   shownLayer,
@@ -27,8 +29,8 @@ export const KEYS: [keys: string[], does: string][] = [
   [["←", "→"], "previous, next snapshot (with Shift: five)"],
   [["Home", "End"], "first, last snapshot"],
   [["0", "–", "9"], "highlight a class; again to clear (up to ten classes)"],
-  [["↑", "↓"], "walk the units of the selected unit’s layer"],
-  [["N", "L", "C", "X"], "the network, one layer, the classes, the confusion"],
+  [["↑", "↓"], "walk the units of the selected unit’s layer, or the samples"],
+  [["N", "L", "C", "X", "P"], "the network, one layer, the classes, the confusion, the samples"],
   [["PgUp", "PgDn"], "previous, next layer of the layer view"],
   [["T"], "next grouping of samples: true label, prediction, your own"],
   [["D"], "light or dark"],
@@ -53,10 +55,17 @@ function walkLayers(by: number): void {
   if (next >= 0 && next < layers) openLayer(next);
 }
 
+/** Up and down go through the samples where they are shown, else through the layer's units. */
+function walk(by: number): void {
+  if (unit.peek() >= 0) walkUnits(by);
+  else walkSamples(by);
+}
+
 function escape(): void {
   if (help.peek()) help.value = false;
   else if (unit.peek() >= 0) unit.value = -1;
   else if (view.peek() === "confusion" && cell.peek()) cell.value = null;
+  else if (view.peek() === "samples" && sample.peek() >= 0) sample.value = -1;
   else if (highlighted.peek() >= 0) highlighted.value = -1;
 }
 
@@ -79,14 +88,15 @@ function onKey(event: KeyboardEvent): void {
     ArrowRight: () => move(snapshot.peek() + by),
     Home: () => move(0),
     End: () => move(last),
-    ArrowUp: () => walkUnits(-1),
-    ArrowDown: () => walkUnits(1),
+    ArrowUp: () => walk(-1),
+    ArrowDown: () => walk(1),
     PageUp: () => walkLayers(-1),
     PageDown: () => walkLayers(1),
     n: () => (view.value = "network"),
     l: () => (view.value = "layer"),
     c: () => (view.value = "classes"),
     x: () => (view.value = "confusion"),
+    p: () => (view.value = "samples"),
     t: nextGrouping,
     d: toggleTheme,
     s: () => void share(),
@@ -101,7 +111,8 @@ function onKey(event: KeyboardEvent): void {
   )
     action = () => highlight(Number(key));
   if (key.startsWith("Page") && view.peek() !== "layer") return;
-  if ((key === "ArrowUp" || key === "ArrowDown") && unit.peek() < 0) return;
+  if ((key === "ArrowUp" || key === "ArrowDown") && unit.peek() < 0)
+    if (view.peek() !== "samples" || sample.peek() < 0) return;
   if (!action || (help.peek() && key !== "Escape" && key !== "?")) return;
   event.preventDefault();
   action();

@@ -6,7 +6,7 @@ import { newSnapshots } from "./run/growth";
 import { indexOrder, unitOrder } from "./run/order";
 import { server, type Session, type Theme, type Track } from "./run/session";
 import { axisPositions, defaultAxis, snapshotAtStep, type Axis } from "./timeline/scale";
-import type { Address, View } from "./url";
+import type { Address, Only, View } from "./url";
 import type { Grouping, RunEntry } from "./wire/manifest";
 
 export { server };
@@ -29,6 +29,9 @@ export const highlighted = signal(-1);
 export const chosenLayer = signal(-1);
 /** The confusion cell that is looked at. */
 export const cell = signal<Cell | null>(null);
+/** The sample that is looked at; -1 for none. */
+export const sample = signal(-1);
+export const only = signal<Only>("all");
 export const threshold = signal(50);
 export const axis = signal<Axis>("snapshot");
 export const playing = signal(false);
@@ -152,6 +155,14 @@ export function openLayer(l: number): void {
   });
 }
 
+export function openSample(i: number): void {
+  batch(() => {
+    sample.value = i;
+    unit.value = -1;
+    view.value = "samples";
+  });
+}
+
 export function selectUnit(u: number): void {
   unit.value = u === unit.peek() ? -1 : u;
 }
@@ -232,6 +243,8 @@ export function defaultAddress(open: Session): Address {
     view: "network",
     layer: -1,
     cell: "",
+    sample: -1,
+    only: "all",
     // with several, an address without a run is that of the list
     run: runs.peek().length > 1 ? "" : (runs.peek()[0]?.id ?? open.run),
     split: open.manifest.splits[0].name,
@@ -250,6 +263,8 @@ export function currentAddress(open: Session): Address {
   return {
     view: view.peek(),
     layer: chosenLayer.peek(),
+    sample: sample.peek(),
+    only: only.peek(),
     cell: cell.peek() ? `${cell.peek()?.true},${cell.peek()?.predicted}` : "",
     run: open.run,
     split: open.split.name,
@@ -283,6 +298,8 @@ export function applyAddress(
     view.value = wanted.view;
     chosenLayer.value = wanted.layer < open.layers.length ? wanted.layer : -1;
     cell.value = cellOf(open, wanted.cell);
+    sample.value = wanted.sample < (open.split.samples ?? 0) ? wanted.sample : -1;
+    only.value = wanted.only;
     threshold.value = wanted.threshold;
     theme.value = wanted.theme;
     axis.value = wanted.axis;

@@ -6,6 +6,7 @@ import { layerNumbers, title as networkTitle } from "./derive";
 import { count, list, plural, stepText } from "./format";
 import { said } from "./inline";
 import { tunedToClass } from "./run/counts";
+import { NO_PREDICTION, samplesNow } from "./samples/now";
 import {
   classes,
   highlighted,
@@ -85,6 +86,24 @@ const confusionTitle = computed(() => {
   return `${at}: ${count(all - right)} of ${count(all)} samples are wrong; most often ${said(names[worst.true])} is read as ${said(names[worst.predicted])} (${count(n)}).`;
 });
 
+const samplesTitle = computed(() => {
+  const open = session.value;
+  if (!open) return "";
+  if (!open.split.resources.includes("samples")) return "The samples of this split were not kept.";
+  const now = samplesNow.value;
+  if (!now) return `Step ${step.value}`;
+  const { label, prediction } = now.samples;
+  let all = 0;
+  let wrong = 0;
+  for (let i = 0; i < label.length; i++) {
+    if (label[i] === NO_PREDICTION) continue;
+    all++;
+    if (label[i] !== prediction[i]) wrong++;
+  }
+  const at = `Step ${stepText(open.scalars.step[now.snapshot])}`;
+  return `${at}: ${count(wrong)} of ${count(all)} samples are read wrongly.`;
+});
+
 export const viewTitle = computed(
   () =>
     ({
@@ -92,5 +111,6 @@ export const viewTitle = computed(
       layer: layerTitle,
       classes: classesTitle,
       confusion: confusionTitle,
+      samples: samplesTitle,
     })[view.value].value,
 );

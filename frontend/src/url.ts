@@ -4,8 +4,11 @@
 import type { Axis } from "./timeline/scale";
 import type { Theme } from "./run/session";
 
-export const VIEWS = ["network", "layer", "classes", "confusion"] as const;
+export const VIEWS = ["network", "layer", "classes", "confusion", "samples"] as const;
 export type View = (typeof VIEWS)[number];
+
+export const ONLY = ["all", "wrong"] as const;
+export type Only = (typeof ONLY)[number];
 
 export interface Address {
   view: View;
@@ -20,6 +23,10 @@ export interface Address {
   layer: number;
   /** True and predicted class of a confusion cell, as "3,5"; "" where none is chosen. */
   cell: string;
+  /** A sample of the probe; -1 where none is chosen. */
+  sample: number;
+  /** Which samples are shown. */
+  only: Only;
   /** As a level: 50 for 0.50. */
   threshold: number;
   theme: Theme;
@@ -39,6 +46,8 @@ const READ: { [K in keyof Address]: (text: string) => Address[K] | undefined } =
   measure: (text) => text || undefined,
   class: (text) => whole(text, 0),
   layer: (text) => whole(text, 0),
+  sample: (text) => whole(text, 0),
+  only: (text) => ONLY.find((name) => name === text),
   cell: (text) => (/^\d{1,6},\d{1,6}$/.test(text) ? text : undefined),
   threshold: (text) => thresholdLevel(Number(text)),
   theme: (text) => (text === "dark" || text === "light" ? text : undefined),

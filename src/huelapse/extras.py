@@ -69,6 +69,16 @@ class Extras(Committed):
         """The model's output for every sample of the probe, as probabilities."""
         return self._at(kept.PROBABILITIES, step, split, "kept probabilities")
 
+    def probability_of(
+        self, sample: int, split: str | None = None
+    ) -> Float32[np.ndarray, "snapshot output"]:
+        """The same of one sample at every snapshot; NaN where none were kept."""
+        path = self._extra(kept.PROBABILITIES, split, "kept probabilities")
+        samples = self._reader.shape(path)[1]
+        if not 0 <= sample < samples:
+            raise SelectionError(f"{self.place} has no sample {sample}: there are {samples}")
+        return self._reader.read(path, (slice(None), sample))
+
     def predictions(
         self, step: int | None = None, split: str | None = None
     ) -> Int64[np.ndarray, " sample"]:

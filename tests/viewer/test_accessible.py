@@ -19,6 +19,7 @@ VIEWS = {
     "layer": "kymograph",
     "classes": "trellis",
     "confusion": "confusion",
+    "samples": "samples",
 }
 
 
@@ -45,7 +46,7 @@ def violations(page: Any) -> list[str]:
 def test_axe_finds_no_violation(address: str, browser: Any, view: str, theme: str) -> None:
     page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme=theme)
     viewer = Viewer(page, address)
-    for more in ("", "&unit=5", "&class=3"):
+    for more in ("", "&unit=5", "&class=3", "&sample=4"):
         viewer.open(f"view={view}&theme={theme}{more}")
         viewer.by(VIEWS[view]).wait_for()
         assert violations(page) == [], more

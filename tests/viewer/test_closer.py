@@ -98,6 +98,42 @@ def test_thumbnails_are_the_images_of_the_probe(run) -> None:
     assert found <= known
 
 
+def test_samples_are_read_as_python_reads_them(run) -> None:
+    for t in (0, SNAPSHOTS - 1):
+        step = int(run.steps[t])
+        found = get(run, f"val/samples/{t}.st")
+        assert (found["label"] == run.labels()).all()
+        assert (found["prediction"] == run.predictions(step)).all()
+        own = run.probabilities(step)[np.arange(300), run.labels()]
+        assert np.abs(found["right"] - 100 * own).max() <= 0.51
+
+
+def test_a_samples_history_is_that_of_all_snapshots(run) -> None:
+    for i in (0, 123, 299):
+        found = get(run, f"val/sample/{i}.st")
+        assert found["label"][0] == run.labels()[i] == found["classes"][0]
+        assert len(set(found["classes"].tolist())) == 8
+        for t, step in enumerate(run.steps):
+            assert found["prediction"][t] == run.predictions(int(step))[i]
+            whole = run.probabilities(int(step))[i]
+            assert np.array_equal(found["probability"][t], whole[found["classes"]])
+        most = np.stack([run.probabilities(int(step))[i] for step in run.steps]).max(0)
+        left = np.setdiff1d(np.arange(10), found["classes"])
+        others = found["classes"][1:]
+        assert most[left].max() <= most[others].min()
+
+
+def test_units_a_sample_drives_most_are_those_farthest_above_the_mean(run) -> None:
+    found = get(run, f"val/sample/7/{SNAPSHOTS - 1}.st")
+    responses = run.responses().astype(np.float64)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        score = (responses[7] - responses.mean(0)) / responses.std(0)
+    score = np.where(np.isfinite(score), score, -np.inf)
+    assert np.allclose(found["score"], np.sort(score)[::-1][: len(found["score"])])
+    assert np.allclose(score[found["unit"]], found["score"])
+    assert (found["score"] > 0).all()
+
+
 def test_one_snapshots_confusion_is_that_of_all(run) -> None:
     whole = get(run, "val/confusion.st")["confusion"]
     for t in (0, 7):
@@ -116,6 +152,9 @@ def test_one_snapshots_confusion_is_that_of_all(run) -> None:
         "val/cell/99/0/0/samples.st",
         "val/thumbnails/5.st",
         "val/confusion/12.st",
+        "val/samples/12.st",
+        "val/sample/300.st",
+        "val/sample/0/12.st",
     ],
 )
 def test_what_is_not_there_is_refused(run, path: str) -> None:

@@ -71,11 +71,19 @@ def test_the_file_shows_the_colors_python_computes(viewer: Viewer, run: huelapse
 
 @pytest.mark.browser
 def test_every_view_unit_grouping_and_measure_is_in_it(viewer: Viewer) -> None:
-    for view, there in (("layer", "kymograph"), ("classes", "trellis"), ("confusion", "confusion")):
+    for view, there in (
+        ("layer", "kymograph"),
+        ("classes", "trellis"),
+        ("confusion", "confusion"),
+        ("samples", "samples"),
+    ):
         viewer.open(f"view={view}")
         viewer.by(there).wait_for()
+    viewer.open("view=confusion")
     viewer.by("cell-samples").wait_for()
     viewer.until("() => document.querySelector('.thumbnail').width === 28")
+    viewer.open("view=samples&sample=12")
+    viewer.page.get_by_text("rightly at").wait_for()
     viewer.open("unit=5&grouping=predicted")
     viewer.page.get_by_text("Through training").wait_for()
     viewer.open("measure=class_selectivity&class=3")
@@ -87,7 +95,7 @@ def test_what_had_no_room_is_said_where_it_is_missed(
     run: huelapse.Run, file: Path, tmp_path: Path, browser: Any
 ) -> None:
     small = tmp_path / "small.html"
-    budget = int(0.55 * file.stat().st_size)
+    budget = int(0.3 * file.stat().st_size)
     found = write_page(run, small, budget=budget)
     assert small.stat().st_size == found.bytes <= budget
     assert "histories of units" in found.left_out

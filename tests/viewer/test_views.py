@@ -48,7 +48,7 @@ def title(viewer: Viewer) -> str:
 def text_of(viewer: Viewer, name: str, wanted: str) -> str:
     """The text of a part of the page, once it holds what is wanted."""
     deadline = time.monotonic() + 20
-    while wanted not in (told := viewer.by(name).inner_text()):
+    while wanted not in (told := " ".join(viewer.by(name).inner_text().split())):
         assert time.monotonic() < deadline, told
         time.sleep(0.05)
     return told
@@ -92,6 +92,7 @@ def test_views_are_chosen_by_tab_by_key_and_by_address(viewer: Viewer) -> None:
         ("layer", "l", "kymograph"),
         ("classes", "c", "trellis"),
         ("confusion", "x", "confusion"),
+        ("samples", "p", "samples"),
         ("network", "n", "network"),
     ):
         viewer.by(f"view-{name}").click()
@@ -193,6 +194,8 @@ def test_a_layers_name_in_the_network_opens_it(viewer: Viewer, run: huelapse.Run
 
 def test_the_trellis_is_as_high_as_the_share_of_the_layer(viewer: Viewer, run) -> None:
     viewer.open("view=classes&axis=snapshot&theme=dark")
+    viewer.page.locator(".trellis-heads").get_by_text("recall").wait_for()  # it takes a column
+    viewer.page.wait_for_timeout(300)
     image = pixels(viewer, "trellis")
     shares = np.zeros((SNAPSHOTS, 2, 10))
     for t, step in enumerate(run.steps):
@@ -281,6 +284,59 @@ def test_a_cell_shows_its_samples_what_they_were_read_as_and_their_pictures(view
         assert found["first"] == colors[run.predictions(0)[sample]].tolist()
 
 
+def hardest(run: huelapse.Run) -> np.ndarray:
+    own = run.probabilities()[np.arange(300), run.labels()]
+    return np.lexsort((np.arange(300), np.floor(100 * own + 0.5)))
+
+
+def test_samples_stand_hardest_first_with_what_they_are_read_as(viewer: Viewer, run) -> None:
+    viewer.open("view=samples&theme=dark")
+    image = pixels(viewer, "samples")
+    columns_, tile, gap = image.shape[1] // 52, 46, 6
+    colors = palette(10).dark[:, 100, :3]
+    order = hardest(run)
+    for place in (0, 1, columns_, 150, 299):
+        i = order[place]
+        x = (place % columns_) * (tile + gap) + 2 + tile // 2
+        y = (place // columns_) * (tile + gap) + 2 + tile - 2
+        assert image[y, x].tolist() == colors[run.predictions()[i]].tolist(), place
+    wrong = (run.predictions() != run.labels()).sum()
+    assert title(viewer) == f"Step {run.steps[-1]}: {wrong} of 300 samples are read wrongly."
+    viewer.by("only-wrong").click()
+    text_of(viewer, "samples-shown", f"{wrong} samples")
+    assert "only=wrong" in viewer.page.evaluate("() => location.hash")
+    viewer.page.keyboard.press("3")
+    own = (run.labels() == 3) & (run.predictions() != 3)
+    text_of(viewer, "samples-shown", f"{own.sum()} sample")
+
+
+def test_a_sample_is_looked_at_walked_and_left(viewer: Viewer, run: huelapse.Run) -> None:
+    order = hardest(run)
+    viewer.open("view=samples")
+    box = viewer.by("samples").bounding_box()
+    viewer.page.mouse.click(box["x"] + 20, box["y"] + 20)
+    told = text_of(viewer, "sample-card", f"sample {order[0]}")
+    right = sum(run.predictions(int(s))[order[0]] == run.labels()[order[0]] for s in run.steps)
+    assert f"rightly at {right} of {SNAPSHOTS} snapshots" in told
+    viewer.page.keyboard.press("ArrowDown")
+    text_of(viewer, "sample-card", f"sample {order[1]}")
+    viewer.by("sample-units").locator(".unit").first.click()
+    text_of(viewer, "inspector", "Tuning")
+    viewer.page.keyboard.press("Escape")
+    viewer.by("sample-card").wait_for()
+    viewer.page.keyboard.press("Escape")
+    viewer.until("() => !location.hash.includes('sample=')")
+
+
+def test_a_sample_of_a_cell_leads_to_its_card(viewer: Viewer, run: huelapse.Run) -> None:
+    row, column, _ = worst(run)
+    viewer.open(f"view=confusion&cell={row},{column}")
+    viewer.by("cell-samples").locator(".sample").first.click()
+    own = np.flatnonzero((run.labels() == row) & (run.predictions() == column))
+    text_of(viewer, "sample-card", f"sample {own[0]}")
+    assert "view=samples" in viewer.page.evaluate("() => location.hash")
+
+
 def test_a_unit_of_a_cell_is_looked_at_and_left_again(viewer: Viewer, run: huelapse.Run) -> None:
     row, column, _ = worst(run)
     viewer.open(f"view=confusion&cell={row},{column}")
@@ -303,7 +359,7 @@ def test_the_timeline_marks_layers_that_are_half_tuned(viewer: Viewer, run) -> N
 
 
 @pytest.mark.parametrize(("width", "height"), [(1024, 768), (760, 620), (700, 500)])
-@pytest.mark.parametrize("view", ["layer", "classes", "confusion"])
+@pytest.mark.parametrize("view", ["layer", "classes", "confusion", "samples"])
 def test_nothing_is_cut_off_in_small_windows(
     viewer: Viewer, view: str, width: int, height: int
 ) -> None:
@@ -316,7 +372,12 @@ def test_nothing_is_cut_off_in_small_windows(
             .filter(([, right]) => right > innerWidth + 1)"""
     )
     assert over == []
-    name = {"layer": "kymograph", "classes": "trellis", "confusion": "confusion"}[view]
+    name = {
+        "layer": "kymograph",
+        "classes": "trellis",
+        "confusion": "confusion",
+        "samples": "samples",
+    }[view]
     box = viewer.by(name).bounding_box()
     assert box["width"] > 100
     assert box["y"] < height - 206

@@ -9,7 +9,16 @@ import { said } from "../inline";
 import { pageColorsNow } from "../network/current";
 import { useLatest } from "../run/latest";
 import type { CellSamples, Session } from "../run/session";
-import { cell, positions, selectUnit, session, snapshot, theme, type Cell } from "../state";
+import {
+  cell,
+  openSample,
+  positions,
+  selectUnit,
+  session,
+  snapshot,
+  theme,
+  type Cell,
+} from "../state";
 import { spans } from "../timeline/scale";
 import { THUMBNAILS } from "../wire/manifest";
 import { answerColor, answerPalette } from "./ConfusionView";
@@ -133,14 +142,20 @@ function Samples({ open, of }: { open: Session; of: Cell }) {
       </h2>
       <div class="samples">
         {Array.from({ length: shown }, (_, i) => (
-          <div key={value.sample[i]} class={pictures ? "sample" : "sample plain"}>
+          <button
+            key={value.sample[i]}
+            type="button"
+            class={pictures ? "sample" : "sample plain"}
+            aria-label={`Look at sample ${value.sample[i]}`}
+            onClick={() => openSample(value.sample[i])}
+          >
             {pictures ? (
               <Thumbnail open={open} sample={value.sample[i]} />
             ) : (
               <span class="count">{value.sample[i]}</span>
             )}
             <Strip samples={value} i={i} of={of} width={WIDTH - (pictures ? THUMB : 40) - 8} />
-          </div>
+          </button>
         ))}
       </div>
       {value.total > shown && <p class="note">and {count(value.total - shown)} more</p>}
@@ -149,7 +164,7 @@ function Samples({ open, of }: { open: Session; of: Cell }) {
 }
 
 /** What one sample was read as through training: thin where it was right, thick where not. */
-function Strip(given: { samples: CellSamples; i: number; of: Cell; width: number }) {
+export function Strip(given: { samples: CellSamples; i: number; of: Cell; width: number }) {
   const { samples, i, of, width } = given;
   const canvas = useRef<HTMLCanvasElement>(null);
   const x = positions.value;

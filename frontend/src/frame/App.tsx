@@ -7,6 +7,7 @@ import { LayerView } from "../layer/LayerView";
 import { Network } from "../network/Network";
 import { Rail } from "../rail/Rail";
 import { announcement, playing, problem, server, session, view } from "../state";
+import { SamplesView } from "../samples/SamplesView";
 import { Timeline } from "../timeline/Timeline";
 import { viewTitle } from "../titles";
 import { Help } from "./Help";
@@ -50,6 +51,8 @@ function Shown() {
       return <ClassesView />;
     case "confusion":
       return <ConfusionView />;
+    case "samples":
+      return <SamplesView />;
     default:
       return <Network />;
   }

@@ -6,9 +6,16 @@ const TITLES: Record<View, string> = {
   layer: "Layer",
   classes: "Classes",
   confusion: "Confusion",
+  samples: "Samples",
 };
 
-const KEY: Record<View, string> = { network: "N", layer: "L", classes: "C", confusion: "X" };
+const KEY: Record<View, string> = {
+  network: "N",
+  layer: "L",
+  classes: "C",
+  confusion: "X",
+  samples: "P",
+};
 
 /** Which picture of the run is shown. */
 export function Views() {

@@ -1,7 +1,8 @@
 import { computed } from "@preact/signals";
 import { CellCard } from "../confusion/CellCard";
 import { shownCell } from "../confusion/now";
-import { cell, highlighted, session, shownGrouping, unit, view } from "../state";
+import { SampleCard } from "../samples/SampleCard";
+import { cell, highlighted, sample, session, shownGrouping, unit, view } from "../state";
 import { ClassCard } from "./ClassCard";
 import { SnapshotCard } from "./SnapshotCard";
 import { UnitCard } from "./UnitCard";
@@ -11,7 +12,8 @@ export const isChosen = computed(
   () =>
     unit.value >= 0 ||
     highlighted.value >= 0 ||
-    (view.value === "confusion" && cell.value !== null),
+    (view.value === "confusion" && cell.value !== null) ||
+    (view.value === "samples" && sample.value >= 0),
 );
 
 /** The selected unit, else in the confusion a cell of it, else the highlighted class, else the
@@ -34,6 +36,8 @@ export function Inspector() {
           )}
           unit={unit.value}
         />
+      ) : view.value === "samples" && sample.value >= 0 ? (
+        <SampleCard key={`${open.split.name}/${sample.value}`} sample={sample.value} />
       ) : confused && (cell.value || highlighted.value < 0) ? (
         <CellCard of={confused} />
       ) : highlighted.value >= 0 ? (

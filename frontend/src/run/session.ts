@@ -95,6 +95,24 @@ export interface CellUnits {
   level: Uint8Array;
 }
 
+/** All samples of a probe at one snapshot, NO_CLASS for none. */
+export interface Samples {
+  label: Uint16Array;
+  prediction: Uint16Array;
+  /** Probability of the true class in hundredths; 255 where it is not known. */
+  right: Uint8Array;
+}
+
+/** One sample through training. */
+export interface SampleHistory {
+  label: number;
+  prediction: Uint16Array;
+  /** Classes whose probability was greatest at some time, the true one first. */
+  classes: Uint16Array;
+  /** `[snapshot, class of `classes`]` */
+  probability: Float32Array;
+}
+
 /** Small pictures of samples, `[sample, y, x, rgb]`. */
 export interface Pictures {
   height: number;
@@ -125,6 +143,9 @@ export class Session {
   private readonly heats = new Map<string, Promise<Uint8Array>>();
   private readonly cells = new Map<string, Promise<CellSamples>>();
   private readonly drivers = new Map<string, Promise<CellUnits>>();
+  private readonly samplings = new Map<number, Promise<Samples>>();
+  private readonly singles = new Map<number, Promise<SampleHistory>>();
+  private readonly driven = new Map<string, Promise<{ unit: Uint32Array; score: Float32Array }>>();
   private readonly pages = new Map<number, Promise<Pictures>>();
   private confusionOnce: Promise<Uint32Array | null> | undefined;
 
@@ -296,6 +317,44 @@ export class Session {
     return units;
   }
 
+  /** How each sample is read at a snapshot. */
+  samples(t: number): Promise<Samples> {
+    const samples = once(this.samplings, t, async () => {
+      const found = await this.fetch(`${this.run}/${this.split.name}/samples/${t}.st`);
+      return {
+        label: found.get("label", "U16"),
+        prediction: found.get("prediction", "U16"),
+        right: found.get("right", "U8"),
+      };
+    });
+    forget(this.samplings);
+    return samples;
+  }
+
+  sampleHistory(sample: number): Promise<SampleHistory> {
+    const history = once(this.singles, sample, async () => {
+      const found = await this.fetch(`${this.run}/${this.split.name}/sample/${sample}.st`);
+      return {
+        label: found.get("label", "U16")[0],
+        prediction: found.get("prediction", "U16"),
+        classes: found.get("classes", "U16"),
+        probability: found.get("probability", "F32"),
+      };
+    });
+    forget(this.singles);
+    return history;
+  }
+
+  /** Units that a sample drives most at a snapshot, in standard deviations. */
+  drivenBy(sample: number, t: number): Promise<{ unit: Uint32Array; score: Float32Array }> {
+    const units = once(this.driven, `${sample}/${t}`, async () => {
+      const found = await this.fetch(`${this.run}/${this.split.name}/sample/${sample}/${t}.st`);
+      return { unit: found.get("unit", "U32"), score: found.get("score", "F32") };
+    });
+    forget(this.driven);
+    return units;
+  }
+
   /** Pictures of a page of samples; see `THUMBNAILS`. */
   pictures(page: number): Promise<Pictures> {
     return once(this.pages, page, async () => {
@@ -391,6 +450,6 @@ function once<K, T>(known: Map<K, Promise<T>>, key: K, load: () => Promise<T>): 
 }
 
 /** The oldest leaves when there are too many. */
-function forget(known: Map<string, unknown>): void {
-  if (known.size > UNITS_KEPT) known.delete(known.keys().next().value as string);
+function forget<K>(known: Map<K, unknown>): void {
+  if (known.size > UNITS_KEPT) known.delete(known.keys().next().value as K);
 }

@@ -158,7 +158,12 @@ class Parts:
             _resource("units"),
         )
         if "samples" in split["resources"]:
-            yield Part("samples of the confusion", tuple(self._cells(name)), _resource("samples"))
+            listed = (f"{name}/samples/{t}.st" for t in times)
+            yield Part("samples", (*listed, *self._cells(name)), _resource("samples"))
+            number = len(self.run.labels(name))
+            yield Part(
+                "histories of samples", tuple(f"{name}/sample/{i}.st" for i in range(number))
+            )
         if "thumbnails" in split["resources"]:
             pages = -(-len(self.run.thumbnails(name)) // PAGE)
             yield Part(

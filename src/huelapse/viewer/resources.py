@@ -25,7 +25,7 @@ from huelapse.painting import BINS, CHUNK, PICTURE, STATES, Painter, class_on_wi
 from huelapse.palette import LEVELS, Choice, palette, palette_for
 from huelapse.run import Run
 from huelapse.schema import PREDICTED, TRUE, Split
-from huelapse.viewer import closer, happened
+from huelapse.viewer import closer, happened, single
 from huelapse.viewer.keeping import Keeper
 
 logger = logging.getLogger(__name__)
@@ -78,6 +78,13 @@ class Resources:
                 arrays = closer.confusion(self.run, split, self._at(split, index))
             case [split, "thumbnails", page] if page.endswith(".st"):
                 arrays = closer.thumbnails(self.run, split, _number(page.removesuffix(".st")))
+            case [split, "samples", index] if index.endswith(".st"):
+                arrays = single.samples(self.run, split, self._at(split, index))
+            case [split, "sample", which] if which.endswith(".st"):
+                arrays = single.sample(self.run, split, self._sample(split, which))
+            case [split, "sample", which, index] if index.endswith(".st"):
+                at = self._sample(split, which), self._at(split, index)
+                arrays = single.driven(self.run, split, *at)
             case [split, "cell", index, true, predicted, "samples.st"]:
                 cell = self._cell(split, index, true, predicted)
                 arrays = closer.cell_samples(self.run, split, *cell)
@@ -264,6 +271,13 @@ class Resources:
         if at >= total:
             raise SelectionError(f"no snapshot {at}: the run has {total}")
         return at
+
+    def _sample(self, split: str, which: str) -> int:
+        """Which sample of a probe a path names."""
+        number, samples = _number(which.removesuffix(".st")), len(self.run.labels(split))
+        if number >= samples:
+            raise SelectionError(f"no sample {number}: there are {samples}")
+        return number
 
     def _cell(self, split: str, index: str, true: str, predicted: str) -> tuple[int, int, int]:
         """Snapshot, true and predicted class of a confusion cell."""

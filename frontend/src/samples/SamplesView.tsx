@@ -1,0 +1,261 @@
+// The samples of the probe, each with what it is read as now.
+
+import { effect } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { answerColor, answerPalette } from "../confusion/ConfusionView";
+import { confusionNames } from "../confusion/now";
+import { count, plural } from "../format";
+import { fitCanvas, useSize } from "../frame/size";
+import { hideTip, tip } from "../frame/tip";
+import { said } from "../inline";
+import { pageColorsNow } from "../network/current";
+import { drawn } from "../network/drawn";
+import { useLatest } from "../run/latest";
+import type { Pictures, Session } from "../run/session";
+import { highlighted, only, playing, sample, session, snapshot, theme } from "../state";
+import { viewTitle } from "../titles";
+import { THUMBNAILS } from "../wire/manifest";
+import {
+  highlightedName,
+  lastSamples,
+  loadedSamples,
+  NO_PREDICTION,
+  samplesNow,
+  shownSamples,
+} from "./now";
+
+const TILE = 46;
+const PLAIN_TILE = 30;
+const GAP = 6;
+/** Under a picture: what the sample is read as, thin where it is right. */
+const [RIGHT_BAR, WRONG_BAR] = [3, 8];
+/** More are not drawn: nobody looks at them all. */
+const MOST = 1_500;
+
+export function SamplesView() {
+  const open = session.value;
+  const t = snapshot.value;
+  const there = open?.split.resources.includes("samples") ?? false;
+  const key = open && there ? `${open.run}/${open.split.name}/${t}` : null;
+  const found = useLatest(key, async () => ({
+    of: open,
+    snapshot: t,
+    samples: await (open as Session).samples(t),
+  }));
+  useEffect(() => {
+    if (found) loadedSamples.value = found.value;
+  }, [found]);
+  useEffect(() => {
+    if (!open || !there || lastSamples.peek()?.of === open) return;
+    open.samples(open.snapshots - 1).then(
+      (samples) => (lastSamples.value = { of: open, samples }),
+      () => undefined,
+    );
+  }, [open, there]);
+  useEffect(() => {
+    if (open && !there) drawn.view(true, 0);
+  }, [open, there]);
+  if (!open) return null;
+  return (
+    <>
+      <div class="head with-choice">
+        <div>
+          <h1 data-testid="title">{viewTitle}</h1>
+          <p class="subtitle">
+            {there
+              ? "Hardest at the last snapshot first; each keeps its place. The bar: what it is read as, thick where that is wrong. Choose a class at the left to see its samples alone."
+              : "Pass keep_responses=True to Recorder to keep how each sample is read, and thumbnails=True for its picture."}
+          </p>
+        </div>
+        {there && (
+          <span class="segments" role="group" aria-label="Samples shown">
+            {(["all", "wrong"] as const).map((name) => (
+              <button
+                key={name}
+                type="button"
+                data-testid={`only-${name}`}
+                aria-pressed={only.value === name}
+                onClick={() => (only.value = name)}
+              >
+                {name === "all" ? "All" : "Wrong now"}
+              </button>
+            ))}
+          </span>
+        )}
+      </div>
+      {there && <Tiles open={open} />}
+    </>
+  );
+}
+
+function Tiles({ open }: { open: Session }) {
+  const frame = useRef<HTMLDivElement>(null);
+  const canvas = useRef<HTMLCanvasElement>(null);
+  const size = useSize(frame);
+  const pictured = open.split.resources.includes("thumbnails");
+  const tile = pictured ? TILE : PLAIN_TILE;
+  const shown = shownSamples.value;
+  const columns = Math.max(1, Math.floor(((size?.width ?? 0) - 4) / (tile + GAP)));
+  const rows = Math.ceil(Math.min(MOST, shown.length) / columns);
+  const [width, height] = [columns * (tile + GAP), Math.max(1, rows * (tile + GAP))];
+  useEffect(() => {
+    if (!size || size.width === 0) return;
+    let pending = 0;
+    const pages = new Map<number, Pictures>();
+    const draw = (): void => {
+      pending = 0;
+      const now = samplesNow.peek();
+      if (!canvas.current || !now) return;
+      const began = performance.now();
+      const g = fitCanvas(canvas.current, width, height);
+      const whole = drawTiles(g, { open, pages, pictured, tile, columns, redraw: ask });
+      drawn.view(whole, performance.now() - began);
+    };
+    const ask = (): void => {
+      pending ||= requestAnimationFrame(draw);
+    };
+    const stop = effect(() => {
+      void [samplesNow.value, shownSamples.value, sample.value, theme.value];
+      ask();
+    });
+    return () => {
+      stop();
+      cancelAnimationFrame(pending);
+    };
+  }, [open, pictured, tile, columns, width, height, size]);
+  const at = (event: MouseEvent): number => {
+    const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
+    const column = Math.floor((event.clientX - box.left) / (tile + GAP));
+    const row = Math.floor((event.clientY - box.top) / (tile + GAP));
+    return column < columns ? (shown[row * columns + column] ?? -1) : -1;
+  };
+  const of =
+    highlighted.value >= 0 && highlightedName.value ? ` of ${said(highlightedName.value)}` : "";
+  const more = shown.length > MOST ? `, the first ${count(MOST)} are drawn` : "";
+  return (
+    <div class="samples-view" ref={frame} tabIndex={0} role="region" aria-label="Samples">
+      <p class="note" data-testid="samples-shown">
+        {count(shown.length)} {plural(shown.length, "sample")}
+        {of}
+        {more}
+      </p>
+      <canvas
+        ref={canvas}
+        data-testid="samples"
+        role="img"
+        aria-label="Samples with what each is read as. Choose one, then use the up and down arrow keys."
+        onClick={(event) => {
+          const i = at(event);
+          playing.value = false;
+          if (i >= 0) sample.value = i === sample.peek() ? -1 : i;
+        }}
+        onPointerMove={(event) => {
+          const i = at(event);
+          event.currentTarget.style.cursor = i >= 0 ? "pointer" : "default";
+          if (i < 0) hideTip();
+          else tip.value = { x: event.clientX, y: event.clientY, content: <SampleTip i={i} /> };
+        }}
+        onPointerLeave={hideTip}
+      />
+    </div>
+  );
+}
+
+interface Drawing {
+  open: Session;
+  pages: Map<number, Pictures>;
+  pictured: boolean;
+  tile: number;
+  columns: number;
+  redraw: () => void;
+}
+
+let stamp: HTMLCanvasElement | null = null;
+
+/** Whether everything was there. */
+function drawTiles(g: CanvasRenderingContext2D, of: Drawing): boolean {
+  const { open, pages, pictured, tile, columns, redraw } = of;
+  const now = samplesNow.peek();
+  if (!now) return false;
+  const { label, prediction } = now.samples;
+  const shown = shownSamples.peek().subarray(0, MOST);
+  const palette = answerPalette();
+  const page = pageColorsNow();
+  g.clearRect(0, 0, g.canvas.width, g.canvas.height);
+  g.imageSmoothingEnabled = true;
+  stamp ??= document.createElement("canvas");
+  const brush = stamp.getContext("2d") as CanvasRenderingContext2D;
+  let whole = true;
+  const missing = new Set<number>();
+  shown.forEach((i, place) => {
+    const x = (place % columns) * (tile + GAP) + 2;
+    const y = Math.floor(place / columns) * (tile + GAP) + 2;
+    const wrong = label[i] !== NO_PREDICTION && label[i] !== prediction[i];
+    const bar = wrong ? WRONG_BAR : RIGHT_BAR;
+    const side = tile - WRONG_BAR - 1;
+    const pictures = pages.get(Math.floor(i / THUMBNAILS));
+    g.fillStyle = `rgb(${page.hair.join(",")})`;
+    g.fillRect(x, y, tile, side);
+    if (pictured && pictures) {
+      const { width, height, bytes } = pictures;
+      if (stamp && (stamp.width !== width || stamp.height !== height)) {
+        stamp.width = width;
+        stamp.height = height;
+      }
+      const image = new ImageData(width, height);
+      const from = (i % THUMBNAILS) * width * height * 3;
+      for (let p = 0; p < width * height; p++) {
+        image.data[4 * p] = bytes[from + 3 * p];
+        image.data[4 * p + 1] = bytes[from + 3 * p + 1];
+        image.data[4 * p + 2] = bytes[from + 3 * p + 2];
+        image.data[4 * p + 3] = 255;
+      }
+      brush.putImageData(image, 0, 0);
+      const scale = Math.min(tile / width, side / height);
+      const [w, h] = [width * scale, height * scale];
+      if (stamp) g.drawImage(stamp, x + (tile - w) / 2, y + (side - h) / 2, w, h);
+    } else if (pictured) {
+      whole = false;
+      missing.add(Math.floor(i / THUMBNAILS));
+    } else {
+      g.fillStyle = page.ink3;
+      g.font = '9px "Inter", ui-sans-serif, system-ui, sans-serif';
+      g.fillText(String(i), x + 3, y + side / 2 + 3);
+    }
+    if (prediction[i] !== NO_PREDICTION) {
+      g.fillStyle = answerColor(palette, prediction[i]);
+      g.fillRect(x, y + tile - bar, tile, bar);
+    }
+    if (i === sample.peek()) {
+      g.strokeStyle = page.ink;
+      g.lineWidth = 2;
+      g.strokeRect(x - 1, y - 1, tile + 2, tile + 2);
+    }
+  });
+  // those in view first; the rest follow as they come
+  for (const number of [...missing].slice(0, 3))
+    open.pictures(number).then(
+      (found) => {
+        pages.set(number, found);
+        redraw();
+      },
+      () => undefined,
+    );
+  return whole;
+}
+
+function SampleTip({ i }: { i: number }) {
+  const now = samplesNow.value;
+  if (!now) return null;
+  const names = confusionNames.value;
+  const { label, prediction, right } = now.samples;
+  const name = (k: number): string => (k === NO_PREDICTION ? "nothing" : said(names[k] ?? ""));
+  return (
+    <>
+      <b>{name(label[i])}</b> sample {i}
+      <br />
+      {label[i] === prediction[i] ? "read rightly" : `read as ${name(prediction[i])}`}
+      {right[i] <= 100 && `, probability of its class ${(right[i] / 100).toFixed(2)}`}
+    </>
+  );
+}

@@ -1,0 +1,53 @@
+// The samples at the playhead, and in which order they stand: the hardest at the last snapshot first,
+// so that a sample keeps its place through training.
+
+import { computed, signal } from "@preact/signals";
+import type { Samples } from "../run/session";
+import { classes, highlighted, only, sample, session, shownGrouping } from "../state";
+
+export const NO_PREDICTION = 65535;
+
+/** The last that came, and of which session and snapshot. */
+export const loadedSamples = signal<{ of: unknown; snapshot: number; samples: Samples } | null>(
+  null,
+);
+/** Those of the last snapshot. */
+export const lastSamples = signal<{ of: unknown; samples: Samples } | null>(null);
+
+export const samplesNow = computed(() =>
+  loadedSamples.value?.of === session.value ? loadedSamples.value : null,
+);
+
+/** All samples, hardest at the last snapshot first; null until that is known. */
+export const sampleOrder = computed((): Uint32Array | null => {
+  const last = lastSamples.value;
+  if (!last || last.of !== session.value) return null;
+  const { right } = last.samples;
+  return Uint32Array.from(right, (_, i) => i).sort((a, b) => right[a] - right[b] || a - b);
+});
+
+/** Those that are shown: of the highlighted true class, and wrong now, where that is asked for. */
+export const shownSamples = computed((): Uint32Array => {
+  const order = sampleOrder.value;
+  const now = samplesNow.value;
+  if (!order || !now) return new Uint32Array(0);
+  const { label, prediction } = now.samples;
+  const name = shownGrouping.value?.name;
+  // the classes of a grouping of one's own are not those of the labels
+  const k = name === "true" || name === "predicted" ? highlighted.value : -1;
+  const of = name === "predicted" ? prediction : label;
+  return order.filter(
+    (i) =>
+      (only.value === "all" || (label[i] !== NO_PREDICTION && label[i] !== prediction[i])) &&
+      (k < 0 || of[i] === k),
+  );
+});
+
+export const highlightedName = computed(() => classes.value[highlighted.value] ?? "");
+
+/** To the next or previous of the samples that are shown. */
+export function walkSamples(by: number): void {
+  const shown = shownSamples.peek();
+  const place = shown.indexOf(sample.peek()) + by;
+  if (place >= 0 && place < shown.length) sample.value = shown[place];
+}
