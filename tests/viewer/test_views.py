@@ -315,7 +315,8 @@ def test_a_sample_is_looked_at_walked_and_left(viewer: Viewer, run: huelapse.Run
     viewer.open("view=samples")
     box = viewer.by("samples").bounding_box()
     viewer.page.mouse.click(box["x"] + 20, box["y"] + 20)
-    told = text_of(viewer, "sample-card", f"sample {order[0]}")
+    text_of(viewer, "sample-card", f"sample {order[0]}")
+    told = text_of(viewer, "sample-card", "rightly at")
     right = sum(run.predictions(int(s))[order[0]] == run.labels()[order[0]] for s in run.steps)
     assert f"rightly at {right} of {SNAPSHOTS} snapshots" in told
     viewer.page.keyboard.press("ArrowDown")
