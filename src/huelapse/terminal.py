@@ -1,6 +1,8 @@
-"""What others have written, made fit for a terminal."""
+"""What others have written, made fit for a terminal; progress that a pipe does not see."""
 
+from rich.console import Console
 from rich.markup import escape
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 
 def plain(text: object) -> str:
@@ -13,3 +15,15 @@ def plain(text: object) -> str:
 def shown(text: object) -> str:
     """The same for a text with markup."""
     return escape(plain(text))
+
+
+def progress(err: Console, told: str = "{task.description}") -> Progress:
+    """A bar with the time that is left, gone when it is done; nothing where nobody looks."""
+    return Progress(
+        TextColumn(told),
+        BarColumn(),
+        TimeRemainingColumn(),
+        console=err,
+        transient=True,
+        disable=not err.is_terminal,
+    )

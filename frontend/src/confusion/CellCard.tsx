@@ -3,22 +3,13 @@
 import { area } from "d3-shape";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { CloseIcon } from "../frame/icons";
+import { UnitRow } from "../inspector/UnitRow";
 import { fitCanvas } from "../frame/size";
 import { count, plural, stepText, strengthOfLevel } from "../format";
 import { said } from "../inline";
-import { pageColorsNow } from "../network/current";
 import { useLatest } from "../run/latest";
 import type { CellSamples, Session } from "../run/session";
-import {
-  cell,
-  openSample,
-  positions,
-  selectUnit,
-  session,
-  snapshot,
-  theme,
-  type Cell,
-} from "../state";
+import { cell, openSample, positions, session, snapshot, theme, type Cell } from "../state";
 import { spans } from "../timeline/scale";
 import { THUMBNAILS } from "../wire/manifest";
 import { answerColor, answerPalette } from "./ConfusionView";
@@ -232,7 +223,6 @@ function Units({ open, of }: { open: Session; of: Cell }) {
   if (!found) return null;
   const { n, unit, level } = found.value;
   const names = confusionNow.value?.names ?? [];
-  const ink = `rgb(${pageColorsNow().ink4.join(",")})`;
   return (
     <section data-testid="cell-units">
       <h2>
@@ -246,15 +236,7 @@ function Units({ open, of }: { open: Session; of: Cell }) {
             : `No unit surely tells them from the other ${count(n[1])} samples of ${said(names[of.true] ?? "")}.`}
       </p>
       {Array.from(unit, (u, i) => (
-        <button key={u} type="button" class="unit bare" onClick={() => selectUnit(u)}>
-          <span class="path">
-            {open.names[open.layerOf[u]]} · {u - open.layers[open.layerOf[u]].offset}
-          </span>
-          <span class="bar">
-            <span style={{ width: `${level[i]}%`, background: ink }} />
-          </span>
-          <span class="count">{strengthOfLevel(level[i])}</span>
-        </button>
+        <UnitRow key={u} unit={u} share={level[i] / 100} said={strengthOfLevel(level[i])} />
       ))}
     </section>
   );

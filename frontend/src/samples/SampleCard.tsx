@@ -8,9 +8,10 @@ import { confusionNames } from "../confusion/now";
 import { count, fixed } from "../format";
 import { CloseIcon } from "../frame/icons";
 import { said } from "../inline";
+import { UnitRow } from "../inspector/UnitRow";
 import { useLatest } from "../run/latest";
 import type { SampleHistory, Session } from "../run/session";
-import { positions, sample as chosen, selectUnit, session, snapshot } from "../state";
+import { positions, sample as chosen, session, snapshot } from "../state";
 import { NO_PREDICTION } from "./now";
 
 const WIDTH = 304;
@@ -171,15 +172,7 @@ function Driven({ open, sample }: { open: Session; sample: number }) {
         Units it drives most <small>deviations above the mean</small>
       </h2>
       {Array.from(unit, (u, i) => (
-        <button key={u} type="button" class="unit bare" onClick={() => selectUnit(u)}>
-          <span class="path">
-            {open.names[open.layerOf[u]]} · {u - open.layers[open.layerOf[u]].offset}
-          </span>
-          <span class="bar">
-            <span style={{ width: `${(100 * score[i]) / most}%`, background: "var(--ink4)" }} />
-          </span>
-          <span class="count">{fixed(score[i], 1)}</span>
-        </button>
+        <UnitRow key={u} unit={u} share={score[i] / most} said={fixed(score[i], 1)} />
       ))}
     </section>
   );

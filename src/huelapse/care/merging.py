@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from huelapse.care.showing import STOPPED
 from huelapse.store.merging import Merged, MergeReport, Merging, Waiting
-from huelapse.terminal import shown
+from huelapse.terminal import progress, shown
 
 Moment = TypeVar("Moment", Merged, Waiting)
 
@@ -40,14 +39,7 @@ def merge(
     merging = Merging(path, incomplete=incomplete, keep=keep, dry=dry_run)
     report = merging.report
     stopped = False
-    with Progress(
-        TextColumn("{task.completed:,.0f} of {task.total:,.0f} moments"),
-        BarColumn(),
-        TimeRemainingColumn(),
-        console=err,
-        transient=True,
-        disable=not err.is_terminal,
-    ) as bar:
+    with progress(err, "{task.completed:,.0f} of {task.total:,.0f} moments") as bar:
         task = bar.add_task("merging", total=1)
         try:
             for done in merging.steps():

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from huelapse.care.showing import STOPPED
 from huelapse.run import Run
-from huelapse.terminal import shown
+from huelapse.terminal import progress, shown
 
 
 def export_picture(
@@ -39,14 +38,7 @@ def export_picture(
     from huelapse.plot.writing import write_picture
 
     steps = [int(one) for one in run.coordinate("step", split)]
-    with Progress(
-        TextColumn("drawing"),
-        BarColumn(),
-        TimeRemainingColumn(),
-        console=err,
-        transient=True,
-        disable=not err.is_terminal,
-    ) as bar:
+    with progress(err, "drawing") as bar:
         task = bar.add_task("drawing", total=1.0)
         try:
             number = write_picture(

@@ -7,7 +7,6 @@ from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from huelapse.care.removing import Removal, parse_age, plan_removal
@@ -16,7 +15,7 @@ from huelapse.care.verifying import Report, Verification
 from huelapse.errors import HuelapseError
 from huelapse.listing import Listed, is_bucket
 from huelapse.listing import list_runs as found_runs
-from huelapse.terminal import shown
+from huelapse.terminal import progress, shown
 
 DAMAGES = 20
 """Damages that are named; --json names all."""
@@ -115,18 +114,9 @@ def verify(out: Console, err: Console, path: Path, *, as_json: bool) -> int:
     """
     verification = Verification(path)
     report = verification.report
-    # not beside a pipe or a file
-    quiet = not err.is_terminal
     with (
         suppress(KeyboardInterrupt),
-        Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TimeRemainingColumn(),
-            console=err,
-            transient=True,
-            disable=quiet,
-        ) as bar,
+        progress(err) as bar,
     ):
         task = bar.add_task("reading", total=report.total)
         for place in verification.steps():

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from huelapse.errors import ExportError, ExportExistsError
 from huelapse.export.rows import Selection, Source
+from huelapse.store.atomic import check_place
 
 FORMS = {".parquet": "parquet", ".csv": "csv", ".nc": "netcdf"}
 """Suffix → the module of this package that writes it."""
@@ -28,13 +29,7 @@ def check(path: Path, *, force: bool = False) -> Write:
             f"{path} has {given}, which says no format; name the file {', '.join(FORMS)}, or .html "
             f"for the viewer in one file (huelapse export)"
         )
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        what = "is a directory" if path.is_dir() else "is in a directory that does not exist"
-        raise ExportError(f"{path} {what}; name a file in a directory that is there")
-    if path.exists() and not force:
-        raise ExportExistsError(
-            f"{path} is already there; name another file, or replace it with force (--force)"
-        )
+    check_place(path, force=force)
     write: Write = import_module(f"huelapse.export.{FORMS[path.suffix.lower()]}").write
     return write
 

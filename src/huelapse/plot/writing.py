@@ -5,9 +5,10 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from huelapse.errors import ExportError, ExportExistsError, OptionError
+from huelapse.errors import ExportError, OptionError
 from huelapse.plot import Plot
 from huelapse.plot.style import Picture
+from huelapse.store.atomic import check_place
 
 STILL = (".png", ".svg", ".pdf")
 MOVING = ".gif"
@@ -41,13 +42,7 @@ def check(path: Path, picture: str, layer: str | None, unit: int | None, *, forc
             f"the {picture} shows all snapshots at once and does not move; name the file "
             f"{', '.join(STILL)}"
         )
-    if path.is_dir() or not path.absolute().parent.is_dir():
-        what = "is a directory" if path.is_dir() else "is in a directory that does not exist"
-        raise ExportError(f"{path} {what}; name a file in a directory that is there")
-    if path.exists() and not force:
-        raise ExportExistsError(
-            f"{path} is already there; name another file, or replace it with force (--force)"
-        )
+    check_place(path, force=force)
 
 
 def write_picture(

@@ -5,6 +5,8 @@ import threading
 from contextlib import suppress
 from pathlib import Path
 
+from huelapse.errors import ExportError, ExportExistsError
+
 
 def replace_file(path: Path, content: bytes) -> None:
     """Write beside, fsync, rename over, fsync the directory: readers see the old or the new."""
@@ -47,3 +49,19 @@ def remove_half_written(directory: Path) -> None:
         for name in names:
             if name.endswith(HALF_WRITTEN):
                 (Path(above) / name).unlink(missing_ok=True)
+
+
+def check_place(path: Path, *, force: bool = False) -> None:
+    """Whether a file may be written there.
+
+    Raises:
+        ExportError: it is a directory, or in one that is not there.
+        ExportExistsError: there is a file, and it is not to be replaced.
+    """
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        what = "is a directory" if path.is_dir() else "is in a directory that does not exist"
+        raise ExportError(f"{path} {what}; name a file in a directory that is there")
+    if path.exists() and not force:
+        raise ExportExistsError(
+            f"{path} is already there; name another file, or replace it with force (--force)"
+        )

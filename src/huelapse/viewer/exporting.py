@@ -4,11 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from huelapse.errors import ExportError
 from huelapse.run import Run
-from huelapse.terminal import shown
+from huelapse.terminal import progress, shown
 from huelapse.viewer.site import write_site
 from huelapse.viewer.standalone import BUDGET, Exported, write_page
 
@@ -33,14 +32,7 @@ def export_page(
         raise ExportError(f"the budget is {budget:g} MB, expected a number above 0")
     if not to.absolute().parent.is_dir():
         raise ExportError(f"{to.parent} does not exist; name a place in a directory that is there")
-    with Progress(
-        TextColumn("writing the page"),
-        BarColumn(),
-        TimeRemainingColumn(),
-        console=err,
-        transient=True,
-        disable=not err.is_terminal,
-    ) as bar:
+    with progress(err, "writing the page") as bar:
         task = bar.add_task("writing", total=1.0)
         try:
             found = _write(

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from huelapse.errors import ExportExistsError
 from huelapse.palette import Choice
 from huelapse.run import Run
+from huelapse.store.atomic import check_place
 from huelapse.viewer.parts import Parts
 from huelapse.viewer.server import load_static
 from huelapse.viewer.shelf import run_id
@@ -55,14 +55,11 @@ def write_page(
         done: called with the share of the work that is done.
 
     Raises:
-        ExportError: the run has no snapshot, or not even its pictures have room.
+        ExportError: the run has no snapshot, not even its pictures have room, or no place for a file.
         ExportExistsError: there is a file, and it is not to be replaced.
         ServerError: the page is not built.
     """
-    if path.exists() and not force:
-        raise ExportExistsError(
-            f"{path} is already there; name another file, or replace it with force (--force)"
-        )
+    check_place(path, force=force)
     parts = Parts(run, colors)
     page = _Page(run)
     found = parts.collect(budget - page.overhead, _packed, done)
