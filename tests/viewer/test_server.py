@@ -316,7 +316,7 @@ def test_without_a_port_the_first_free_one_is_taken() -> None:
 
 def test_a_path_that_is_no_run_is_named(tmp_path: Path) -> None:
     with pytest.raises(NotARunError, match="holds no run"):
-        server.serve([tmp_path])
+        server.serve(tmp_path)
 
 
 def test_a_damaged_run_is_an_answer_not_a_crash(tmp_path: Path, bundle: None) -> None:
