@@ -15,12 +15,20 @@ from playwright.sync_api import sync_playwright
 
 import huelapse
 from huelapse.viewer import server
+from huelapse.viewer.shelf import Shelf
 
 FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-DEFAULT = ["overview="]
+DEFAULT = [
+    "overview=",
+    "views/layer=view=layer&layer=6&step=98",
+    "views/classes=view=classes&theme=light",
+    "views/confusion=view=confusion&step=98",
+    "views/samples=view=samples&only=wrong&theme=light",
+]
+"""Those of the docs, of a run of `huelapse demo`."""
 
 
 def main() -> None:
@@ -29,7 +37,7 @@ def main() -> None:
     run, out, *wanted = sys.argv[1:]
     listener = server.listen(None)
     port = listener.getsockname()[1]
-    app = server.build_app([huelapse.open(run)], token="pictures", port=port)
+    app = server.build_app(Shelf([huelapse.open(run)]), token="pictures", port=port)
     served = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
     thread = threading.Thread(target=served.run, kwargs={"sockets": [listener]})
     thread.start()
@@ -53,7 +61,7 @@ def main() -> None:
                 if page.evaluate("() => Boolean(globalThis.huelapse?.ready)"):
                     break
                 time.sleep(0.05)
-            time.sleep(0.6)
+            time.sleep(2.5)  # events, pictures of samples and the floor come later
             page.screenshot(path=Path(out) / f"{name}.png")
         browser.close()
     served.should_exit = True

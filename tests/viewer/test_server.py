@@ -163,7 +163,7 @@ def test_a_run_that_grows_is_served_as_it_is_now(tmp_path: Path, bundle: None) -
     )
     assert committed.wait(20)
     resources = Resources(huelapse.open(tmp_path / "live"))
-    app = server.build_app([resources.run], token=TOKEN, port=PORT)
+    app = server.build_app(Shelf([resources.run]), token=TOKEN, port=PORT)
     client = TestClient(app, base_url=f"http://127.0.0.1:{PORT}")
     client.cookies.set(f"huelapse-{PORT}", TOKEN)
     path = f"/{run_id(resources.run)}/manifest.json"

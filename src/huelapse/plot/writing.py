@@ -124,8 +124,10 @@ def _write_gif(
         content = io.BytesIO()
         at(step).savefig(content, dpi=DOTS, format="png")
         whole = Image.open(content).convert("RGB")
-        # a frame has 256 colors of its own; without dithering, which would speckle cells
-        frames.append(whole.quantize(256, dither=Image.Dither.NONE))
+        # A frame has 256 colors of its own. The usual choice joins hues that few pixels have; this one
+        # keeps every color within a few steps of 255. Dithering would speckle cells.
+        kept = whole.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        frames.append(kept)
         done((i + 1) / len(steps))
     times = [MILLISECONDS] * (len(frames) - 1) + [LAST]
     frames[0].save(
