@@ -296,6 +296,27 @@ def test_every_view_takes_splits_and_groupings_of_ones_own(
         assert f"Step {last}" in viewer.by("title").inner_text()
 
 
+def test_the_heat_map_is_that_of_the_split_that_is_shown(
+    open_viewer: Any, splits: huelapse.Run
+) -> None:
+    """Also where the other split's was of the same snapshot, grouping and layer."""
+    viewer = open_viewer(splits)
+    heat = "() => document.querySelector('[data-testid=heat]').toDataURL()"
+
+    def settled() -> str:
+        viewer.page.wait_for_timeout(1200)
+        return viewer.page.evaluate(heat)
+
+    first = splits.coordinate("step", "val")[0], splits.coordinate("step", "train")[0]
+    viewer.open(f"view=layer&layer=0&split=train&step={first[1]}")
+    train = settled()
+    viewer.open(f"view=layer&layer=0&split=val&step={first[0]}")
+    assert settled() != train
+    viewer.by("split").select_option("train")
+    viewer.until("() => document.querySelector('[data-testid=split]').value === 'train'")
+    assert settled() == train
+
+
 def test_a_run_without_a_confusion_says_so(open_viewer: Any, tmp_path: Path) -> None:
     x, y = batches(90)
     several = nn.functional.one_hot(y, 3)

@@ -112,12 +112,13 @@ function Pictures({ l, layout, named }: { l: number; layout: LayerLayout; named:
   const t = snapshot.value;
   const groupingName = current?.grouping.name;
   const there = open?.split.resources.includes("heat") ?? false;
-  const key = open && there && groupingName !== undefined ? `${groupingName}/${t}/${l}` : null;
+  const of = `${open?.split.name}/${groupingName}`;
+  const key = open && there && groupingName !== undefined ? `${of}/${t}/${l}` : null;
   const heat = useLatest(key, () =>
     (open as NonNullable<typeof open>).heat(groupingName as string, t, l),
   );
   const heatAt = heat ? Number(heat.key.split("/").at(-2)) : -1;
-  const fits = heat?.key.startsWith(`${groupingName}/`) && heat.key.endsWith(`/${l}`);
+  const fits = heat?.key === `${of}/${heatAt}/${l}`;
 
   useEffect(() => {
     const canvas = heatCanvas.current;

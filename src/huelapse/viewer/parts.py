@@ -48,7 +48,8 @@ class Parts:
             raise ExportError(f"{run.place} has no snapshot yet: there is nothing to show")
         self.run = run
         self.resources = Resources(run, colors=colors)
-        self._whole = self.resources.manifest()
+        self.whole = self.resources.manifest()
+        """The manifest of everything."""
 
     def collect(
         self,
@@ -95,11 +96,11 @@ class Parts:
 
     def bare_manifest(self) -> dict[str, Any]:
         """The manifest without what may have no room."""
-        return {**self._whole, "splits": [], "measures": self._whole["measures"][:1]}
+        return {**self.whole, "splits": [], "measures": self.whole["measures"][:1]}
 
     def parts(self) -> list[Part]:
-        first, *others = self._whole["splits"]
-        measure = self._whole["measures"][0]["name"]
+        first, *others = self.whole["splits"]
+        measure = self.whole["measures"][0]["name"]
         return [
             self._split(first, measure),
             *self._more(first, measure),
@@ -178,7 +179,7 @@ class Parts:
                 yield f"{split}/cell/{t}/{row}/{column}/samples.st"
 
     def _measures(self, split: dict[str, Any]) -> Iterator[Part]:
-        for measure in self._whole["measures"][1:]:
+        for measure in self.whole["measures"][1:]:
             yield Part(
                 f"measure {measure['title'].lower()}",
                 tuple(

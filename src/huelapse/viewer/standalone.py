@@ -13,7 +13,7 @@ from pathlib import Path
 from huelapse.palette import Choice
 from huelapse.run import Run
 from huelapse.store.atomic import check_place
-from huelapse.viewer.parts import Parts
+from huelapse.viewer.parts import BESIDE, Parts
 from huelapse.viewer.server import load_static
 from huelapse.viewer.shelf import run_id
 
@@ -62,7 +62,9 @@ def write_page(
     check_place(path, force=force)
     parts = Parts(run, colors)
     page = _Page(run)
-    found = parts.collect(budget - page.overhead, _packed, done)
+    whole = json.dumps({**parts.whole, "left_out": [part.name for part in parts.parts()]})
+    overhead = page.overhead + len(_packed(whole.encode())) + BESIDE
+    found = parts.collect(budget - overhead, _packed, done)
     found.content["manifest.json"] = _packed(json.dumps(found.manifest, allow_nan=False).encode())
     content = page.html(found.content)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -94,7 +96,7 @@ class _Page:
         )
         script = static["main.js"][0].decode()
         self._script = script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
-        self.overhead = len(self.html({})) + MANIFEST
+        self.overhead = len(self.html({}))
 
     def html(self, data: dict[str, bytes]) -> bytes:
         """The file, with packed resources by their path below the run."""
@@ -122,11 +124,6 @@ class _Page:
             f'<script type="module">{self._script}</script></body></html>',
         ]
         return "\n".join(lines).encode()
-
-
-MANIFEST = 20_000
-"""Bytes that the packed manifest has room for; of thousands of layers it takes more, and is counted
-when the file is written."""
 
 
 def _digest(content: str) -> str:
