@@ -150,21 +150,11 @@ class Parts:
             _resource("heat"),
         )
         yield Part(
-            "histories of units",
-            tuple(
-                f"{name}/{g['name']}/{measure}/unit/{u}.st"
-                for g in groupings
-                for u in range(self.run.units)
-            ),
-            _resource("units"),
+            "histories of units", self._units(name, groupings[0], measure), _resource("units")
         )
         if "samples" in split["resources"]:
             listed = (f"{name}/samples/{t}.st" for t in times)
             yield Part("samples", (*listed, *self._cells(name)), _resource("samples"))
-            number = len(self.run.labels(name))
-            yield Part(
-                "histories of samples", tuple(f"{name}/sample/{i}.st" for i in range(number))
-            )
         if "thumbnails" in split["resources"]:
             pages = -(-len(self.run.thumbnails(name)) // PAGE)
             yield Part(
@@ -172,6 +162,20 @@ class Parts:
                 tuple(f"{name}/thumbnails/{page}.st" for page in range(pages)),
                 _resource("thumbnails"),
             )
+        for grouping in groupings[1:]:
+            yield Part(
+                f"histories of units by {grouping['title'].lower()}",
+                self._units(name, grouping, measure),
+            )
+        if "samples" in split["resources"]:
+            number = len(self.run.labels(name))
+            yield Part(
+                "histories of samples", tuple(f"{name}/sample/{i}.st" for i in range(number))
+            )
+
+    def _units(self, split: str, grouping: dict[str, Any], measure: str) -> tuple[str, ...]:
+        base = f"{split}/{grouping['name']}/{measure}"
+        return tuple(f"{base}/unit/{u}.st" for u in range(self.run.units))
 
     def _cells(self, split: str) -> Iterator[str]:
         for t, counts in enumerate(self.run.confusion(split)):
