@@ -21,6 +21,8 @@ from conftest import SmallNet
 @contextmanager
 def processes(rank: int = 0, ranks: int = 1, meeting: str | None = None) -> Iterator[None]:
     """A group of processes over gloo; of this one alone, where no meeting point is given."""
+    if torch.distributed.is_initialized():  # a library that another test uses has left one
+        torch.distributed.destroy_process_group()
     with tempfile.TemporaryDirectory() as place:
         torch.distributed.init_process_group(
             "gloo",

@@ -73,7 +73,10 @@ def test_the_first_snapshot_is_of_the_weights_the_fit_starts_from(tmp_path: Path
     run = fit(tmp_path, module, fit={"num_sanity_val_steps": 2})
     with huelapse.Recorder(before, tmp_path / "before", probe=pairs(30, 2), classes=CLASSES):
         pass
-    assert np.array_equal(run.moments(0).mean, huelapse.open(tmp_path / "before").moments(0).mean)
+    first, expected = run.moments(0).mean, huelapse.open(tmp_path / "before").moments(0).mean
+    # the fit's batches are others, and so may be the last bits
+    np.testing.assert_allclose(first, expected, rtol=1e-5, atol=1e-7)
+    assert np.abs(run.moments(len(run.steps) - 1).mean - expected).max() > 1e-3
 
 
 def test_the_sanity_check_is_not_recorded_as_a_validation(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from huelapse.errors import FormatError, HuelapseError, NotARunError, PackError,
 from huelapse.store import layout, places
 from huelapse.store.pack import pack_run
 from huelapse.viewer import server
+from huelapse.viewer.shelf import Shelf, run_id
 
 KINDS = ("local", "s3", "http", "pack")
 SNAPSHOTS = 3
@@ -172,10 +173,10 @@ def test_info_tells_of_each(kind: str, address: Callable[..., str]) -> None:
 def test_the_viewer_serves_each(kind: str, address: Callable[..., str]) -> None:
     run = huelapse.open(address(kind))
     client = TestClient(
-        server.build_app([run], token="t", port=8765), base_url="http://127.0.0.1:8765"
+        server.build_app(Shelf([run]), token="t", port=8765), base_url="http://127.0.0.1:8765"
     )
     client.cookies.set("huelapse-8765", "t")
-    answer = client.get(f"/{server.run_id(run)}/manifest.json")
+    answer = client.get(f"/{run_id(run)}/manifest.json")
     assert answer.status_code == 200
     assert answer.json()["splits"][0]["snapshots"] == SNAPSHOTS
 
