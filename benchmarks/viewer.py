@@ -91,6 +91,14 @@ def scrubbing(browser: Any, units: int, snapshots: int, steps: int) -> harness.N
             numbers[f"u{units}_first_picture_seconds"] = seconds(
                 lambda: (page.goto(address), until(page, READY))
             )
+            time.sleep(3)  # what is fetched ahead is here
+            numbers[f"u{units}_transferred_mb"] = (
+                page.evaluate(
+                    "() => performance.getEntriesByType('resource')"
+                    ".reduce((sum, one) => sum + one.transferSize, 0)"
+                )
+                / 1e6
+            )
             base = page.url.partition("#")[0]
             for view, canvas in (
                 ("network", "network"), ("layer", "kymograph"), ("classes", "trellis"),
@@ -107,13 +115,6 @@ def scrubbing(browser: Any, units: int, snapshots: int, steps: int) -> harness.N
                 numbers[f"u{units}_{view}_step_p95_ms"] = late
                 if view == "network":
                     numbers[f"u{units}_network_canvas_ms"] = drawing
-            numbers[f"u{units}_transferred_mb"] = (
-                page.evaluate(
-                    "() => performance.getEntriesByType('resource')"
-                    ".reduce((sum, one) => sum + one.transferSize, 0)"
-                )
-                / 1e6
-            )
             page.close()
     return numbers
 

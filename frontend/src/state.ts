@@ -131,6 +131,16 @@ effect(() => {
 
 effect(() => track.value?.paint.want(snapshot.value));
 
+// A unit's history is asked for at once; its card, which shows it, is drawn only in the next frame.
+effect(() => {
+  const name = track.value?.grouping.name;
+  if (unit.value >= 0 && name !== undefined)
+    session
+      .peek()
+      ?.history(name, unit.value)
+      .catch(() => undefined); // the card says so
+});
+
 export function show(t: number): void {
   const last = (session.peek()?.snapshots ?? 1) - 1;
   snapshot.value = Math.min(last, Math.max(0, t));

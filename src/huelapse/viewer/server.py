@@ -97,7 +97,7 @@ def build_app(shelf: Shelf, *, token: str, port: int) -> Any:
             return Response(status_code=304, headers=headers)
         packable = len(content) > 1024 and kind != "font/woff2"
         if packable and "gzip" in request.headers.get("accept-encoding", ""):
-            content = await run_in_threadpool(gzip.compress, content, 5)
+            content = await run_in_threadpool(gzip.compress, content, 2)
             headers["content-encoding"] = "gzip"
         return Response(content, media_type=kind, headers=headers)
 
