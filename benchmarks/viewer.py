@@ -8,23 +8,18 @@ canvas, a pixel read back, so that the drawing is done and not just queued, and 
 
 import shutil
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import harness
 import runs
-import uvicorn
 
 import huelapse
 from huelapse.compacting import compact
-from huelapse.viewer import server
+from huelapse.viewer.server import in_background
 from huelapse.viewer.shelf import Shelf
 from store import folder, seconds
 
-TOKEN = "benchmark"
 CLASSES = 10
 
 STEP = """async ({ steps, snapshots, canvas }) => {
@@ -53,21 +48,6 @@ STEP = """async ({ steps, snapshots, canvas }) => {
 }"""
 
 
-@contextmanager
-def served(run: huelapse.Run) -> Iterator[str]:
-    with server.listen(None) as listener:
-        number = listener.getsockname()[1]
-        app = server.build_app(Shelf([run]), token=TOKEN, port=number)
-        serving = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-        thread = threading.Thread(target=serving.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{number}/?token={TOKEN}"
-        finally:
-            serving.should_exit = True
-            thread.join()
-
-
 def until(page: Any, condition: str, seconds_: float = 120) -> None:
     deadline = time.monotonic() + seconds_
     while not page.evaluate(condition):
@@ -86,7 +66,7 @@ def scrubbing(browser: Any, units: int, snapshots: int, steps: int) -> harness.N
         runs.write(path / "run", snapshots=snapshots, units=units, classes=CLASSES)
         list(compact(huelapse.open(path / "run"), units=False))
         run = huelapse.open(path / "run")
-        with served(run) as address:
+        with in_background(Shelf([run])) as address:
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             numbers[f"u{units}_first_picture_seconds"] = seconds(
                 lambda: (page.goto(address), until(page, READY))
@@ -124,7 +104,7 @@ def history(browser: Any, units: int, snapshots: int) -> harness.Numbers:
     with folder() as path:
         runs.write(path / "run", snapshots=snapshots, units=units, classes=CLASSES)
         list(compact(huelapse.open(path / "run")))
-        with served(huelapse.open(path / "run")) as address:
+        with in_background(Shelf([huelapse.open(path / "run")])) as address:
             page = browser.new_page(viewport={"width": 1440, "height": 900})
             page.goto(address)
             until(page, READY)

@@ -6,15 +6,13 @@ the window's size. Needs Chromium and playwright.
 
 import shutil
 import sys
-import threading
 import time
 from pathlib import Path
 
-import uvicorn
 from playwright.sync_api import sync_playwright
 
 import huelapse
-from huelapse.viewer import server
+from huelapse.viewer.server import in_background
 from huelapse.viewer.shelf import Shelf
 
 FLAGS = [
@@ -35,20 +33,14 @@ def main() -> None:
     if len(sys.argv) < 3:
         raise SystemExit(__doc__)
     run, out, *wanted = sys.argv[1:]
-    listener = server.listen(None)
-    port = listener.getsockname()[1]
-    app = server.build_app(Shelf([huelapse.open(run)]), token="pictures", port=port)
-    served = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-    thread = threading.Thread(target=served.run, kwargs={"sockets": [listener]})
-    thread.start()
     path = shutil.which("chromium") or shutil.which("google-chrome")
-    with sync_playwright() as playwright:
+    with in_background(Shelf([huelapse.open(run)])) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         context = browser.new_context(color_scheme="dark")
         page = context.new_page()
         page.on("console", lambda m: print("console:", m.text))
         page.on("pageerror", lambda e: print("error:", e))
-        page.goto(f"http://127.0.0.1:{port}/?token=pictures")
+        page.goto(address)
         base = page.url.partition("#")[0]
         for entry in wanted or DEFAULT:
             name, _, state = entry.partition("=")
@@ -64,9 +56,6 @@ def main() -> None:
             time.sleep(2.5)  # events, pictures of samples and the floor come later
             page.screenshot(path=Path(out) / f"{name}.png")
         browser.close()
-    served.should_exit = True
-    thread.join()
-    listener.close()
 
 
 if __name__ == "__main__":

@@ -92,9 +92,9 @@ class Extras(Committed):
     def predictions_through_time(
         self, split: str | None = None
     ) -> Int64[np.ndarray, "snapshot sample"]:
-        """The same at every snapshot; all of a snapshot are -1 where none were kept."""
+        """The same at every snapshot; all of a snapshot are `kept.NOBODY` where none were kept."""
         found = self._reader.read(self._extra(kept.PREDICTIONS, split, "kept responses"))
-        return np.maximum(found.astype(np.int64), -1)
+        return found.astype(np.int64)
 
     def labels(self, split: str | None = None) -> Int64[np.ndarray, " sample"]:
         """The true class of every sample of the probe, -1 for none. The same at every snapshot."""

@@ -59,9 +59,14 @@ def list_runs(directory: str | Path) -> list[Listed]:
         PlaceError: it may not be looked into; it is on a web server, where nothing can be listed.
         ForkedError: this process was forked from one that had recorded or read.
     """
+    return [list_one(place) for place in places_in(directory)]
+
+
+def places_in(directory: str | Path) -> list[str | Path]:
+    """Where the runs in a directory are, or the one that it is; args and errors as `list_runs`."""
     given = str(directory)
     if is_bucket(given):
-        return [list_one(address) for address in runs_in_bucket(given, DEPTH)]
+        return list(runs_in_bucket(given, DEPTH))
     if given.lower().startswith(("http://", "https://")):
         raise PlaceError(
             f"{given}: a web server cannot be asked which runs it has. Pass the address of one to "
@@ -74,7 +79,7 @@ def list_runs(directory: str | Path) -> list[Listed]:
         os.scandir(directory).close()
     except PermissionError as error:
         raise forbidden(directory, error) from error
-    return [list_one(path) for path in find_runs(directory)]
+    return list(find_runs(directory))
 
 
 def is_bucket(given: str) -> bool:

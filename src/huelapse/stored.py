@@ -163,13 +163,27 @@ class Stored(Extras):
 
     def confusion(self, split: str | None = None) -> Int64[np.ndarray, "snapshot true predicted"]:
         """Samples of each true class (rows) predicted as each class, at every snapshot."""
+        return self._reader.read_counts(self._confusion_path(split))
+
+    def confusion_at(
+        self, index: int, split: str | None = None
+    ) -> Int64[np.ndarray, "true predicted"]:
+        """The same at the `index`-th snapshot alone."""
+        return self._reader.read_counts(self._confusion_path(split), index)
+
+    def samples(self, split: str | None = None) -> Int64[np.ndarray, "snapshot true"]:
+        """Samples of each true class at every snapshot, those without a prediction too, which no
+        confusion counts."""
+        return self._reader.read_counts(f"{self.split(split).name}/{TRUE}/count")
+
+    def _confusion_path(self, split: str | None) -> str:
         path = f"{self.split(split).name}/{TRUE}/confusion"
         if not self._reader.has(path):
             raise SelectionError(f"{self.place} holds no confusion counts for this split")
-        return self._reader.read_counts(path)
+        return path
 
     def accuracy(self, split: str | None = None) -> Float64[np.ndarray, " snapshot"]:
         """Share of samples predicted as their true class; samples without a prediction are wrong."""
         right = np.trace(self.confusion(split), axis1=1, axis2=2).astype(np.float64)
-        count = self._reader.read_counts(f"{self.split(split).name}/{TRUE}/count").sum(1)
+        count = self.samples(split).sum(1)
         return np.divide(right, count, out=np.full(len(right), np.nan), where=count > 0)

@@ -4,6 +4,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+STOPPED = 130
+"""What a command that Ctrl-C ended ends with."""
+
 
 def plain(text: object) -> str:
     """What a run or a path says, without what a terminal would obey: escapes, line ends."""

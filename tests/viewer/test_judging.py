@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from viewing import Viewer, served
+from viewing import Viewer, looked_at, served
 
 import huelapse
 from huelapse.moments import Moments
@@ -61,11 +61,8 @@ def address(run: huelapse.Run) -> Iterator[str]:
 
 @pytest.fixture
 def viewer(address: str, browser: Any) -> Iterator[Viewer]:
-    page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="dark")
-    viewer = Viewer(page, address)
-    yield viewer
-    page.close()
-    assert [line for line in viewer.said if "willReadFrequently" not in line] == []
+    with looked_at(browser, address) as viewer:
+        yield viewer
 
 
 def colors_of(run: huelapse.Run, measure: str) -> list[list[int]]:

@@ -1,24 +1,22 @@
 """`huelapse view DIR`: the runs of a folder, as they come and go; each at a glance."""
 
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import uvicorn
 from closer_run import trained
 from safetensors.numpy import load as load_tensors
-from viewing import TOKEN
 
 import huelapse
 from conftest import SmallNet, batches
 from huelapse.errors import NotARunError
 from huelapse.palette import palette
-from huelapse.viewer import server, shelf
+from huelapse.viewer import shelf
 from huelapse.viewer.resources import Resources
+from huelapse.viewer.server import in_background
 from huelapse.viewer.shelf import Shelf, shelf_of
 
 pytestmark = pytest.mark.timeout(300)
@@ -96,16 +94,8 @@ def test_a_glance_has_the_colors_of_the_last_snapshot(original: Path) -> None:
 
 @pytest.fixture
 def address(folder: Path) -> Iterator[str]:
-    with_shelf = shelf_of(folder)
-    with server.listen(None) as listener:
-        number = listener.getsockname()[1]
-        app = server.build_app(with_shelf, token=TOKEN, port=number)
-        serving = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-        thread = threading.Thread(target=serving.run, kwargs={"sockets": [listener]})
-        thread.start()
-        yield f"http://127.0.0.1:{number}/?token={TOKEN}"
-        serving.should_exit = True
-        thread.join()
+    with in_background(shelf_of(folder)) as address:
+        yield address
 
 
 @pytest.mark.browser

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from closer_run import SNAPSHOTS, trained
-from viewing import Viewer, served
+from viewing import Viewer, looked_at, served
 
 import huelapse
 from huelapse.color import paint
@@ -33,12 +33,8 @@ def address(run: huelapse.Run) -> Iterator[str]:
 
 @pytest.fixture
 def viewer(address: str, browser: Any) -> Iterator[Viewer]:
-    page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="dark")
-    viewer = Viewer(page, address)
-    yield viewer
-    said = [line for line in viewer.said if "willReadFrequently" not in line]
-    page.close()
-    assert said == []
+    with looked_at(browser, address) as viewer:
+        yield viewer
 
 
 def title(viewer: Viewer) -> str:

@@ -1,16 +1,13 @@
 """A viewer's server in a thread, and a page on it: what the tests in a real browser share."""
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import uvicorn
-
 import huelapse
 from huelapse.palette import Choice
-from huelapse.viewer import server
+from huelapse.viewer.server import in_background
 from huelapse.viewer.shelf import Shelf
 
 TOKEN = "browser-test"
@@ -25,17 +22,19 @@ def served(
     colors: Choice | None = None,
 ) -> Iterator[str]:
     """The address of a viewer on `run`, token included, while the block lasts."""
-    with server.listen(port) as listener:
-        number = listener.getsockname()[1]
-        app = server.build_app(Shelf([run], colors=colors), token=token, port=number)
-        serving = uvicorn.Server(uvicorn.Config(app, log_level="warning"))
-        thread = threading.Thread(target=serving.run, kwargs={"sockets": [listener]})
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{number}/?token={token}"
-        finally:
-            serving.should_exit = True
-            thread.join()
+    with in_background(Shelf([run], colors=colors), token=token, port=port) as address:
+        yield address
+
+
+@contextmanager
+def looked_at(browser: Any, address: str) -> Iterator["Viewer"]:
+    """A dark page of the usual size; the console must say nothing until it is closed."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="dark")
+    viewer = Viewer(page, address)
+    yield viewer
+    said = [line for line in viewer.said if "willReadFrequently" not in line]
+    page.close()
+    assert said == []
 
 
 class Viewer:

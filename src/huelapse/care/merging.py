@@ -8,9 +8,8 @@ from typing import TypeVar
 
 from rich.console import Console
 
-from huelapse.care.showing import STOPPED
 from huelapse.store.merging import Merged, MergeReport, Merging, Waiting
-from huelapse.terminal import progress, shown
+from huelapse.terminal import STOPPED, progress, shown
 
 Moment = TypeVar("Moment", Merged, Waiting)
 

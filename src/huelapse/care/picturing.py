@@ -4,9 +4,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from huelapse.care.showing import STOPPED
 from huelapse.run import Run
-from huelapse.terminal import progress, shown
+from huelapse.terminal import STOPPED, progress, shown
 
 
 def export_picture(

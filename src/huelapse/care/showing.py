@@ -15,14 +15,12 @@ from huelapse.care.verifying import Report, Verification
 from huelapse.errors import HuelapseError
 from huelapse.listing import Listed, is_bucket
 from huelapse.listing import list_runs as found_runs
-from huelapse.terminal import progress, shown
+from huelapse.terminal import STOPPED, progress, shown
 
 DAMAGES = 20
 """Damages that are named; --json names all."""
 WIDE = 92
 """Columns of a terminal from which dates have room."""
-STOPPED = 130
-"""What a command that Ctrl-C ended ends with."""
 
 
 def readable_size(number: int) -> str:

@@ -3,14 +3,13 @@
 from pathlib import Path
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from huelapse.care.pruning import bytes_of, plan_pruning, prune
-from huelapse.care.showing import STOPPED, agreed, readable_size
+from huelapse.care.showing import agreed, readable_size
 from huelapse.compacting import bytes_to_keep, compact, remove_stale
 from huelapse.run import Run, open_run
 from huelapse.store.places import size_of
-from huelapse.terminal import shown
+from huelapse.terminal import STOPPED, progress, shown
 
 
 def compact_run(out: Console, err: Console, run: Run, *, units: bool) -> int:
@@ -25,14 +24,7 @@ def compact_run(out: Console, err: Console, run: Run, *, units: bool) -> int:
     missing = bytes_to_keep(run) if units else 0
     if missing > 2**30:
         out.print(f"Histories of up to {readable_size(missing)} before compression are to be kept.")
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeRemainingColumn(),
-        console=err,
-        transient=True,
-    ) as bar:
+    with progress(err) as bar:
         task = bar.add_task("compacting", total=1.0)
         try:
             for done in compact(run, units=units):

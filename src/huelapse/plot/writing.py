@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from huelapse.errors import ExportError, OptionError
+from huelapse.errors import ExportError, OptionError, SelectionError
 from huelapse.plot import Plot
 from huelapse.plot.style import Picture
 from huelapse.store.atomic import check_place
@@ -107,8 +107,18 @@ def write_picture(
 
 
 def frames_of(steps: list[int], last: int | None) -> list[int]:
-    """Steps of a GIF's frames: all up to the last, or `FRAMES` of them, evenly, both ends included."""
+    """Steps of a GIF's frames: all up to the last, or `FRAMES` of them, evenly, both ends included.
+
+    Raises:
+        SelectionError: there is none.
+    """
     until = [step for step in steps if last is None or step <= last]
+    if not until:
+        raise SelectionError(
+            f"there is no snapshot up to step {last}; the first is at {steps[0]}"
+            if steps
+            else "the run has no snapshot yet"
+        )
     if len(until) <= FRAMES:
         return until
     return [until[round(i * (len(until) - 1) / (FRAMES - 1))] for i in range(FRAMES)]

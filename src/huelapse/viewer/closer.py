@@ -3,13 +3,13 @@
 import numpy as np
 
 from huelapse.errors import SelectionError
-from huelapse.kept import PREDICTIONS
+from huelapse.kept import NOBODY, PREDICTIONS
 from huelapse.measures import read
 from huelapse.measures.preferring import MIN_SAMPLES
 from huelapse.painting import HELD, TIED, on_wire
 from huelapse.palette import Palette, level
 from huelapse.run import Run
-from huelapse.schema import LABELS
+from huelapse.schema import LABELS, TRUE, Split
 
 NO_HEAT = 255
 """`heat` of a class that takes part in no comparison, or of a unit without numbers."""
@@ -19,7 +19,11 @@ SAMPLES, UNITS = 48, 12
 """Of a confusion cell, that are sent."""
 PAGE = 64
 """Thumbnails that are sent at once."""
-NO_PREDICTION = 65535
+NO_PREDICTION, NOT_KEPT = 65535, 65534
+"""Classes of samples on the wire: none, as the output was not finite or there is no label; not known,
+as nothing was kept at that snapshot."""
+CONFUSION_BYTES = 64 * 2**20
+"""Up to which the confusion of all snapshots is asked for at once; beyond, one by one."""
 GLANCE_LAYERS, GLANCE_UNITS = 40, 64
 """Of a run, that its small picture shows."""
 
@@ -50,9 +54,26 @@ def _layer(run: Run, index: int) -> slice:
     return run.layers[index].slice
 
 
-def confusion(run: Run, split: str, index: int) -> Arrays:
-    """`confusion` [class, predicted_class] of one snapshot."""
-    return {"confusion": run.confusion(split)[index].astype(np.uint32)}
+def confusion(run: Run, split: str) -> Arrays:
+    """`confusion` [snapshot, class, predicted_class], and `samples` [snapshot, class]: all there are, those
+    without a prediction too."""
+    counts, samples = run.confusion(split), run.samples(split)
+    return {"confusion": counts.astype(np.uint32), "samples": samples.astype(np.uint32)}
+
+
+def confusion_at(run: Run, split: str, index: int) -> Arrays:
+    """The same of one snapshot, without the first dimension."""
+    counts, samples = run.confusion_at(index, split), run.samples(split)[index]
+    return {"confusion": counts.astype(np.uint32), "samples": samples.astype(np.uint32)}
+
+
+def confusion_name(run: Run, split: Split) -> list[str]:
+    """Which resource a split's confusion is: that of all snapshots, that of each, or none."""
+    if split.multilabel or all(grouping.name != TRUE for grouping in split.groupings):
+        return []
+    classes = len(run.grouping(TRUE, split.name).classes)
+    size = 4 * len(run.coordinate("step", split.name)) * classes**2
+    return ["confusion" if size <= CONFUSION_BYTES else "confusion_at"]
 
 
 def has_samples(run: Run, split: str) -> bool:
@@ -60,31 +81,47 @@ def has_samples(run: Run, split: str) -> bool:
     return run.has(PREDICTIONS, split) and run.has(LABELS, split)
 
 
-def cell_samples(run: Run, split: str, index: int, true: int, predicted: int) -> Arrays:
+def cell_samples(
+    run: Run, split: str, history: np.ndarray, index: int, true: int, predicted: int
+) -> Arrays:
     """Samples of one confusion cell: how many, the first of them, and what each was predicted as
-    through training (`NO_PREDICTION` where nothing was kept, or the output was not finite).
+    through training.
+
+    Args:
+        history: the run's `predictions_through_time`.
 
     Returns:
         `total` [1], `sample` [sample], `prediction` [sample, snapshot].
     """
-    history = run.predictions_through_time(split)
     inside = (run.labels(split) == true) & (history[index] == predicted)
     chosen = np.flatnonzero(inside)[:SAMPLES]
-    told = history[:, chosen].T
     return {
         "total": np.array([inside.sum()], np.uint32),
         "sample": chosen.astype(np.uint32),
-        "prediction": np.where(told < 0, NO_PREDICTION, told).astype(np.uint16),
+        "prediction": classes_on_wire(history[:, chosen].T),
     }
 
 
-def cell_units(run: Run, split: str, index: int, true: int, predicted: int) -> Arrays:
+def classes_on_wire(classes: np.ndarray) -> np.ndarray:
+    """Classes of samples: `NO_PREDICTION` for none, `NOT_KEPT` where nobody knows."""
+    told = np.where(classes == -1, NO_PREDICTION, classes)
+    return np.where(classes == NOBODY, NOT_KEPT, told).astype(np.uint16)
+
+
+def cell_units(
+    run: Run, split: str, history: np.ndarray, index: int, true: int, predicted: int
+) -> Arrays:
     """Units that surely respond more to the samples of a cell than to others of the same true class,
     by the margin between these two, strongest first.
 
     Returns:
         `n` [2], samples of the cell and the others; `unit`, `level` [unit].
+
+    Raises:
+        SelectionError: nothing was kept at this snapshot.
     """
+    if (history[index] == NOBODY).all():
+        raise SelectionError(f"no responses were kept at snapshot {index} of split {split!r}")
     step = int(run.coordinate("step", split)[index])
     moments = run.cell(true, predicted, step=step, split=split)
     reading = read(moments, signed=run.signed)

@@ -1,5 +1,6 @@
 """What `huelapse export RUN -o run.html` (or `site/`) prints, and what it ends with."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -7,11 +8,9 @@ from rich.console import Console
 
 from huelapse.errors import ExportError
 from huelapse.run import Run
-from huelapse.terminal import progress, shown
+from huelapse.terminal import STOPPED, progress, shown
 from huelapse.viewer.site import write_site
 from huelapse.viewer.standalone import BUDGET, Exported, write_page
-
-STOPPED = 130
 
 
 def export_page(
@@ -28,8 +27,8 @@ def export_page(
     Raises:
         ExportError, ExportExistsError, ServerError: as `write_page`.
     """
-    if budget is not None and not budget > 0:
-        raise ExportError(f"the budget is {budget:g} MB, expected a number above 0")
+    if budget is not None and not (budget > 0 and math.isfinite(budget)):
+        raise ExportError(f"the budget is {budget:g} MB, expected a finite number above 0")
     if not to.absolute().parent.is_dir():
         raise ExportError(f"{to.parent} does not exist; name a place in a directory that is there")
     with progress(err, "writing the page") as bar:
@@ -52,5 +51,5 @@ def _write(
 ) -> Exported:
     room = None if budget is None else int(budget * 1e6)
     if to.suffix.lower() == ".html":
-        return write_page(run, to, budget=room or BUDGET, force=force, done=done)
+        return write_page(run, to, budget=BUDGET if room is None else room, force=force, done=done)
     return write_site(run, to, budget=room, done=done)

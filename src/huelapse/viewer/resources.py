@@ -32,6 +32,9 @@ logger = logging.getLogger(__name__)
 
 TITLES = {TRUE: "True label", PREDICTED: "Predicted"}
 
+PREDICTIONS_BYTES = 64 * 2**20
+"""Of the predictions of a split, that are kept in memory."""
+
 Arrays = dict[str, np.ndarray]
 
 
@@ -53,6 +56,7 @@ class Resources:
         self.keeper = before.keeper if before is not None else Keeper()
         self._kept: dict[str, bytes] = {}
         self._logs: dict[tuple[str, str, str], Log] = dict(before._logs) if before else {}
+        self._predictions: dict[str, np.ndarray] = {}
         self._making = Lock()
         self._logging = Lock()
         self._permuting = Lock()
@@ -73,24 +77,29 @@ class Resources:
             case [split, "scalars.st"]:
                 arrays = self._scalars(self.run.split(split))
             case [split, "confusion.st"]:
-                arrays = {"confusion": self.run.confusion(split).astype(np.uint32)}
+                arrays = closer.confusion(self.run, split)
             case [split, "confusion", index] if index.endswith(".st"):
-                arrays = closer.confusion(self.run, split, self._at(split, index))
+                arrays = closer.confusion_at(self.run, split, self._at(split, index))
             case [split, "thumbnails", page] if page.endswith(".st"):
                 arrays = closer.thumbnails(self.run, split, _number(page.removesuffix(".st")))
             case [split, "samples", index] if index.endswith(".st"):
-                arrays = single.samples(self.run, split, self._at(split, index))
+                arrays = single.samples(
+                    self.run, split, self._predicted(split), self._at(split, index)
+                )
             case [split, "sample", which] if which.endswith(".st"):
-                arrays = single.sample(self.run, split, self._sample(split, which))
-            case [split, "sample", which, index] if index.endswith(".st"):
+                arrays = single.sample(
+                    self.run, split, self._predicted(split), self._sample(split, which)
+                )
+            # a grouping of one's own may be called "sample"
+            case [split, "sample", which, index] if which.isdigit():
                 at = self._sample(split, which), self._at(split, index)
                 arrays = single.driven(self.run, split, *at)
             case [split, "cell", index, true, predicted, "samples.st"]:
                 cell = self._cell(split, index, true, predicted)
-                arrays = closer.cell_samples(self.run, split, *cell)
+                arrays = closer.cell_samples(self.run, split, self._predicted(split), *cell)
             case [split, "cell", index, true, predicted, "units.st"]:
                 cell = self._cell(split, index, true, predicted)
-                arrays = closer.cell_units(self.run, split, *cell)
+                arrays = closer.cell_units(self.run, split, self._predicted(split), *cell)
             case [split, grouping, measure, "paint", chunk] if chunk.endswith(".st"):
                 arrays = self._chunk(split, grouping, measure, _number(chunk.removesuffix(".st")))
             case [split, grouping, measure, "summary.st"]:
@@ -151,7 +160,6 @@ class Resources:
         }
 
     def _split(self, split: Split) -> dict[str, Any]:
-        confusion = not split.multilabel and any(g.name == TRUE for g in split.groupings)
         return {
             "name": split.name,
             "kind": split.kind,
@@ -166,7 +174,7 @@ class Resources:
                 for one in self.run.incomplete(split.name)
             ],
             "resources": [
-                *(["confusion"] if confusion else []),
+                *closer.confusion_name(self.run, split),
                 *("heat", "units"),
                 *(["floor", "cell_units"] if self.run.has("responses", split.name) else []),
                 *(["samples"] if closer.has_samples(self.run, split.name) else []),
@@ -271,6 +279,15 @@ class Resources:
         if at >= total:
             raise SelectionError(f"no snapshot {at}: the run has {total}")
         return at
+
+    def _predicted(self, split: str) -> np.ndarray:
+        """What each sample was predicted as [snapshot, sample]; read once, if it is small."""
+        found = self._predictions.get(split)
+        if found is None:
+            found = self.run.predictions_through_time(split)
+            if found.nbytes <= PREDICTIONS_BYTES:
+                self._predictions[split] = found
+        return found
 
     def _sample(self, split: str, which: str) -> int:
         """Which sample of a probe a path names."""

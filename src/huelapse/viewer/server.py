@@ -5,12 +5,14 @@ import hashlib
 import json
 import mimetypes
 import socket
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from huelapse.errors import HuelapseError, SelectionError, ServerError
+from huelapse.errors import FormatError, HuelapseError, SelectionError, ServerError
 from huelapse.palette import Choice
 from huelapse.viewer.security import Guard, new_token
 from huelapse.viewer.shelf import Shelf, shelf_of
@@ -86,6 +88,8 @@ def build_app(shelf: Shelf, *, token: str, port: int) -> Any:
         path = request.path_params["path"]
         try:
             answer = await run_in_threadpool(page.answer, path)
+        except FormatError as error:  # it will not be better the next time
+            return Response(str(error), 422, media_type="text/plain")
         except HuelapseError as error:
             return Response(str(error), 500, media_type="text/plain")
         if answer is None:
@@ -133,6 +137,35 @@ def listen(port: int | None, host: str = HOST) -> socket.socket:
         f"{where} on {host}: {reason}; is another viewer running? "
         f"Choose another with --port N, or leave it out to take a free one"
     )
+
+
+@contextmanager
+def in_background(
+    shelf: Shelf, *, token: str | None = None, port: int | None = None
+) -> Generator[str]:
+    """Serve runs from a thread of this process while the block lasts.
+
+    Args:
+        token: of the address; by default a new one.
+        port: None takes the first free one from 8765 on.
+
+    Yields:
+        the page's address, token included.
+    """
+    import uvicorn
+
+    key = token or new_token()
+    with listen(port) as listener:
+        number = int(listener.getsockname()[1])
+        app = build_app(shelf, token=key, port=number)
+        serving = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+        thread = threading.Thread(target=serving.run, kwargs={"sockets": [listener]})
+        thread.start()
+        try:
+            yield f"http://{HOST}:{number}/?token={key}"
+        finally:
+            serving.should_exit = True
+            thread.join()
 
 
 def serve(

@@ -8,17 +8,14 @@ from pathlib import Path
 from threading import Lock
 from typing import Any
 
-from huelapse.errors import HuelapseError
-from huelapse.listing import Listed, find_runs, is_bucket, list_one
+from huelapse.errors import HuelapseError, NotARunError, PlaceError
+from huelapse.listing import Listed, list_one, places_in
 from huelapse.palette import Choice
 from huelapse.run import Run, open_run
-from huelapse.store import holds_run
-from huelapse.store.bucket import runs_in_bucket
 from huelapse.viewer.resources import Resources
 
 LOOK = 2.0
 """Seconds in which a folder is not looked into twice."""
-DEPTH = 4
 
 Place = str | Path
 
@@ -139,18 +136,19 @@ def shelf_of(given: Place, colors: Choice | None = None) -> Shelf:
     Raises:
         NotARunError, PlaceError: there is neither.
     """
-    if isinstance(given, str) and is_bucket(given):
-        try:
-            return Shelf([open_run(given)], colors=colors)
-        except HuelapseError:
-            found = runs_in_bucket(given, DEPTH)
-            if not found:
-                raise
-            return Shelf(colors=colors, find=lambda: runs_in_bucket(given, DEPTH), above=given)
-    path = Path(given)
-    if path.is_dir() and not holds_run(path) and any(True for _ in find_runs(path)):
-        return Shelf(colors=colors, find=lambda: list(find_runs(path)), above=str(path))
-    return Shelf([open_run(given)], colors=colors)
+    try:
+        return Shelf([open_run(given)], colors=colors)
+    except NotARunError:
+        if not _holds_runs(given):
+            raise
+    return Shelf(colors=colors, find=lambda: places_in(given), above=str(given))
+
+
+def _holds_runs(given: Place) -> bool:
+    try:
+        return bool(places_in(given))
+    except (NotARunError, PlaceError):
+        return False
 
 
 def run_id(run: Run) -> str:

@@ -3,40 +3,45 @@
 import numpy as np
 
 from huelapse.run import Run
-from huelapse.viewer.closer import NO_PREDICTION
+from huelapse.viewer.closer import classes_on_wire
 
 UNITS = 12
 """Units that a sample drives most, that are sent."""
 TOP = 8
 """Classes whose probabilities are sent: the true one, and those that were greatest."""
 UNKNOWN = 255
-"""`sure` where nothing is known."""
+"""`right` where nothing is known."""
 
 Arrays = dict[str, np.ndarray]
 
 
-def samples(run: Run, split: str, index: int) -> Arrays:
+def samples(run: Run, split: str, history: np.ndarray, index: int) -> Arrays:
     """Every sample of a probe at one snapshot.
 
+    Args:
+        history: the run's `predictions_through_time`.
+
     Returns:
-        `label`, `prediction` [sample] (`NO_PREDICTION` for none), and `right` [sample]: the probability
+        `label`, `prediction` [sample], and `right` [sample]: the probability
         that the output gives to the true class, in hundredths; `UNKNOWN` where there is none.
     """
     step = int(run.coordinate("step", split)[index])
     labels = run.labels(split)
-    predicted = run.predictions_through_time(split)[index]
-    given = _of_class(run.probabilities(step, split), labels)
+    given = _of_class(_of_all(run.probabilities(step, split)), labels)
     known = np.isfinite(given)
     right = np.where(known, np.floor(100 * np.where(known, given, 0.0) + 0.5), UNKNOWN)
     return {
-        "label": _on_wire(labels),
-        "prediction": _on_wire(predicted),
+        "label": classes_on_wire(labels),
+        "prediction": classes_on_wire(history[index]),
         "right": right.astype(np.uint8),
     }
 
 
-def sample(run: Run, split: str, which: int) -> Arrays:
+def sample(run: Run, split: str, history: np.ndarray, which: int) -> Arrays:
     """One sample through training.
+
+    Args:
+        history: the run's `predictions_through_time`.
 
     Returns:
         `label` [1], `prediction` [snapshot]; `classes` [k] those whose probability was greatest at some
@@ -44,15 +49,14 @@ def sample(run: Run, split: str, which: int) -> Arrays:
     """
     steps = run.coordinate("step", split)
     label = int(run.labels(split)[which])
-    predicted = run.predictions_through_time(split)[:, which]
     rows = run.probability_of(which, split)
-    whole = np.stack([1 - rows[:, 0], rows[:, 0]], 1) if rows.shape[1] == 1 else rows
+    whole = _of_all(rows)
     most = np.where(np.isfinite(whole), whole, 0.0).max(0) if len(steps) else np.zeros(0)
     order = [k for k in np.argsort(-most, kind="stable") if k != label][: TOP - 1]
     classes = ([label] if 0 <= label < whole.shape[1] else []) + [int(k) for k in order]
     return {
-        "label": _on_wire(np.array([label])),
-        "prediction": _on_wire(predicted),
+        "label": classes_on_wire(np.array([label])),
+        "prediction": classes_on_wire(history[:, which]),
         "classes": np.array(classes, np.uint16),
         "probability": whole[:, classes].astype(np.float32),
     }
@@ -75,15 +79,15 @@ def driven(run: Run, split: str, which: int, index: int) -> Arrays:
     return {"unit": best.astype(np.uint32), "score": score[best].astype(np.float32)}
 
 
+def _of_all(probabilities: np.ndarray) -> np.ndarray:
+    """[row, output] to [row, class]: a single output is the probability of the second of two."""
+    if probabilities.shape[1] != 1:
+        return probabilities
+    return np.concatenate([1 - probabilities, probabilities], 1)
+
+
 def _of_class(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """The probability of each sample's own class; NaN for none."""
-    if probabilities.shape[1] == 1:
-        one = probabilities[:, 0]
-        probabilities = np.stack([1 - one, one], 1)
     inside = (labels >= 0) & (labels < probabilities.shape[1])
     own = probabilities[np.arange(len(labels)), np.where(inside, labels, 0)]
     return np.where(inside, own, np.nan)
-
-
-def _on_wire(classes: np.ndarray) -> np.ndarray:
-    return np.where(classes < 0, NO_PREDICTION, classes).astype(np.uint16)

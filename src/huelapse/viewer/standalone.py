@@ -5,14 +5,13 @@ import gzip
 import hashlib
 import html
 import json
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from huelapse.palette import Choice
 from huelapse.run import Run
-from huelapse.store.atomic import check_place
+from huelapse.store.atomic import check_place, replace_file
 from huelapse.viewer.parts import BESIDE, Parts
 from huelapse.viewer.server import load_static
 from huelapse.viewer.shelf import run_id
@@ -48,7 +47,7 @@ def write_page(
 
     Args:
         run: its present state is written.
-        path: of the file, written beside and renamed at the end.
+        path: of the file; it is whole or not there.
         budget: bytes that the file may have.
         colors: of the classes, as for the viewer.
         force: replace a file that is there.
@@ -62,17 +61,12 @@ def write_page(
     check_place(path, force=force)
     parts = Parts(run, colors)
     page = _Page(run)
-    whole = json.dumps({**parts.whole, "left_out": [part.name for part in parts.parts()]})
+    whole = json.dumps({**parts.whole, "left_out": [part.name for part in parts.parts]})
     overhead = page.overhead + len(_packed(whole.encode())) + BESIDE
     found = parts.collect(budget - overhead, _packed, done)
     found.content["manifest.json"] = _packed(json.dumps(found.manifest, allow_nan=False).encode())
     content = page.html(found.content)
-    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    replace_file(path, content)
     return Exported(len(content), tuple(found.left_out))
 
 
