@@ -330,7 +330,7 @@ def test_a_damaged_run_is_an_answer_not_a_crash(tmp_path: Path, bundle: None) ->
     )
     client.cookies.set(f"huelapse-{PORT}", TOKEN)
     answer = client.get(f"/{run_id(run)}/val/true/margin/summary.st")
-    assert answer.status_code == 500
+    assert answer.status_code == 422
     assert "cannot be read" in answer.text
     assert json.loads(client.get(f"/{run_id(run)}/manifest.json").text)["name"] == "run"
 

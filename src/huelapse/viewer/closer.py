@@ -55,8 +55,8 @@ def _layer(run: Run, index: int) -> slice:
 
 
 def confusion(run: Run, split: str) -> Arrays:
-    """`confusion` [snapshot, class, predicted_class], and `samples` [snapshot, class]: all there are, those
-    without a prediction too."""
+    """`confusion` [snapshot, class, predicted_class], and `samples` [snapshot, class]: all there are,
+    those without a prediction too."""
     counts, samples = run.confusion(split), run.samples(split)
     return {"confusion": counts.astype(np.uint32), "samples": samples.astype(np.uint32)}
 

@@ -145,8 +145,10 @@ def shelf_of(given: Place, colors: Choice | None = None) -> Shelf:
 
 
 def _holds_runs(given: Place) -> bool:
+    """Whether there are runs in it; what is itself one, and bad, is not a folder of runs."""
     try:
-        return bool(places_in(given))
+        own = (id_of(given), id_of(Path(given)))
+        return any(id_of(place) not in own for place in places_in(given))
     except (NotARunError, PlaceError):
         return False
 
