@@ -4,7 +4,7 @@ import { batch, computed, effect, signal } from "@preact/signals";
 import { explain } from "./explain";
 import { newSnapshots } from "./run/growth";
 import { indexOrder, unitOrder } from "./run/order";
-import { server, type Session, type Theme, type Track } from "./run/session";
+import { firstSplit, server, type Session, type Theme, type Track } from "./run/session";
 import { axisPositions, defaultAxis, snapshotAtStep, type Axis } from "./timeline/scale";
 import type { Address, Only, View } from "./url";
 import type { Grouping, RunEntry } from "./wire/manifest";
@@ -213,6 +213,8 @@ export async function chooseSplit(name: string, address: Partial<Address> = {}):
       ...address,
       split: next.split.name,
       measure: next.measure.name,
+      // the third sample of one split is not the third of another
+      ...(next.split.name !== open.split.name && { sample: -1 }),
     };
     const shown = groupingOf(next, there.grouping);
     const t = snapshotAtStep(next.scalars.step, there.step);
@@ -257,7 +259,7 @@ export function defaultAddress(open: Session): Address {
     only: "all",
     // with several, an address without a run is that of the list
     run: runs.peek().length > 1 ? "" : (runs.peek()[0]?.id ?? open.run),
-    split: open.manifest.splits[0].name,
+    split: (firstSplit(open.manifest) ?? open.split).name,
     step: steps[steps.length - 1],
     unit: -1,
     grouping: open.split.groupings[0].name,

@@ -6,8 +6,10 @@ import { layerNumbers, title as networkTitle } from "./derive";
 import { count, list, plural, stepText } from "./format";
 import { said } from "./inline";
 import { tunedToClass } from "./run/counts";
-import { NO_PREDICTION, samplesNow } from "./samples/now";
+import { samplesNow } from "./samples/now";
+import { countWrong } from "./samples/reading";
 import {
+  approximate,
   classes,
   highlighted,
   session,
@@ -34,8 +36,11 @@ const layerTitle = computed(() => {
   const lost = numbers.missing - numbers.notDefined;
   const rest = [
     numbers.silent > 0 && `${count(numbers.silent)} ${plural(numbers.silent, "is", "are")} silent`,
-    lost > 0 && `${count(lost)} ${plural(lost, "has", "have")} no data`,
+    lost > 0 && `${count(lost)} cannot be judged (no data, or not finite)`,
   ].filter((text) => text !== false);
+  const one = highlighted.value >= 0;
+  // of the class alone the count is made from the cells, which may be those of a snapshot beside
+  if (one && approximate.value) return `${at}: loading.`;
   const tuned = `${count(numbers.tuned)} of ${count(units)} units ${plural(numbers.tuned, "is", "are")} tuned${to}`;
   return `${at}: ${list([tuned, ...rest])}.`;
 });
@@ -70,18 +75,25 @@ const confusionTitle = computed(() => {
   const now = confusionNow.value;
   const open = session.value;
   if (!open) return "";
-  if (!open.split.resources.includes("confusion"))
-    return "There is no confusion of this split: a sample may have several classes.";
+  if (!open.has("confusion") && !open.has("confusion_at"))
+    return open.split.multilabel
+      ? "There is no confusion of this split: a sample may have several classes."
+      : "There is no confusion of this split.";
   if (!now) return `Step ${step.value}`;
-  const { names, matrix } = now;
+  const { names, matrix, samples } = now;
   const K = names.length;
-  let all = 0;
+  const all = samples.reduce((sum, n) => sum + n, 0);
+  const predicted = matrix.reduce((sum, n) => sum + n, 0);
   let right = 0;
-  for (let i = 0; i < K * K; i++) all += matrix[i];
   for (let k = 0; k < K; k++) right += matrix[k * K + k];
   const at = `Step ${stepText(open.scalars.step[now.snapshot])}`;
   const worst = largestConfusion.value;
-  if (all === right || !worst) return `${at}: all ${count(all)} samples are right.`;
+  if (all === 0) return `${at}: there is no sample.`;
+  if (all === right) return `${at}: all ${count(all)} samples are right.`;
+  const none = all - predicted;
+  if (predicted === 0) return `${at}: none of ${count(all)} samples has a prediction.`;
+  if (!worst)
+    return `${at}: ${count(none)} of ${count(all)} samples ${plural(none, "has", "have")} no prediction, the others are right.`;
   const n = matrix[worst.true * K + worst.predicted];
   return `${at}: ${count(all - right)} of ${count(all)} samples are wrong; most often ${said(names[worst.true])} is read as ${said(names[worst.predicted])} (${count(n)}).`;
 });
@@ -89,19 +101,17 @@ const confusionTitle = computed(() => {
 const samplesTitle = computed(() => {
   const open = session.value;
   if (!open) return "";
-  if (!open.split.resources.includes("samples")) return "The samples of this split were not kept.";
+  if (!open.has("samples"))
+    return open.manifest.left_out?.some((name) => name.startsWith("samples"))
+      ? "The samples are not in this file."
+      : "The samples of this split were not kept.";
   const now = samplesNow.value;
   if (!now) return `Step ${step.value}`;
-  const { label, prediction } = now.samples;
-  let all = 0;
-  let wrong = 0;
-  for (let i = 0; i < label.length; i++) {
-    if (label[i] === NO_PREDICTION) continue;
-    all++;
-    if (label[i] !== prediction[i]) wrong++;
-  }
+  const { all, wrong, unknown } = countWrong(now.samples.label, now.samples.prediction);
   const at = `Step ${stepText(open.scalars.step[now.snapshot])}`;
-  return `${at}: ${count(wrong)} of ${count(all)} samples are read wrongly.`;
+  if (all === 0 && unknown > 0) return `${at}: how samples are read was not kept here.`;
+  const rest = unknown > 0 ? `; of ${count(unknown)} more it was not kept` : "";
+  return `${at}: ${count(wrong)} of ${count(all)} samples are read wrongly${rest}.`;
 });
 
 export const viewTitle = computed(

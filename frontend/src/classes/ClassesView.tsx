@@ -6,7 +6,8 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { fitCanvas, useSize } from "../frame/size";
 import { count, percent } from "../format";
 import { isolated } from "../inline";
-import { wholeConfusion } from "../confusion/now";
+import { confusionOfSnapshot, useWholeConfusion, wholeConfusion } from "../confusion/now";
+import { shareRight } from "../confusion/scale";
 import { cssColor } from "../network/colors";
 import { pageColorsNow } from "../network/current";
 import { drawn } from "../network/drawn";
@@ -73,13 +74,7 @@ function Panels({ open, current }: { open: Session; current: Track }) {
   );
   void counted.value;
   const scale = shareScale(counter.shares, open.layers);
-  useEffect(() => {
-    if (wholeConfusion.peek()?.of === open) return;
-    open.confusion().then(
-      (counts) => counts && (wholeConfusion.value = { of: open, counts }),
-      () => undefined,
-    );
-  }, [open]);
+  useWholeConfusion();
   const shown = counter.shares.rows.length;
   const some =
     shown < names.length
@@ -253,13 +248,10 @@ function recallOf(grouping: string | undefined, K: number): Float32Array | null 
   const whole = wholeConfusion.peek();
   if (!open || whole?.of !== open || (grouping !== "true" && grouping !== "predicted")) return null;
   const found = new Float32Array(open.snapshots * K);
-  for (let t = 0; t < open.snapshots; t++)
-    for (let k = 0; k < K; k++) {
-      let n = 0;
-      for (let j = 0; j < K; j++)
-        n += whole.counts[t * K * K + (grouping === "true" ? k * K + j : j * K + k)];
-      found[t * K + k] = n > 0 ? whole.counts[(t * K + k) * K + k] / n : NaN;
-    }
+  for (let t = 0; t < open.snapshots; t++) {
+    const { matrix, samples } = confusionOfSnapshot(whole, t);
+    for (let k = 0; k < K; k++) found[t * K + k] = shareRight(matrix, samples, k, grouping);
+  }
   return found;
 }
 
@@ -289,6 +281,10 @@ function drawTrellis(
       g.translate(c * step, top);
       const at = (t: number): number => values[(t * columns.length + c) * rows.length + row];
       g.fillStyle = cssColor(colors, 4 * (k * LEVELS + LEVELS - 1));
+      if (T === 1 && at(0) > 0) {
+        const tall = h * Math.min(1, at(0) / scale);
+        g.fillRect(0, h - tall, w, tall);
+      }
       g.beginPath();
       area<number>()
         .defined((t) => !Number.isNaN(at(t)))
@@ -304,7 +300,8 @@ function drawTrellis(
     if (!recalls) return;
     g.save();
     g.translate(columns.length * step, top);
-    g.strokeStyle = page.ink2;
+    g.strokeStyle = g.fillStyle = page.ink2;
+    if (T === 1 && recalls[k] >= 0) g.fillRect(0, h * (1 - recalls[k]), w, 1.2);
     g.lineWidth = 1.2;
     g.beginPath();
     line<number>()

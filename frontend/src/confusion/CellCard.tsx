@@ -8,10 +8,12 @@ import { fitCanvas } from "../frame/size";
 import { count, plural, stepText, strengthOfLevel } from "../format";
 import { said } from "../inline";
 import { useLatest } from "../run/latest";
-import type { CellSamples, Session } from "../run/session";
+import { drawStamp, stampOf } from "../run/pictures";
+import type { CellSamples } from "../run/resources";
+import type { Session } from "../run/session";
+import { isClass } from "../samples/reading";
 import { cell, openSample, positions, session, snapshot, theme, type Cell } from "../state";
 import { spans } from "../timeline/scale";
-import { THUMBNAILS } from "../wire/manifest";
 import { answerColor, answerPalette } from "./ConfusionView";
 import { confusionNow, wholeConfusion } from "./now";
 
@@ -20,7 +22,6 @@ const HEIGHT = 44;
 const STRIP = 14;
 const THUMB = 26;
 const SHOWN = 16;
-const NO_PREDICTION = 65535;
 
 export function CellCard({ of }: { of: Cell }) {
   const open = session.value;
@@ -59,19 +60,18 @@ export function CellCard({ of }: { of: Cell }) {
         <Most of={of} />.{cell.value ? "" : " This is the largest confusion."}
       </p>
       <History of={of} />
-      {n > 0 && open.split.resources.includes("samples") && <Samples open={open} of={of} />}
-      {!open.split.resources.includes("samples") && (
-        <p class="note">
-          Its samples were not kept: pass keep_responses=True to Recorder, and thumbnails=True to
-          see them.
-        </p>
-      )}
-      {n > 0 && open.split.resources.includes("cell_units") && !right && (
-        <Units open={open} of={of} />
-      )}
+      {n > 0 && open.has("samples") && <Samples open={open} of={of} />}
+      {!open.has("samples") && <p class="note">{noSamples(open)}</p>}
+      {n > 0 && open.has("cell_units") && !right && <Units open={open} of={of} />}
     </div>
   );
 }
+
+/** Why there are none to be seen. */
+export const noSamples = (open: Session): string =>
+  open.manifest.left_out?.some((name) => name.startsWith("samples"))
+    ? "Its samples are not in this file, which was kept small: huelapse view shows them."
+    : "Samples were not kept: pass keep_responses=True to Recorder to keep how each is read, and thumbnails=True for its picture.";
 
 const countAt = (of: Cell, t: number): number => {
   const whole = wholeConfusion.value;
@@ -96,7 +96,7 @@ function History({ of }: { of: Cell }) {
   const x = positions.value;
   const palette = answerPalette();
   const path = useMemo(() => {
-    if (!open || wholeConfusion.value?.of !== open) return "";
+    if (!open || wholeConfusion.value?.of !== open || open.snapshots < 2) return "";
     const values = Array.from({ length: open.snapshots }, (_, t) => countAt(of, t));
     const most = Math.max(1, ...values);
     return (
@@ -119,12 +119,18 @@ function History({ of }: { of: Cell }) {
 
 function Samples({ open, of }: { open: Session; of: Cell }) {
   const t = snapshot.value;
-  const found = useLatest(`${open.split.name}/${t}/${of.true}/${of.predicted}`, () =>
+  const found = useLatest([open, of.true, of.predicted], t, () =>
     open.cellSamples(t, of.true, of.predicted),
   );
-  const pictures = open.split.resources.includes("thumbnails");
+  const pictures = open.has("thumbnails");
   if (!found) return null;
   const { value } = found;
+  if (value.total === 0)
+    return found.at === t ? (
+      <p class="note" data-testid="cell-samples">
+        Which samples these are was not kept at this step.
+      </p>
+    ) : null;
   const shown = Math.min(SHOWN, value.sample.length);
   return (
     <section data-testid="cell-samples">
@@ -164,14 +170,14 @@ export function Strip(given: { samples: CellSamples; i: number; of: Cell; width:
     if (!canvas.current) return;
     const g = fitCanvas(canvas.current, width, STRIP);
     g.clearRect(0, 0, width, STRIP);
-    const T = x.length;
+    const T = samples.prediction.length / Math.max(1, samples.sample.length);
     const marks = spans(
       Array.from(x, (p) => p * width),
       width,
     );
     for (let t = 0; t < T; t++) {
       const k = samples.prediction[i * T + t];
-      if (k === NO_PREDICTION) continue;
+      if (!isClass(k)) continue;
       const from = Math.max(0, marks[t]);
       const wide = Math.max(0.5, Math.min(width, marks[t + 1]) - from);
       const tall = k === of.true ? 4 : STRIP;
@@ -193,18 +199,13 @@ export function Thumbnail({ open, sample }: { open: Session; sample: number }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   useEffect(() => {
     let wanted = true;
-    open.pictures(Math.floor(sample / THUMBNAILS)).then(
-      ({ height, width, bytes }) => {
+    stampOf(open, sample).then(
+      (stamp) => {
         if (!wanted || !canvas.current) return;
-        canvas.current.width = width;
-        canvas.current.height = height;
-        const image = new ImageData(width, height);
-        const from = (sample % THUMBNAILS) * width * height * 3;
-        for (let p = 0; p < width * height; p++) {
-          for (let c = 0; c < 3; c++) image.data[4 * p + c] = bytes[from + 3 * p + c];
-          image.data[4 * p + 3] = 255;
-        }
-        (canvas.current.getContext("2d") as CanvasRenderingContext2D).putImageData(image, 0, 0);
+        canvas.current.width = stamp.width;
+        canvas.current.height = stamp.height;
+        const g = canvas.current.getContext("2d") as CanvasRenderingContext2D;
+        drawStamp(g, stamp, 0, 0, stamp.width, stamp.height);
       },
       () => undefined,
     );
@@ -217,7 +218,7 @@ export function Thumbnail({ open, sample }: { open: Session; sample: number }) {
 
 function Units({ open, of }: { open: Session; of: Cell }) {
   const t = snapshot.value;
-  const found = useLatest(`${open.split.name}/${t}/${of.true}/${of.predicted}`, () =>
+  const found = useLatest([open, of.true, of.predicted], t, () =>
     open.cellUnits(t, of.true, of.predicted),
   );
   if (!found) return null;

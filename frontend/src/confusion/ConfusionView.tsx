@@ -9,20 +9,19 @@ import { said } from "../inline";
 import { cssColor } from "../network/colors";
 import { pageColorsNow } from "../network/current";
 import { drawn } from "../network/drawn";
-import { useLatest } from "../run/latest";
-import { cell, positions, session, snapshot, theme } from "../state";
+import { cell, positions, session, theme } from "../state";
 import { viewTitle } from "../titles";
 import { LEVELS } from "../wire/manifest";
 import { drawHistories, drawNumbers, drawTexels, type MatrixLayout } from "./draw";
 import {
   confusionNames,
   confusionNow,
-  oneConfusion,
   shownCell,
+  useConfusion,
   wholeConfusion,
   type ConfusionNow,
 } from "./now";
-import { confusionScale, topConfusions } from "./scale";
+import { confusionScale, shareRight, topConfusions } from "./scale";
 
 const LABELS = 112;
 const NARROW_LABELS = 34;
@@ -45,34 +44,6 @@ export function answerPalette(): Uint8Array {
 export const answerColor = (palette: Uint8Array, k: number): string =>
   cssColor(palette, 4 * (k * LEVELS + LEVELS - 1));
 
-/** Loads the confusion of what is shown: all of it, or the snapshot at the playhead. */
-function useConfusion(): ConfusionNow | null {
-  const open = session.value;
-  const t = snapshot.value;
-  const there = open?.split.resources.includes("confusion") ?? false;
-  const small = open?.confusionFits ?? false;
-  useEffect(() => {
-    if (!open || !there || !small || wholeConfusion.peek()?.of === open) return;
-    open.confusion().then(
-      (counts) => counts && (wholeConfusion.value = { of: open, counts }),
-      () => undefined,
-    );
-  }, [open, there, small]);
-  const one = useLatest(
-    open && there && !small ? `${open.run}/${open.split.name}/${t}` : null,
-    () => (open as NonNullable<typeof open>).confusionAt(t),
-  );
-  useEffect(() => {
-    if (one && open)
-      oneConfusion.value = {
-        of: open,
-        snapshot: Number(one.key.split("/").at(-1)),
-        counts: one.value,
-      };
-  }, [one, open]);
-  return confusionNow.value;
-}
-
 export function ConfusionView() {
   const frame = useRef<HTMLDivElement>(null);
   const size = useSize(frame);
@@ -81,9 +52,9 @@ export function ConfusionView() {
   const K = confusionNames.value.length;
   const scale = useMemo(() => {
     const whole = wholeConfusion.value;
-    return whole && open ? confusionScale(whole.counts, K, open.snapshots) : 0;
+    return whole && whole.of === open && open ? confusionScale(whole.counts, K, open.snapshots) : 0;
   }, [wholeConfusion.value, open, K]);
-  const none = open !== null && !open.split.resources.includes("confusion");
+  const none = open !== null && !open.has("confusion") && !open.has("confusion_at");
   useEffect(() => {
     if (none) drawn.view(true, 0);
   }, [none]);
@@ -237,10 +208,9 @@ function Matrix(of: { now: ConfusionNow; scale: number; width: number; height: n
   );
 }
 
-function recall({ matrix, names }: ConfusionNow, k: number): string {
-  let n = 0;
-  for (let j = 0; j < names.length; j++) n += matrix[k * names.length + j];
-  return n > 0 ? percent(matrix[k * names.length + k] / n) : "–";
+function recall({ matrix, samples }: ConfusionNow, k: number): string {
+  const share = shareRight(matrix, samples, k, "true");
+  return Number.isNaN(share) ? "–" : percent(share);
 }
 
 function CellTip(of: { now: ConfusionNow; true: number; predicted: number }) {

@@ -1,6 +1,9 @@
 // The confusion at the playhead: all snapshots are loaded once where they are small, else one by one.
 
 import { computed, signal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { useLatest } from "../run/latest";
+import type { Confusion } from "../run/resources";
 import { cell, session, snapshot, type Cell } from "../state";
 
 export interface ConfusionNow {
@@ -8,14 +11,14 @@ export interface ConfusionNow {
   names: readonly string[];
   /** `[true, predicted]` */
   matrix: Uint32Array;
+  /** `[true]`, those without a prediction too. */
+  samples: Uint32Array;
 }
 
 /** All snapshots, `[snapshot, true, predicted]`, and the session they are of. */
-export const wholeConfusion = signal<{ of: unknown; counts: Uint32Array } | null>(null);
+export const wholeConfusion = signal<({ of: unknown } & Confusion) | null>(null);
 /** The last that was loaded by itself. */
-export const oneConfusion = signal<{ of: unknown; snapshot: number; counts: Uint32Array } | null>(
-  null,
-);
+export const oneConfusion = signal<({ of: unknown; snapshot: number } & Confusion) | null>(null);
 
 export const confusionNames = computed(
   () => session.value?.split.groupings.find((g) => g.name === "true")?.classes ?? [],
@@ -24,15 +27,58 @@ export const confusionNames = computed(
 export const confusionNow = computed((): ConfusionNow | null => {
   const open = session.value;
   const names = confusionNames.value;
-  const size = names.length ** 2;
   const whole = wholeConfusion.value;
-  if (whole && whole.of === open) {
-    const t = snapshot.value;
-    return { snapshot: t, names, matrix: whole.counts.subarray(t * size, (t + 1) * size) };
-  }
+  if (whole && whole.of === open) return { names, ...confusionOfSnapshot(whole, snapshot.value) };
   const one = oneConfusion.value;
-  return one && one.of === open ? { snapshot: one.snapshot, names, matrix: one.counts } : null;
+  return one && one.of === open
+    ? { snapshot: one.snapshot, names, matrix: one.counts, samples: one.samples }
+    : null;
 });
+
+/** One snapshot of all. */
+export function confusionOfSnapshot(
+  whole: Confusion,
+  t: number,
+): Pick<ConfusionNow, "snapshot" | "matrix" | "samples"> {
+  const K = confusionNames.peek().length;
+  return {
+    snapshot: t,
+    matrix: whole.counts.subarray(t * K * K, (t + 1) * K * K),
+    samples: whole.samples.subarray(t * K, (t + 1) * K),
+  };
+}
+
+/** Loads the confusion of all snapshots, where they are few enough. */
+export function useWholeConfusion(): Confusion | null {
+  const open = session.value;
+  useEffect(() => {
+    if (!open || wholeConfusion.peek()?.of === open) return;
+    open.confusion().then(
+      (found) => {
+        if (found && session.peek() === open) wholeConfusion.value = { of: open, ...found };
+      },
+      (error: unknown) => console.warn("huelapse:", error),
+    );
+  }, [open]);
+  return wholeConfusion.value?.of === open ? wholeConfusion.value : null;
+}
+
+/** Loads the confusion of what is shown: all of it, or the snapshot at the playhead. */
+export function useConfusion(): ConfusionNow | null {
+  const open = session.value;
+  const t = snapshot.value;
+  useWholeConfusion();
+  const single = open?.has("confusion_at") ? open : null;
+  const one = useLatest(single && [single], t, async () => ({
+    of: single,
+    snapshot: t,
+    ...(await (single as NonNullable<typeof single>).confusionAt(t)),
+  }));
+  useEffect(() => {
+    oneConfusion.value = one && one.value;
+  }, [one]);
+  return confusionNow.value;
+}
 
 /** The cell off the diagonal with most samples; null where all are right. */
 export const largestConfusion = computed((): Cell | null => {

@@ -14,6 +14,26 @@ export function confusionScale(counts: Uint32Array, classes: number, snapshots: 
   return most;
 }
 
+/** Share of a class's samples that are read rightly (recall), or of those read as it that are of it
+ * (precision), at one snapshot; NaN where there are none.
+ *
+ * @param matrix `[true, predicted]`
+ * @param samples `[true]`, those without a prediction too */
+export function shareRight(
+  matrix: Uint32Array,
+  samples: Uint32Array,
+  k: number,
+  of: "true" | "predicted",
+): number {
+  const K = samples.length;
+  let n = samples[k];
+  if (of === "predicted") {
+    n = 0;
+    for (let row = 0; row < K; row++) n += matrix[row * K + k];
+  }
+  return n > 0 ? matrix[k * K + k] / n : NaN;
+}
+
 export interface Confused {
   true: number;
   predicted: number;

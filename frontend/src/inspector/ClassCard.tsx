@@ -1,9 +1,12 @@
 import { line } from "d3-shape";
-import { useEffect, useMemo, useState } from "preact/hooks";
+import { useMemo } from "preact/hooks";
+import { confusionOfSnapshot, useWholeConfusion } from "../confusion/now";
+import { shareRight } from "../confusion/scale";
 import { CloseIcon } from "../frame/icons";
 import { percent, strengthOfLevel } from "../format";
 import { isolated, said, type Say } from "../inline";
 import { cssColor } from "../network/colors";
+import type { Confusion } from "../run/resources";
 import { isSuppressed, strongestUnits } from "../run/counts";
 import { classSentence } from "../sentences";
 import {
@@ -25,10 +28,7 @@ const STRONGEST = 12;
 export function ClassCard({ cls }: { cls: number }) {
   const current = track.value;
   const open = session.value;
-  const [confusion, setConfusion] = useState<Uint32Array | null>(null);
-  useEffect(() => {
-    open?.confusion().then(setConfusion, () => setConfusion(null));
-  }, [open]);
+  const confusion = useWholeConfusion();
   if (!current || !open) return null;
   const name = current.grouping.classes[cls];
   const color = cssColor(palette.value, 4 * (cls * LEVELS + 100));
@@ -67,7 +67,7 @@ function Recall({
   cls,
   names,
 }: {
-  confusion: Uint32Array;
+  confusion: Confusion;
   cls: number;
   names: readonly string[];
 }) {
@@ -76,14 +76,13 @@ function Recall({
   const predicted = track.value?.grouping.name === "predicted";
   const x = positions.value;
   const t = snapshot.value;
-  const at = (s: number, other: number): number =>
-    confusion[s * K * K + (predicted ? other * K + cls : cls * K + other)];
+  const { matrix, samples } = confusionOfSnapshot(confusion, t);
+  const at = (other: number): number => matrix[predicted ? other * K + cls : cls * K + other];
   const shares = useMemo(
     () =>
       Array.from({ length: T }, (_, s) => {
-        let n = 0;
-        for (let k = 0; k < K; k++) n += at(s, k);
-        return n > 0 ? at(s, cls) / n : NaN;
+        const then = confusionOfSnapshot(confusion, s);
+        return shareRight(then.matrix, then.samples, cls, predicted ? "predicted" : "true");
       }),
     [confusion, cls, predicted, T],
   );
@@ -95,14 +94,13 @@ function Recall({
         .y((v) => Math.round((HEIGHT - 2 - v * (HEIGHT - 6)) * 10) / 10)(shares) ?? "",
     [shares, x],
   );
-  let n = 0;
+  let n = predicted ? 0 : samples[cls];
   const others: { name: string; samples: number }[] = [];
   for (let k = 0; k < K; k++) {
-    n += at(t, k);
-    if (k !== cls) others.push({ name: names[k], samples: at(t, k) });
+    if (predicted) n += at(k);
+    if (k !== cls) others.push({ name: names[k], samples: at(k) });
   }
-  const say = (how: Say): string =>
-    classSentence(names[cls], at(t, cls), n, others, predicted, how);
+  const say = (how: Say): string => classSentence(names[cls], at(cls), n, others, predicted, how);
   const [sentence, whole] = [say(said), say(isolated)];
   return (
     <>

@@ -6,7 +6,7 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { digitsFor, fixed, stepText } from "../format";
 import { fitCanvas } from "../frame/size";
 import { cssColor, pageColors } from "../network/colors";
-import type { UnitHistory } from "../run/session";
+import type { UnitHistory } from "../run/resources";
 import { highlighted, palette, positions, session, show, snapshot, theme } from "../state";
 import { nearestSnapshot, spans } from "../timeline/scale";
 import { FEWEST_SAMPLES, HELD, LEVELS, SUPPRESSED, TIED } from "../wire/manifest";

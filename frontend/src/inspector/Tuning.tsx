@@ -3,7 +3,7 @@
 import { count, digitsFor, fixed, percent, plural } from "../format";
 import { cut } from "../inline";
 import { cssColor } from "../network/colors";
-import type { UnitHistory } from "../run/session";
+import type { UnitHistory } from "../run/resources";
 import { highlighted, palette, snapshot } from "../state";
 import { FEWEST_SAMPLES, LEVELS } from "../wire/manifest";
 

@@ -4,7 +4,7 @@ import { count, fixed, percent, probability, strengthOfLevel } from "../format";
 import { counted } from "../derive";
 import { isolated } from "../inline";
 import { cssColor } from "../network/colors";
-import type { UnitHistory } from "../run/session";
+import type { UnitHistory } from "../run/resources";
 import { unitSentence, unitWarning, type UnitFacts } from "../sentences";
 import { palette, session, shownGrouping, snapshot, threshold, track, unit } from "../state";
 import { HELD, LEVELS, TIED } from "../wire/manifest";

@@ -112,23 +112,24 @@ function Pictures({ l, layout, named }: { l: number; layout: LayerLayout; named:
   const t = snapshot.value;
   const groupingName = current?.grouping.name;
   const there = open?.split.resources.includes("heat") ?? false;
-  const of = `${open?.split.name}/${groupingName}`;
-  const key = open && there && groupingName !== undefined ? `${of}/${t}/${l}` : null;
-  const heat = useLatest(key, () =>
+  const heat = useLatest(open && there && current ? [open, current, l] : null, t, () =>
     (open as NonNullable<typeof open>).heat(groupingName as string, t, l),
   );
-  const heatAt = heat ? Number(heat.key.split("/").at(-2)) : -1;
-  const fits = heat?.key === `${of}/${heatAt}/${l}`;
 
   useEffect(() => {
     const canvas = heatCanvas.current;
-    if (!canvas || !heat || !fits) return;
+    if (!canvas) return;
+    if (!heat) {
+      canvas.getContext("2d")?.clearRect(0, 0, canvas.width, canvas.height);
+      return;
+    }
     let pending = 0;
     const draw = (): void => {
       pending = 0;
       const scene = sceneOf(l, layout);
-      const paint = track.peek()?.paint.at(heatAt);
-      if (!scene || !paint) return;
+      // these are the effect's own: another grouping's cells are not of this heat
+      const paint = current && track.peek() === current ? current.paint.at(heat.at) : null;
+      if (!scene || !paint || session.peek() !== open) return;
       const g = fitCanvas(canvas, layout.width, layout.heatRows * layout.heatRow);
       drawHeat(g, scene, heat.value, paint);
     };
@@ -141,7 +142,7 @@ function Pictures({ l, layout, named }: { l: number; layout: LayerLayout; named:
       stop();
       cancelAnimationFrame(pending);
     };
-  }, [heat, fits, layout, l]);
+  }, [heat, current, open, layout, l]);
 
   useEffect(() => {
     const canvas = timeCanvas.current;
@@ -349,14 +350,18 @@ function HeatTip(of: { l: number; unit: number; cls: number; heat: Uint8Array | 
   const { l, unit: u, cls, heat } = of;
   const layer = session.value?.layers[l];
   if (!layer) return null;
-  const value = heat?.[cls * layer.units + u - layer.offset] ?? NO_HEAT;
+  const value = heat?.[cls * layer.units + u - layer.offset];
   return (
     <>
       <b>{layer.path}</b> unit {u - layer.offset}, {said(classes.value[cls] ?? "")}
       <br />
-      {value === NO_HEAT
-        ? "no data: too few samples of the class"
-        : `${percent(Math.sqrt(value / 100))} of the way from its least to its greatest class mean`}
+      {value === undefined
+        ? session.value?.has("heat")
+          ? "not loaded"
+          : "not in this file"
+        : value === NO_HEAT
+          ? "no data: too few samples of the class, or not finite"
+          : `${percent(Math.sqrt(value / 100))} of the way from its least to its greatest class mean`}
     </>
   );
 }

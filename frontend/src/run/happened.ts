@@ -2,7 +2,7 @@
 
 import { computed, effect, signal } from "@preact/signals";
 import { session, shownGrouping, track } from "../state";
-import type { Events } from "./session";
+import type { Events } from "./resources";
 
 /** Null until they are here. */
 export const happened = signal<Events | null>(null);

@@ -15,11 +15,32 @@ import { RefusedError, UnreachableError, type Source } from "../wire/source";
 import { shortNames } from "../names";
 import { PaintChunks } from "./paint";
 import type { Summary } from "./counts";
+import {
+  cellSamplesOf,
+  cellUnitsOf,
+  confusionOf,
+  drivenOf,
+  eventsOf,
+  picturesOf,
+  sampleHistoryOf,
+  samplesOf,
+  scalarsOf,
+  summaryOf,
+  unitHistoryOf,
+  type CellSamples,
+  type CellUnits,
+  type Confusion,
+  type Driven,
+  type Events,
+  type Pictures,
+  type SampleHistory,
+  type Samples,
+  type Scalars,
+  type UnitHistory,
+} from "./resources";
 
 const PAINT_BUDGET = 256 * 2 ** 20;
-const UNITS_KEPT = 64;
-/** A confusion larger than this would cost more than the few lines it feeds. */
-const CONFUSION_LIMIT = 64 * 2 ** 20;
+const KEPT = 64;
 const RETRY_FIRST_MS = 500;
 const RETRY_LAST_MS = 8000;
 
@@ -34,90 +55,6 @@ export function heard(error?: unknown): boolean {
   const away = error instanceof UnreachableError;
   server.value = restarted ? "restarted" : away ? "away" : "answers";
   return restarted || away;
-}
-
-export interface Scalars {
-  step: Float64Array;
-  epoch: Float64Array;
-  wallTime: Float64Array;
-  accuracy: Float64Array | null;
-  loss: Float64Array | null;
-}
-
-/** One unit through time: arrays of unit/{u}.st. */
-export interface UnitHistory {
-  n: Uint32Array;
-  mean: Float32Array;
-  low: Float32Array;
-  high: Float32Array;
-  active: Float32Array;
-  activeLow: Float32Array;
-  activeHigh: Float32Array;
-  preferred: Uint16Array;
-  runnerUp: Uint16Array;
-  state: Uint8Array;
-  level: Uint8Array;
-  flags: Uint8Array;
-  value: Float32Array;
-  strength: Float32Array;
-  sure: Float32Array;
-  activeSamples: Uint32Array;
-}
-
-/** Events of a grouping and measure, in order of time: arrays of events.st. */
-export interface Events {
-  snapshot: Uint32Array;
-  /** Index into the manifest's `event_kinds`. */
-  kind: Uint8Array;
-  layer: Uint32Array;
-  unit: Uint32Array;
-  before: Uint16Array;
-  after: Uint16Array;
-  level: Uint8Array;
-  flags: Uint8Array;
-  /** Of each kind, how many noise alone would give at most; NaN where not told. */
-  expected: Float64Array;
-}
-
-/** Samples of a confusion cell, and what each was predicted as. */
-export interface CellSamples {
-  total: number;
-  sample: Uint32Array;
-  /** `[sample, snapshot]`, NO_CLASS where it is not known. */
-  prediction: Uint16Array;
-}
-
-/** Units that respond more to the samples of a cell than to the others of their true class. */
-export interface CellUnits {
-  /** Samples of the cell, and the others. */
-  n: Uint32Array;
-  unit: Uint32Array;
-  level: Uint8Array;
-}
-
-/** All samples of a probe at one snapshot, NO_CLASS for none. */
-export interface Samples {
-  label: Uint16Array;
-  prediction: Uint16Array;
-  /** Probability of the true class in hundredths; 255 where it is not known. */
-  right: Uint8Array;
-}
-
-/** One sample through training. */
-export interface SampleHistory {
-  label: number;
-  prediction: Uint16Array;
-  /** Classes whose probability was greatest at some time, the true one first. */
-  classes: Uint16Array;
-  /** `[snapshot, class of `classes`]` */
-  probability: Float32Array;
-}
-
-/** Small pictures of samples, `[sample, y, x, rgb]`. */
-export interface Pictures {
-  height: number;
-  width: number;
-  bytes: Uint8Array;
 }
 
 /** One grouping and measure of a split. */
@@ -145,9 +82,10 @@ export class Session {
   private readonly drivers = new Map<string, Promise<CellUnits>>();
   private readonly samplings = new Map<number, Promise<Samples>>();
   private readonly singles = new Map<number, Promise<SampleHistory>>();
-  private readonly driven = new Map<string, Promise<{ unit: Uint32Array; score: Float32Array }>>();
+  private readonly driven = new Map<string, Promise<Driven>>();
+  private readonly confusions = new Map<number, Promise<Confusion>>();
+  private readonly confusionOnce = new Map<string, Promise<Confusion>>();
   private readonly pages = new Map<number, Promise<Pictures>>();
-  private confusionOnce: Promise<Uint32Array | null> | undefined;
 
   private constructor(
     private readonly source: Source,
@@ -174,29 +112,14 @@ export class Session {
     const manifest = await source.manifest(run);
     const { measures } = manifest;
     const measure = measures.find((m) => m.name === measureName) ?? measures[0];
-    const split = manifest.splits.find((s) => s.name === splitName) ?? manifest.splits[0];
+    const split = manifest.splits.find((s) => s.name === splitName) ?? firstSplit(manifest);
     if (!split || split.snapshots === 0)
       throw new Error("This run holds no snapshot yet. Reload when the training has begun.");
     const [palette, scalars] = await Promise.all([
       source.get(`${run}/palette.st`).then((b) => new Tensors(b)),
       source.get(`${run}/${split.name}/scalars.st`).then((b) => new Tensors(b)),
     ]);
-    const optional = (name: string) => (scalars.has(name) ? scalars.get(name, "F64") : null);
-    return new Session(
-      source,
-      run,
-      manifest,
-      split,
-      measure,
-      {
-        step: scalars.get("step", "F64"),
-        epoch: scalars.get("epoch", "F64"),
-        wallTime: scalars.get("wall_time", "F64"),
-        accuracy: optional("accuracy"),
-        loss: optional("metric.loss"),
-      },
-      palette,
-    );
+    return new Session(source, run, manifest, split, measure, scalarsOf(scalars), palette);
   }
 
   /** The same run by another split or measure. */
@@ -220,148 +143,98 @@ export class Session {
   }
 
   history(groupingName: string, unit: number): Promise<UnitHistory> {
-    const history = once(this.histories, `${groupingName}/${unit}`, () =>
-      this.loadHistory(groupingName, unit),
+    return lately(this.histories, `${groupingName}/${unit}`, async () =>
+      unitHistoryOf(await this.fetch(`${this.base(groupingName)}/unit/${unit}.st`)),
     );
-    forget(this.histories);
-    return history;
   }
 
   /** What happened to units, in order of time. */
   events(groupingName: string): Promise<Events> {
-    return once(this.happenings, groupingName, async () => {
-      const t = await this.fetch(`${this.base(groupingName)}/events.st`);
-      return {
-        snapshot: t.get("snapshot", "U32"),
-        kind: t.get("kind", "U8"),
-        layer: t.get("layer", "U32"),
-        unit: t.get("unit", "U32"),
-        before: t.get("before", "U16"),
-        after: t.get("after", "U16"),
-        level: t.get("level", "U8"),
-        flags: t.get("flags", "U8"),
-        expected: t.get("expected", "F64"),
-      };
-    });
+    return once(this.happenings, groupingName, async () =>
+      eventsOf(await this.fetch(`${this.base(groupingName)}/events.st`)),
+    );
   }
 
   /** Strength under permuted labels, by layer, at a snapshot; not asked for twice at once. */
   floor(t: number): Promise<Float32Array> {
-    const floor = once(this.floors, String(t), async () => {
-      const base = `${this.run}/${this.split.name}/true/${this.measure.name}`;
-      return (await this.fetch(`${base}/floor/${t}.st`)).get("floor", "F32");
-    });
-    forget(this.floors);
-    return floor;
-  }
-
-  /** Whether the confusion of all snapshots is small enough to be held at once. */
-  get confusionFits(): boolean {
-    const classes = this.split.groupings.find((g) => g.name === "true")?.classes.length ?? 0;
-    return 4 * this.snapshots * classes * classes <= CONFUSION_LIMIT;
-  }
-
-  /** Samples by true and predicted class at one snapshot, `[true, predicted]`. */
-  async confusionAt(t: number): Promise<Uint32Array> {
-    const found = await this.fetch(`${this.run}/${this.split.name}/confusion/${t}.st`);
-    return found.get("confusion", "U32");
-  }
-
-  /** Samples by true and predicted class, `[snapshot, true, predicted]`. */
-  confusion(): Promise<Uint32Array | null> {
-    if (!this.split.resources.includes("confusion") || !this.confusionFits)
-      return Promise.resolve(null);
-    this.confusionOnce ??= this.fetch(`${this.run}/${this.split.name}/confusion.st`).then((t) =>
-      t.get("confusion", "U32"),
+    return lately(this.floors, String(t), async () =>
+      (await this.fetch(`${this.at("true")}/${this.measure.name}/floor/${t}.st`)).get(
+        "floor",
+        "F32",
+      ),
     );
-    return this.confusionOnce;
+  }
+
+  /** Of one snapshot. */
+  confusionAt(t: number): Promise<Confusion> {
+    return lately(this.confusions, t, async () =>
+      confusionOf(await this.fetch(`${this.at("confusion")}/${t}.st`)),
+    );
+  }
+
+  /** Of all snapshots; null where that would be too much, or there is none. */
+  async confusion(): Promise<Confusion | null> {
+    if (!this.has("confusion")) return null;
+    return once(this.confusionOnce, "", async () =>
+      confusionOf(await this.fetch(`${this.at("confusion")}.st`)),
+    );
   }
 
   /** How each unit of a layer responds to each class, `[class, unit]`, NO_HEAT where unknown. */
   heat(groupingName: string, t: number, layer: number): Promise<Uint8Array> {
-    const heat = once(this.heats, `${groupingName}/${t}/${layer}`, async () => {
-      const base = `${this.run}/${this.split.name}/${groupingName}`;
-      return (await this.fetch(`${base}/heat/${t}/${layer}.st`)).get("heat", "U8");
-    });
-    forget(this.heats);
-    return heat;
+    return lately(this.heats, `${groupingName}/${t}/${layer}`, async () =>
+      (await this.fetch(`${this.at(groupingName)}/heat/${t}/${layer}.st`)).get("heat", "U8"),
+    );
   }
 
   cellSamples(t: number, row: number, column: number): Promise<CellSamples> {
-    const samples = once(this.cells, `${t}/${row}/${column}`, async () => {
-      const found = await this.fetch(
-        `${this.run}/${this.split.name}/cell/${t}/${row}/${column}/samples.st`,
-      );
-      return {
-        total: found.get("total", "U32")[0],
-        sample: found.get("sample", "U32"),
-        prediction: found.get("prediction", "U16"),
-      };
-    });
-    forget(this.cells);
-    return samples;
+    const key = `${t}/${row}/${column}`;
+    return lately(this.cells, key, async () =>
+      cellSamplesOf(await this.fetch(`${this.at("cell")}/${key}/samples.st`)),
+    );
   }
 
   cellUnits(t: number, row: number, column: number): Promise<CellUnits> {
-    const units = once(this.drivers, `${t}/${row}/${column}`, async () => {
-      const found = await this.fetch(
-        `${this.run}/${this.split.name}/cell/${t}/${row}/${column}/units.st`,
-      );
-      return {
-        n: found.get("n", "U32"),
-        unit: found.get("unit", "U32"),
-        level: found.get("level", "U8"),
-      };
-    });
-    forget(this.drivers);
-    return units;
+    const key = `${t}/${row}/${column}`;
+    return lately(this.drivers, key, async () =>
+      cellUnitsOf(await this.fetch(`${this.at("cell")}/${key}/units.st`)),
+    );
   }
 
   /** How each sample is read at a snapshot. */
   samples(t: number): Promise<Samples> {
-    const samples = once(this.samplings, t, async () => {
-      const found = await this.fetch(`${this.run}/${this.split.name}/samples/${t}.st`);
-      return {
-        label: found.get("label", "U16"),
-        prediction: found.get("prediction", "U16"),
-        right: found.get("right", "U8"),
-      };
-    });
-    forget(this.samplings);
-    return samples;
+    return lately(this.samplings, t, async () =>
+      samplesOf(await this.fetch(`${this.at("samples")}/${t}.st`)),
+    );
   }
 
   sampleHistory(sample: number): Promise<SampleHistory> {
-    const history = once(this.singles, sample, async () => {
-      const found = await this.fetch(`${this.run}/${this.split.name}/sample/${sample}.st`);
-      return {
-        label: found.get("label", "U16")[0],
-        prediction: found.get("prediction", "U16"),
-        classes: found.get("classes", "U16"),
-        probability: found.get("probability", "F32"),
-      };
-    });
-    forget(this.singles);
-    return history;
+    return lately(this.singles, sample, async () =>
+      sampleHistoryOf(await this.fetch(`${this.at("sample")}/${sample}.st`)),
+    );
   }
 
   /** Units that a sample drives most at a snapshot, in standard deviations. */
-  drivenBy(sample: number, t: number): Promise<{ unit: Uint32Array; score: Float32Array }> {
-    const units = once(this.driven, `${sample}/${t}`, async () => {
-      const found = await this.fetch(`${this.run}/${this.split.name}/sample/${sample}/${t}.st`);
-      return { unit: found.get("unit", "U32"), score: found.get("score", "F32") };
-    });
-    forget(this.driven);
-    return units;
+  drivenBy(sample: number, t: number): Promise<Driven> {
+    return lately(this.driven, `${sample}/${t}`, async () =>
+      drivenOf(await this.fetch(`${this.at("sample")}/${sample}/${t}.st`)),
+    );
   }
 
   /** Pictures of a page of samples; see `THUMBNAILS`. */
   pictures(page: number): Promise<Pictures> {
-    return once(this.pages, page, async () => {
-      const found = await this.fetch(`${this.run}/${this.split.name}/thumbnails/${page}.st`);
-      const [, height, width] = found.shape("pictures");
-      return { height, width, bytes: found.get("pictures", "U8") };
-    });
+    return once(this.pages, page, async () =>
+      picturesOf(await this.fetch(`${this.at("thumbnails")}/${page}.st`)),
+    );
+  }
+
+  /** Whether the split has a resource, by its name in the manifest. */
+  has(resource: string): boolean {
+    return this.split.resources.includes(resource);
+  }
+
+  private at(name: string): string {
+    return `${this.run}/${this.split.name}/${name}`;
   }
 
   private base(groupingName: string): string {
@@ -385,36 +258,9 @@ export class Session {
     ]);
     return {
       grouping,
-      summary: {
-        n: summary.get("n", "U32"),
-        meanStrength: summary.get("mean_strength", "F32"),
-        bins: summary.get("bins", "U32"),
-        states: summary.get("states", "U32"),
-      },
+      summary: summaryOf(summary),
       classBins: classes.get("bins", "U32"),
       paint,
-    };
-  }
-
-  private async loadHistory(groupingName: string, unit: number): Promise<UnitHistory> {
-    const t = await this.fetch(`${this.base(groupingName)}/unit/${unit}.st`);
-    return {
-      n: t.get("n", "U32"),
-      mean: t.get("mean", "F32"),
-      low: t.get("low", "F32"),
-      high: t.get("high", "F32"),
-      active: t.get("active", "F32"),
-      activeLow: t.get("active_low", "F32"),
-      activeHigh: t.get("active_high", "F32"),
-      preferred: t.get("preferred", "U16"),
-      runnerUp: t.get("runner_up", "U16"),
-      state: t.get("state", "U8"),
-      level: t.get("level", "U8"),
-      flags: t.get("flags", "U8"),
-      value: t.get("value", "F32"),
-      strength: t.get("strength", "F32"),
-      sure: t.get("sure", "F32"),
-      activeSamples: t.get("active_samples", "U32"),
     };
   }
 
@@ -438,6 +284,11 @@ export class Session {
   }
 }
 
+/** The first split that holds something. */
+export function firstSplit(manifest: Manifest): Split | undefined {
+  return manifest.splits.find((s) => s.snapshots > 0) ?? manifest.splits[0];
+}
+
 /** A failed promise is forgotten, so that the next click tries again. */
 function once<K, T>(known: Map<K, Promise<T>>, key: K, load: () => Promise<T>): Promise<T> {
   let promise = known.get(key);
@@ -449,7 +300,9 @@ function once<K, T>(known: Map<K, Promise<T>>, key: K, load: () => Promise<T>): 
   return promise;
 }
 
-/** The oldest leaves when there are too many. */
-function forget<K>(known: Map<K, unknown>): void {
-  if (known.size > UNITS_KEPT) known.delete(known.keys().next().value as K);
+/** As `once`; the oldest leaves when there are too many. */
+function lately<K, T>(known: Map<K, Promise<T>>, key: K, load: () => Promise<T>): Promise<T> {
+  const promise = once(known, key, load);
+  if (known.size > KEPT) known.delete(known.keys().next().value as K);
+  return promise;
 }

@@ -10,9 +10,11 @@ import { CloseIcon } from "../frame/icons";
 import { said } from "../inline";
 import { UnitRow } from "../inspector/UnitRow";
 import { useLatest } from "../run/latest";
-import type { SampleHistory, Session } from "../run/session";
+import type { SampleHistory } from "../run/resources";
+import type { Session } from "../run/session";
 import { positions, sample as chosen, session, snapshot } from "../state";
-import { NO_PREDICTION } from "./now";
+import { NOT_KEPT } from "../wire/manifest";
+import { isClass } from "./reading";
 
 const WIDTH = 304;
 const HEIGHT = 92;
@@ -23,6 +25,8 @@ export function SampleCard({ sample }: { sample: number }) {
   const [failed, setFailed] = useState(false);
   useEffect(() => {
     let wanted = true;
+    setHistory(null);
+    setFailed(false);
     open?.sampleHistory(sample).then(
       (found) => wanted && setHistory(found),
       () => wanted && setFailed(true),
@@ -65,20 +69,21 @@ function Details(of: { open: Session; sample: number; history: SampleHistory }) 
   const names = confusionNames.value;
   const palette = answerPalette();
   const t = snapshot.value;
-  const name = (k: number): string => (k === NO_PREDICTION ? "nothing" : said(names[k] ?? ""));
-  const right = Array.from(history.prediction).filter((k) => k === history.label).length;
+  const name = (k: number): string => (isClass(k) ? said(names[k] ?? "") : "nothing");
+  const known = history.prediction.filter((k) => k !== NOT_KEPT);
+  const right = known.filter((k) => k === history.label).length;
   const now = history.prediction[t];
-  const labelled = history.label !== NO_PREDICTION;
+  const labelled = isClass(history.label);
   const how =
-    now === NO_PREDICTION
-      ? "It is not known what it is read as here"
-      : now === history.label
+    now === NOT_KEPT
+      ? "What it is read as was not kept at this step"
+      : labelled && now === history.label
         ? "Read rightly at this step"
         : `Read as ${name(now)} at this step`;
   return (
     <>
       <div class="sample-head">
-        {open.split.resources.includes("thumbnails") && <Thumbnail open={open} sample={sample} />}
+        {open.has("thumbnails") && <Thumbnail open={open} sample={sample} />}
         <p class="subtitle ink2">
           {labelled && (
             <>
@@ -87,7 +92,7 @@ function Details(of: { open: Session; sample: number; history: SampleHistory }) 
             </>
           )}
           {how}
-          {labelled && `; rightly at ${count(right)} of ${count(open.snapshots)} snapshots`}.
+          {labelled && `; rightly at ${count(right)} of ${count(known.length)} snapshots`}.
         </p>
       </div>
       <section>
@@ -102,7 +107,7 @@ function Details(of: { open: Session; sample: number; history: SampleHistory }) 
           width={WIDTH}
         />
       </section>
-      {open.split.resources.includes("cell_units") && <Driven open={open} sample={sample} />}
+      {open.has("cell_units") && <Driven open={open} sample={sample} />}
     </>
   );
 }
@@ -132,21 +137,23 @@ function Probabilities({ history }: { history: SampleHistory }) {
   const at = x[t] * WIDTH;
   return (
     <>
-      <svg class="probabilities" width={WIDTH} height={HEIGHT} aria-hidden="true">
-        <path class="hair" d={`M0 ${HEIGHT - 1.5}H${WIDTH}M0 3.5H${WIDTH}`} />
-        {paths
-          .map((d, c) => (
-            <path
-              key={c}
-              d={d}
-              fill="none"
-              stroke={answerColor(palette, history.classes[c])}
-              stroke-width={history.classes[c] === history.label ? 2 : 1.1}
-            />
-          ))
-          .reverse()}
-        <line class="now" x1={at} x2={at} y1={0} y2={HEIGHT} />
-      </svg>
+      {x.length > 1 && (
+        <svg class="probabilities" width={WIDTH} height={HEIGHT} aria-hidden="true">
+          <path class="hair" d={`M0 ${HEIGHT - 1.5}H${WIDTH}M0 3.5H${WIDTH}`} />
+          {paths
+            .map((d, c) => (
+              <path
+                key={c}
+                d={d}
+                fill="none"
+                stroke={answerColor(palette, history.classes[c])}
+                stroke-width={history.classes[c] === history.label ? 2 : 1.1}
+              />
+            ))
+            .reverse()}
+          <line class="now" x1={at} x2={at} y1={0} y2={HEIGHT} />
+        </svg>
+      )}
       <ul class="likely">
         {order.slice(0, 4).map((c) => (
           <li key={c}>
@@ -162,7 +169,7 @@ function Probabilities({ history }: { history: SampleHistory }) {
 
 function Driven({ open, sample }: { open: Session; sample: number }) {
   const t = snapshot.value;
-  const found = useLatest(`${open.split.name}/${sample}/${t}`, () => open.drivenBy(sample, t));
+  const found = useLatest([open, sample], t, () => open.drivenBy(sample, t));
   if (!found) return null;
   const { unit, score } = found.value;
   const most = Math.max(1e-9, ...score);

@@ -2,6 +2,7 @@
 
 import { effect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { noSamples } from "../confusion/CellCard";
 import { answerColor, answerPalette } from "../confusion/ConfusionView";
 import { confusionNames } from "../confusion/now";
 import { count, plural } from "../format";
@@ -11,18 +12,14 @@ import { said } from "../inline";
 import { pageColorsNow } from "../network/current";
 import { drawn } from "../network/drawn";
 import { useLatest } from "../run/latest";
-import type { Pictures, Session } from "../run/session";
+import { drawStamp, stampIn } from "../run/pictures";
+import type { Pictures } from "../run/resources";
+import type { Session } from "../run/session";
 import { highlighted, only, playing, sample, session, snapshot, theme } from "../state";
 import { viewTitle } from "../titles";
-import { THUMBNAILS } from "../wire/manifest";
-import {
-  highlightedName,
-  lastSamples,
-  loadedSamples,
-  NO_PREDICTION,
-  samplesNow,
-  shownSamples,
-} from "./now";
+import { NOT_KEPT, THUMBNAILS } from "../wire/manifest";
+import { highlightedName, lastSamples, loadedSamples, samplesNow, shownSamples } from "./now";
+import { isClass, isWrong } from "./reading";
 
 const TILE = 46;
 const PLAIN_TILE = 30;
@@ -35,15 +32,14 @@ const MOST = 1_500;
 export function SamplesView() {
   const open = session.value;
   const t = snapshot.value;
-  const there = open?.split.resources.includes("samples") ?? false;
-  const key = open && there ? `${open.run}/${open.split.name}/${t}` : null;
-  const found = useLatest(key, async () => ({
+  const there = open?.has("samples") ?? false;
+  const found = useLatest(open && there ? [open] : null, t, async () => ({
     of: open,
     snapshot: t,
     samples: await (open as Session).samples(t),
   }));
   useEffect(() => {
-    if (found) loadedSamples.value = found.value;
+    loadedSamples.value = found && found.value;
   }, [found]);
   useEffect(() => {
     if (!open || !there || lastSamples.peek()?.of === open) return;
@@ -64,7 +60,7 @@ export function SamplesView() {
           <p class="subtitle">
             {there
               ? "Hardest at the last snapshot first; each keeps its place. The bar: what it is read as, thick where that is wrong. Choose a class at the left to see its samples alone."
-              : "Pass keep_responses=True to Recorder to keep how each sample is read, and thumbnails=True for its picture."}
+              : noSamples(open)}
           </p>
         </div>
         {there && (
@@ -92,7 +88,7 @@ function Tiles({ open }: { open: Session }) {
   const frame = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const size = useSize(frame);
-  const pictured = open.split.resources.includes("thumbnails");
+  const pictured = open.has("thumbnails");
   const tile = pictured ? TILE : PLAIN_TILE;
   const shown = shownSamples.value;
   const columns = Math.max(1, Math.floor(((size?.width ?? 0) - 4) / (tile + GAP)));
@@ -170,8 +166,6 @@ interface Drawing {
   redraw: () => void;
 }
 
-let stamp: HTMLCanvasElement | null = null;
-
 /** Whether everything was there. */
 function drawTiles(g: CanvasRenderingContext2D, of: Drawing): boolean {
   const { open, pages, pictured, tile, columns, redraw } = of;
@@ -183,37 +177,21 @@ function drawTiles(g: CanvasRenderingContext2D, of: Drawing): boolean {
   const page = pageColorsNow();
   g.clearRect(0, 0, g.canvas.width, g.canvas.height);
   g.imageSmoothingEnabled = true;
-  stamp ??= document.createElement("canvas");
-  const brush = stamp.getContext("2d") as CanvasRenderingContext2D;
   let whole = true;
   const missing = new Set<number>();
   shown.forEach((i, place) => {
     const x = (place % columns) * (tile + GAP) + 2;
     const y = Math.floor(place / columns) * (tile + GAP) + 2;
-    const wrong = label[i] !== NO_PREDICTION && label[i] !== prediction[i];
-    const bar = wrong ? WRONG_BAR : RIGHT_BAR;
+    const bar = isWrong(label[i], prediction[i]) ? WRONG_BAR : RIGHT_BAR;
     const side = tile - WRONG_BAR - 1;
     const pictures = pages.get(Math.floor(i / THUMBNAILS));
     g.fillStyle = `rgb(${page.hair.join(",")})`;
     g.fillRect(x, y, tile, side);
     if (pictured && pictures) {
-      const { width, height, bytes } = pictures;
-      if (stamp && (stamp.width !== width || stamp.height !== height)) {
-        stamp.width = width;
-        stamp.height = height;
-      }
-      const image = new ImageData(width, height);
-      const from = (i % THUMBNAILS) * width * height * 3;
-      for (let p = 0; p < width * height; p++) {
-        image.data[4 * p] = bytes[from + 3 * p];
-        image.data[4 * p + 1] = bytes[from + 3 * p + 1];
-        image.data[4 * p + 2] = bytes[from + 3 * p + 2];
-        image.data[4 * p + 3] = 255;
-      }
-      brush.putImageData(image, 0, 0);
-      const scale = Math.min(tile / width, side / height);
-      const [w, h] = [width * scale, height * scale];
-      if (stamp) g.drawImage(stamp, x + (tile - w) / 2, y + (side - h) / 2, w, h);
+      const stamp = stampIn(pictures, i);
+      const scale = Math.min(tile / stamp.width, side / stamp.height);
+      const [w, h] = [stamp.width * scale, stamp.height * scale];
+      drawStamp(g, stamp, x + (tile - w) / 2, y + (side - h) / 2, w, h);
     } else if (pictured) {
       whole = false;
       missing.add(Math.floor(i / THUMBNAILS));
@@ -222,7 +200,7 @@ function drawTiles(g: CanvasRenderingContext2D, of: Drawing): boolean {
       g.font = '9px "Inter", ui-sans-serif, system-ui, sans-serif';
       g.fillText(String(i), x + 3, y + side / 2 + 3);
     }
-    if (prediction[i] !== NO_PREDICTION) {
+    if (isClass(prediction[i])) {
       g.fillStyle = answerColor(palette, prediction[i]);
       g.fillRect(x, y + tile - bar, tile, bar);
     }
@@ -249,12 +227,18 @@ function SampleTip({ i }: { i: number }) {
   if (!now) return null;
   const names = confusionNames.value;
   const { label, prediction, right } = now.samples;
-  const name = (k: number): string => (k === NO_PREDICTION ? "nothing" : said(names[k] ?? ""));
+  const name = (k: number): string => (isClass(k) ? said(names[k] ?? "") : "nothing");
+  const how =
+    prediction[i] === NOT_KEPT
+      ? "not kept at this step"
+      : isClass(label[i]) && !isWrong(label[i], prediction[i])
+        ? "read rightly"
+        : `read as ${name(prediction[i])}`;
   return (
     <>
-      <b>{name(label[i])}</b> sample {i}
+      <b>{isClass(label[i]) ? name(label[i]) : "no label"}</b> sample {i}
       <br />
-      {label[i] === prediction[i] ? "read rightly" : `read as ${name(prediction[i])}`}
+      {how}
       {right[i] <= 100 && `, probability of its class ${(right[i] / 100).toFixed(2)}`}
     </>
   );

@@ -2,10 +2,9 @@
 // so that a sample keeps its place through training.
 
 import { computed, signal } from "@preact/signals";
-import type { Samples } from "../run/session";
+import type { Samples } from "../run/resources";
 import { classes, highlighted, only, sample, session, shownGrouping } from "../state";
-
-export const NO_PREDICTION = 65535;
+import { isWrong } from "./reading";
 
 /** The last that came, and of which session and snapshot. */
 export const loadedSamples = signal<{ of: unknown; snapshot: number; samples: Samples } | null>(
@@ -37,9 +36,7 @@ export const shownSamples = computed((): Uint32Array => {
   const k = name === "true" || name === "predicted" ? highlighted.value : -1;
   const of = name === "predicted" ? prediction : label;
   return order.filter(
-    (i) =>
-      (only.value === "all" || (label[i] !== NO_PREDICTION && label[i] !== prediction[i])) &&
-      (k < 0 || of[i] === k),
+    (i) => (only.value === "all" || isWrong(label[i], prediction[i])) && (k < 0 || of[i] === k),
   );
 });
 

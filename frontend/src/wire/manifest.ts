@@ -104,6 +104,10 @@ export const STATES = 7;
 
 /** `heat` where there is none. */
 export const NO_HEAT = 255;
+/** Class of a sample that has none: no label, or an output that was not finite. */
+export const NO_PREDICTION = 65535;
+/** Class of a sample that nobody knows: nothing was kept at that snapshot. */
+export const NOT_KEPT = 65534;
 /** Thumbnails that come at once. */
 export const THUMBNAILS = 64;
 

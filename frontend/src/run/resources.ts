@@ -1,0 +1,191 @@
+// What the resources of docs/wire.md hold, as the page names it.
+
+import type { Tensors } from "../wire/safetensors";
+import type { Summary } from "./counts";
+
+export interface Scalars {
+  step: Float64Array;
+  epoch: Float64Array;
+  wallTime: Float64Array;
+  accuracy: Float64Array | null;
+  loss: Float64Array | null;
+}
+
+/** One unit through time: arrays of unit/{u}.st. */
+export interface UnitHistory {
+  n: Uint32Array;
+  mean: Float32Array;
+  low: Float32Array;
+  high: Float32Array;
+  active: Float32Array;
+  activeLow: Float32Array;
+  activeHigh: Float32Array;
+  preferred: Uint16Array;
+  runnerUp: Uint16Array;
+  state: Uint8Array;
+  level: Uint8Array;
+  flags: Uint8Array;
+  value: Float32Array;
+  strength: Float32Array;
+  sure: Float32Array;
+  activeSamples: Uint32Array;
+}
+
+/** Events of a grouping and measure, in order of time: arrays of events.st. */
+export interface Events {
+  snapshot: Uint32Array;
+  /** Index into the manifest's `event_kinds`. */
+  kind: Uint8Array;
+  layer: Uint32Array;
+  unit: Uint32Array;
+  before: Uint16Array;
+  after: Uint16Array;
+  level: Uint8Array;
+  flags: Uint8Array;
+  /** Of each kind, how many noise alone would give at most; NaN where not told. */
+  expected: Float64Array;
+}
+
+/** What samples of each class were read as; of one snapshot, or with snapshots as first dimension. */
+export interface Confusion {
+  /** `[true, predicted]` */
+  counts: Uint32Array;
+  /** `[true]`, those without a prediction too. */
+  samples: Uint32Array;
+}
+
+/** Samples of a confusion cell, and what each was predicted as. */
+export interface CellSamples {
+  total: number;
+  sample: Uint32Array;
+  /** `[sample, snapshot]`, NO_PREDICTION or NOT_KEPT where there is none. */
+  prediction: Uint16Array;
+}
+
+/** Units that respond more to the samples of a cell than to the others of their true class. */
+export interface CellUnits {
+  /** Samples of the cell, and the others. */
+  n: Uint32Array;
+  unit: Uint32Array;
+  level: Uint8Array;
+}
+
+/** All samples of a probe at one snapshot; NO_PREDICTION for none, NOT_KEPT where it is not known. */
+export interface Samples {
+  label: Uint16Array;
+  prediction: Uint16Array;
+  /** Probability of the true class in hundredths; 255 where it is not known. */
+  right: Uint8Array;
+}
+
+/** Units that a sample drives most, and by how many standard deviations. */
+export interface Driven {
+  unit: Uint32Array;
+  score: Float32Array;
+}
+
+/** One sample through training. */
+export interface SampleHistory {
+  label: number;
+  prediction: Uint16Array;
+  /** Classes whose probability was greatest at some time, the true one first. */
+  classes: Uint16Array;
+  /** `[snapshot, class of `classes`]` */
+  probability: Float32Array;
+}
+
+/** Small pictures of samples, `[sample, y, x, rgb]`. */
+export interface Pictures {
+  height: number;
+  width: number;
+  bytes: Uint8Array;
+}
+
+export const scalarsOf = (t: Tensors): Scalars => {
+  const optional = (name: string) => (t.has(name) ? t.get(name, "F64") : null);
+  return {
+    step: t.get("step", "F64"),
+    epoch: t.get("epoch", "F64"),
+    wallTime: t.get("wall_time", "F64"),
+    accuracy: optional("accuracy"),
+    loss: optional("metric.loss"),
+  };
+};
+
+export const unitHistoryOf = (t: Tensors): UnitHistory => ({
+  n: t.get("n", "U32"),
+  mean: t.get("mean", "F32"),
+  low: t.get("low", "F32"),
+  high: t.get("high", "F32"),
+  active: t.get("active", "F32"),
+  activeLow: t.get("active_low", "F32"),
+  activeHigh: t.get("active_high", "F32"),
+  preferred: t.get("preferred", "U16"),
+  runnerUp: t.get("runner_up", "U16"),
+  state: t.get("state", "U8"),
+  level: t.get("level", "U8"),
+  flags: t.get("flags", "U8"),
+  value: t.get("value", "F32"),
+  strength: t.get("strength", "F32"),
+  sure: t.get("sure", "F32"),
+  activeSamples: t.get("active_samples", "U32"),
+});
+
+export const eventsOf = (t: Tensors): Events => ({
+  snapshot: t.get("snapshot", "U32"),
+  kind: t.get("kind", "U8"),
+  layer: t.get("layer", "U32"),
+  unit: t.get("unit", "U32"),
+  before: t.get("before", "U16"),
+  after: t.get("after", "U16"),
+  level: t.get("level", "U8"),
+  flags: t.get("flags", "U8"),
+  expected: t.get("expected", "F64"),
+});
+
+export const summaryOf = (t: Tensors): Summary => ({
+  n: t.get("n", "U32"),
+  meanStrength: t.get("mean_strength", "F32"),
+  bins: t.get("bins", "U32"),
+  states: t.get("states", "U32"),
+});
+
+export const confusionOf = (t: Tensors): Confusion => ({
+  counts: t.get("confusion", "U32"),
+  samples: t.get("samples", "U32"),
+});
+
+export const cellSamplesOf = (t: Tensors): CellSamples => ({
+  total: t.get("total", "U32")[0],
+  sample: t.get("sample", "U32"),
+  prediction: t.get("prediction", "U16"),
+});
+
+export const cellUnitsOf = (t: Tensors): CellUnits => ({
+  n: t.get("n", "U32"),
+  unit: t.get("unit", "U32"),
+  level: t.get("level", "U8"),
+});
+
+export const samplesOf = (t: Tensors): Samples => ({
+  label: t.get("label", "U16"),
+  prediction: t.get("prediction", "U16"),
+  right: t.get("right", "U8"),
+});
+
+export const sampleHistoryOf = (t: Tensors): SampleHistory => ({
+  label: t.get("label", "U16")[0],
+  prediction: t.get("prediction", "U16"),
+  classes: t.get("classes", "U16"),
+  probability: t.get("probability", "F32"),
+});
+
+export const drivenOf = (t: Tensors): Driven => ({
+  unit: t.get("unit", "U32"),
+  score: t.get("score", "F32"),
+});
+
+export const picturesOf = (t: Tensors): Pictures => {
+  const [, height, width] = t.shape("pictures");
+  return { height, width, bytes: t.get("pictures", "U8") };
+};
