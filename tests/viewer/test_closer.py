@@ -10,7 +10,9 @@ from safetensors.numpy import load as load_tensors
 import huelapse
 from huelapse.demo.training import load_data
 from huelapse.errors import SelectionError
-from huelapse.viewer.closer import NO_HEAT, NO_PREDICTION, PAGE
+from huelapse.kept import NOBODY
+from huelapse.viewer import closer
+from huelapse.viewer.closer import NO_HEAT, NO_PREDICTION, NOT_KEPT, PAGE
 from huelapse.viewer.resources import Resources
 
 
@@ -135,9 +137,65 @@ def test_units_a_sample_drives_most_are_those_farthest_above_the_mean(run) -> No
 
 
 def test_one_snapshots_confusion_is_that_of_all(run) -> None:
-    whole = get(run, "val/confusion.st")["confusion"]
+    whole = get(run, "val/confusion.st")
     for t in (0, 7):
-        assert np.array_equal(get(run, f"val/confusion/{t}.st")["confusion"], whole[t])
+        one = get(run, f"val/confusion/{t}.st")
+        assert np.array_equal(one["confusion"], whole["confusion"][t])
+        assert np.array_equal(one["samples"], whole["samples"][t])
+
+
+def test_samples_without_a_prediction_are_among_those_of_their_class(tmp_path: Path) -> None:
+    """Recall is of all samples of a class: one whose output is not finite is not read rightly."""
+    import torch
+    from torch import nn
+
+    class Broken(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.relu = nn.ReLU()
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            logits = self.relu(x)
+            logits[0] = float("nan")
+            return logits
+
+    images, labels = torch.eye(3).repeat(4, 1), torch.arange(3).repeat(4)
+    with huelapse.Recorder(Broken(), tmp_path / "run", probe=(images, labels), classes=3) as one:
+        one.step()
+    found = get(huelapse.open(tmp_path / "run"), "val/confusion.st")
+    assert (found["samples"] == 4).all()
+    assert sorted(found["confusion"][0].sum(1)) == [3, 4, 4]
+
+
+def test_none_and_not_kept_are_told_apart() -> None:
+    told = closer.classes_on_wire(np.array([0, 7, -1, NOBODY]))
+    assert told.tolist() == [0, 7, NO_PREDICTION, NOT_KEPT]
+
+
+def test_a_confusion_that_is_too_much_at_once_is_told_to_be_asked_for_one_by_one(
+    run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (split,) = Resources(run).manifest()["splits"]
+    assert "confusion" in split["resources"]
+    monkeypatch.setattr(closer, "CONFUSION_BYTES", 4 * SNAPSHOTS * 100 - 1)
+    (split,) = Resources(run).manifest()["splits"]
+    assert "confusion_at" in split["resources"]
+    assert "confusion" not in split["resources"]
+
+
+def test_a_grouping_may_be_called_as_a_resource_is(tmp_path: Path) -> None:
+    from conftest import SmallNet, batches
+
+    with huelapse.Recorder(
+        SmallNet(),
+        tmp_path / "run",
+        probe=batches(),
+        classes=3,
+        groupings={"sample": (["odd", "even"], lambda labels, *_: labels % 2)},
+    ) as recorder:
+        recorder.step()
+    own = get(huelapse.open(tmp_path / "run"), "val/sample/margin/summary.st")
+    assert own["n"].shape[1] == 2
 
 
 @pytest.mark.parametrize(
