@@ -188,6 +188,20 @@ def test_a_layers_name_in_the_network_opens_it(viewer: Viewer, run: huelapse.Run
     assert f"{tuned} of 40 units" in title(viewer)
 
 
+def test_recall_is_the_same_number_in_every_view(viewer: Viewer, run: huelapse.Run) -> None:
+    viewer.open("view=confusion")
+    viewer.by("confusion").wait_for()
+    matrix = viewer.page.locator(".matrix-recall .count").all_inner_texts()
+    viewer.open("view=classes")
+    viewer.page.locator(".trellis-heads").get_by_text("recall").wait_for()
+    trellis = viewer.page.locator(".trellis-row .count").all_inner_texts()
+    assert trellis == matrix
+    right, samples = run.confusion()[-1].diagonal(), run.samples()[-1]
+    assert [int(text.rstrip("%")) for text in matrix] == pytest.approx(
+        100 * right / samples, abs=0.51
+    )
+
+
 def test_the_trellis_is_as_high_as_the_share_of_the_layer(viewer: Viewer, run) -> None:
     viewer.open("view=classes&axis=snapshot&theme=dark")
     viewer.page.locator(".trellis-heads").get_by_text("recall").wait_for()  # it takes a column

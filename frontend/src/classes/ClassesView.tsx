@@ -243,11 +243,11 @@ function Trellis(of: {
 
 /** Recall of each true class, or precision of each predicted one, `[snapshot, class]`; null where the
  * confusion is of other classes, or not here. */
-function recallOf(grouping: string | undefined, K: number): Float32Array | null {
+function recallOf(grouping: string | undefined, K: number): Float64Array | null {
   const open = session.peek();
   const whole = wholeConfusion.peek();
   if (!open || whole?.of !== open || (grouping !== "true" && grouping !== "predicted")) return null;
-  const found = new Float32Array(open.snapshots * K);
+  const found = new Float64Array(open.snapshots * K);
   for (let t = 0; t < open.snapshots; t++) {
     const { matrix, samples } = confusionOfSnapshot(whole, t);
     for (let k = 0; k < K; k++) found[t * K + k] = shareRight(matrix, samples, k, grouping);
@@ -260,7 +260,7 @@ function drawTrellis(
   shares: Shares,
   panels: TrellisLayout,
   scale: number,
-  recalls: Float32Array | null,
+  recalls: Float64Array | null,
 ): void {
   const { values, columns, rows } = shares;
   const colors = palette.peek();

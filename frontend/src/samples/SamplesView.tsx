@@ -18,7 +18,14 @@ import type { Session } from "../run/session";
 import { highlighted, only, playing, sample, session, snapshot, theme } from "../state";
 import { viewTitle } from "../titles";
 import { NOT_KEPT, THUMBNAILS } from "../wire/manifest";
-import { highlightedName, lastSamples, loadedSamples, samplesNow, shownSamples } from "./now";
+import {
+  highlightedName,
+  lastSamples,
+  loadedSamples,
+  sampleOrder,
+  samplesNow,
+  shownSamples,
+} from "./now";
 import { isClass, isWrong } from "./reading";
 
 const TILE = 46;
@@ -177,7 +184,7 @@ function drawTiles(g: CanvasRenderingContext2D, of: Drawing): boolean {
   const page = pageColorsNow();
   g.clearRect(0, 0, g.canvas.width, g.canvas.height);
   g.imageSmoothingEnabled = true;
-  let whole = true;
+  let whole = sampleOrder.peek() !== null;
   const missing = new Set<number>();
   shown.forEach((i, place) => {
     const x = (place % columns) * (tile + GAP) + 2;
