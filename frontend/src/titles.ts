@@ -102,7 +102,7 @@ const samplesTitle = computed(() => {
   const open = session.value;
   if (!open) return "";
   if (!open.has("samples"))
-    return open.manifest.left_out?.some((name) => name.startsWith("samples"))
+    return open.leftOut("samples")
       ? "The samples are not in this file."
       : "The samples of this split were not kept.";
   const now = samplesNow.value;

@@ -176,6 +176,10 @@ class Stored(Extras):
         confusion counts."""
         return self._reader.read_counts(f"{self.split(split).name}/{TRUE}/count")
 
+    def samples_at(self, index: int, split: str | None = None) -> Int64[np.ndarray, " true"]:
+        """The same at the `index`-th snapshot alone."""
+        return self._reader.read_counts(f"{self.split(split).name}/{TRUE}/count", index)
+
     def _confusion_path(self, split: str | None) -> str:
         path = f"{self.split(split).name}/{TRUE}/confusion"
         if not self._reader.has(path):

@@ -10,16 +10,19 @@ from typing import Any
 import numpy as np
 import pytest
 from closer_run import trained
+from rich.console import Console
 from typer.testing import CliRunner
 from viewing import Viewer
 
 import huelapse
 from huelapse.cli import app
 from huelapse.color import paint
-from huelapse.errors import ExportError, ExportExistsError
+from huelapse.errors import ExportError, ExportExistsError, SelectionError
 from huelapse.palette import palette
+from huelapse.plot.writing import frames_of
 from huelapse.schema import Layer
 from huelapse.store import StoreWriter
+from huelapse.viewer.exporting import export_page
 from huelapse.viewer.site import write_site
 from huelapse.viewer.standalone import write_page
 
@@ -196,3 +199,19 @@ def test_a_run_without_a_snapshot_is_refused(tmp_path: Path) -> None:
     store.close()
     with pytest.raises(ExportError, match="no snapshot yet"):
         write_page(huelapse.open(tmp_path / "run"), tmp_path / "x.html")
+
+
+@pytest.mark.parametrize("budget", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_budget_that_is_none_is_refused(run, tmp_path: Path, budget: float) -> None:
+    quiet = Console(quiet=True)
+    with pytest.raises(ExportError, match="finite number above 0"):
+        export_page(quiet, quiet, run, tmp_path / "a.html", budget, force=False)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_film_of_no_snapshot_is_refused() -> None:
+    assert frames_of([3, 5], 3) == [3]
+    with pytest.raises(SelectionError, match="the first is at 3"):
+        frames_of([3, 5], 2)
+    with pytest.raises(SelectionError, match="no snapshot yet"):
+        frames_of([], None)

@@ -69,8 +69,8 @@ export function CellCard({ of }: { of: Cell }) {
 
 /** Why there are none to be seen. */
 export const noSamples = (open: Session): string =>
-  open.manifest.left_out?.some((name) => name.startsWith("samples"))
-    ? "Its samples are not in this file, which was kept small: huelapse view shows them."
+  open.leftOut("samples")
+    ? "The samples are not in this file, which was kept small: huelapse view shows them."
     : "Samples were not kept: pass keep_responses=True to Recorder to keep how each is read, and thumbnails=True for its picture.";
 
 const countAt = (of: Cell, t: number): number => {

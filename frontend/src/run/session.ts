@@ -233,6 +233,12 @@ export class Session {
     return this.split.resources.includes(resource);
   }
 
+  /** Whether a file had no room for a part of this split, by its name in `left_out`. */
+  leftOut(part: string): boolean {
+    const names = [part, `${part} of split ${this.split.name}`];
+    return this.manifest.left_out?.some((name) => names.includes(name)) ?? false;
+  }
+
   private at(name: string): string {
     return `${this.run}/${this.split.name}/${name}`;
   }

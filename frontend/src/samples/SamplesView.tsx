@@ -108,7 +108,11 @@ function Tiles({ open }: { open: Session }) {
     const draw = (): void => {
       pending = 0;
       const now = samplesNow.peek();
-      if (!canvas.current || !now) return;
+      if (!canvas.current) return;
+      if (!now) {
+        fitCanvas(canvas.current, width, height).clearRect(0, 0, width, height);
+        return;
+      }
       const began = performance.now();
       const g = fitCanvas(canvas.current, width, height);
       const whole = drawTiles(g, { open, pages, pictured, tile, columns, redraw: ask });

@@ -63,7 +63,7 @@ def confusion(run: Run, split: str) -> Arrays:
 
 def confusion_at(run: Run, split: str, index: int) -> Arrays:
     """The same of one snapshot, without the first dimension."""
-    counts, samples = run.confusion_at(index, split), run.samples(split)[index]
+    counts, samples = run.confusion_at(index, split), run.samples_at(index, split)
     return {"confusion": counts.astype(np.uint32), "samples": samples.astype(np.uint32)}
 
 

@@ -9,7 +9,7 @@ from threading import Lock
 from typing import Any
 
 from huelapse.errors import HuelapseError, NotARunError, PlaceError
-from huelapse.listing import Listed, list_one, places_in
+from huelapse.listing import Listed, is_bucket, list_one, places_in
 from huelapse.palette import Choice
 from huelapse.run import Run, open_run
 from huelapse.viewer.resources import Resources
@@ -147,8 +147,8 @@ def shelf_of(given: Place, colors: Choice | None = None) -> Shelf:
 def _holds_runs(given: Place) -> bool:
     """Whether there are runs in it; what is itself one, and bad, is not a folder of runs."""
     try:
-        own = (id_of(given), id_of(Path(given)))
-        return any(id_of(place) not in own for place in places_in(given))
+        own = given if is_bucket(str(given)) else Path(given)
+        return any(place != own for place in places_in(given))
     except (NotARunError, PlaceError):
         return False
 
