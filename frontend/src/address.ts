@@ -5,6 +5,7 @@ import { effect } from "@preact/signals";
 import {
   applyAddress,
   axis,
+  by,
   cell,
   chooseSplit,
   chosenLayer,
@@ -12,6 +13,7 @@ import {
   defaultAddress,
   highlighted,
   only,
+  other,
   playing,
   runs,
   sample,
@@ -48,6 +50,8 @@ export function followAddress(): () => void {
       cell.value?.predicted,
       sample.value >= 0,
       only.value,
+      ...Object.values(other.value),
+      by.value,
     ].join();
     const set = [
       unit.value,

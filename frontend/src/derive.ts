@@ -10,7 +10,7 @@ import {
   tunedPerLayerAndClass,
   tunedToClass,
 } from "./run/counts";
-import type { Track } from "./run/session";
+import type { Session, Track } from "./run/session";
 import type { LayerNumbers } from "./network/draw";
 import { isolated } from "./inline";
 import { networkSubtitle, networkTitle, type Counted, type NetworkFacts } from "./sentences";
@@ -45,24 +45,36 @@ export const layerNumbers = computed((): LayerNumbers[] => {
   const open = session.value;
   const current = track.value;
   if (!open || !current) return [];
-  const t = snapshot.value;
-  const L = open.layers.length;
   const k = highlighted.value;
-  const cells = k >= 0 ? tunedByLayerAndClass.value : null;
+  const cells = k >= 0 ? (tunedByLayerAndClass.value?.counts ?? null) : null;
+  return numbersAt(open, current, snapshot.value, threshold.value, k, cells);
+});
+
+/** Numbers of each layer at a snapshot.
+ *
+ * @param k the highlighted class, or -1.
+ * @param cells units tuned by layer and class, where a class is highlighted. */
+export function numbersAt(
+  open: Session,
+  current: Track,
+  t: number,
+  level: number,
+  k: number,
+  cells: Uint32Array | null,
+): LayerNumbers[] {
+  const L = open.layers.length;
+  const K = current.grouping.classes.length;
   return open.layers.map((_, l) => {
     const states = stateCounts(current.summary, L, t, l);
     return {
-      tuned:
-        k >= 0
-          ? (cells?.counts[l * classes.value.length + k] ?? 0)
-          : tunedInLayer(current.summary, L, t, l, threshold.value),
+      tuned: k >= 0 ? (cells?.[l * K + k] ?? 0) : tunedInLayer(current.summary, L, t, l, level),
       silent: states[SILENT],
       missing: states.slice(SILENT + 1).reduce((a, b) => a + b, 0),
       notDefined: states[NOT_DEFINED],
       meanStrength: current.summary.meanStrength[t * L + l],
     };
   });
-});
+}
 
 /** Units in each state at the playhead. */
 export const states = computed(() => {

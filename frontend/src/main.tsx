@@ -2,6 +2,7 @@ import { effect } from "@preact/signals";
 import { render } from "preact";
 import { followAddress } from "./address";
 import { explain } from "./explain";
+import { followCompare } from "./compare/now";
 import { App } from "./frame/App";
 import { followKeys } from "./keys";
 import { drawn } from "./network/drawn";
@@ -26,6 +27,7 @@ import {
 import { StartPage } from "./start/StartPage";
 import { readAddress } from "./url";
 import "./main.css";
+import "./compare/compare.css";
 import { InlineSource } from "./wire/inline";
 import { HttpSource, type Source } from "./wire/source";
 
@@ -50,6 +52,7 @@ async function open(source: Source, root: HTMLElement): Promise<void> {
     followFloor();
     followPlay();
     followEvents();
+    followCompare();
     followGrowth(source, session);
   } catch (error) {
     console.error(error);
@@ -78,7 +81,7 @@ if (root) void open(inline.holds ? inline : new HttpSource(), root);
   snapshot: (): number => snapshot.peek(),
   show,
   shownGrouping,
-  cellPixel: (unit: number) => drawn.pixelOf(unit),
+  cellPixel: (unit: number, side = 0) => drawn.pixelOf(unit, side),
   get timings(): { network: number } {
     return { network: drawn.milliseconds };
   },

@@ -6,7 +6,7 @@ import { newSnapshots } from "./run/growth";
 import { indexOrder, unitOrder } from "./run/order";
 import { firstSplit, server, type Session, type Theme, type Track } from "./run/session";
 import { axisPositions, defaultAxis, snapshotAtStep, type Axis } from "./timeline/scale";
-import type { Address, Only, View } from "./url";
+import type { Address, By, Only, View } from "./url";
 import type { Grouping, RunEntry } from "./wire/manifest";
 
 export { server };
@@ -29,6 +29,17 @@ export const highlighted = signal(-1);
 export const chosenLayer = signal(-1);
 /** The confusion cell that is looked at. */
 export const cell = signal<Cell | null>(null);
+/** What is compared with; "" for what suggests itself. */
+export interface Other {
+  run: string;
+  split: string;
+  grouping: string;
+}
+
+export const NO_OTHER: Other = { run: "", split: "", grouping: "" };
+export const other = signal<Other>(NO_OTHER);
+/** What pairs the snapshots of two that are compared. */
+export const by = signal<By>("step");
 /** The sample that is looked at; -1 for none. */
 export const sample = signal(-1);
 export const only = signal<Only>("all");
@@ -257,6 +268,10 @@ export function defaultAddress(open: Session): Address {
     cell: "",
     sample: -1,
     only: "all",
+    other: "",
+    othersplit: "",
+    othergrouping: "",
+    by: "step",
     // with several, an address without a run is that of the list
     run: runs.peek().length > 1 ? "" : (runs.peek()[0]?.id ?? open.run),
     split: (firstSplit(open.manifest) ?? open.split).name,
@@ -277,6 +292,10 @@ export function currentAddress(open: Session): Address {
     layer: chosenLayer.peek(),
     sample: sample.peek(),
     only: only.peek(),
+    other: other.peek().run,
+    othersplit: other.peek().split,
+    othergrouping: other.peek().grouping,
+    by: by.peek(),
     cell: cell.peek() ? `${cell.peek()?.true},${cell.peek()?.predicted}` : "",
     run: open.run,
     split: open.split.name,
@@ -312,6 +331,9 @@ export function applyAddress(
     cell.value = cellOf(open, wanted.cell);
     sample.value = wanted.sample < (open.split.samples ?? 0) ? wanted.sample : -1;
     only.value = wanted.only;
+    const { other: run, othersplit: split, othergrouping } = wanted;
+    other.value = { run, split, grouping: othergrouping };
+    by.value = wanted.by;
     threshold.value = wanted.threshold;
     theme.value = wanted.theme;
     axis.value = wanted.axis;

@@ -1,6 +1,7 @@
 // The sentence above each view, computed from what the view shows.
 
 import { computed } from "@preact/signals";
+import { compareTitle } from "./compare/now";
 import { confusionNow, largestConfusion } from "./confusion/now";
 import { layerNumbers, title as networkTitle } from "./derive";
 import { count, list, plural, stepText } from "./format";
@@ -122,5 +123,6 @@ export const viewTitle = computed(
       classes: classesTitle,
       confusion: confusionTitle,
       samples: samplesTitle,
+      compare: compareTitle,
     })[view.value].value,
 );

@@ -4,11 +4,15 @@
 import type { Axis } from "./timeline/scale";
 import type { Theme } from "./run/session";
 
-export const VIEWS = ["network", "layer", "classes", "confusion", "samples"] as const;
+export const VIEWS = ["network", "layer", "classes", "confusion", "samples", "compare"] as const;
 export type View = (typeof VIEWS)[number];
 
 export const ONLY = ["all", "wrong"] as const;
 export type Only = (typeof ONLY)[number];
+
+/** What snapshots of two runs are paired by. */
+export const BY = ["step", "epoch", "accuracy"] as const;
+export type By = (typeof BY)[number];
 
 export interface Address {
   view: View;
@@ -27,6 +31,11 @@ export interface Address {
   sample: number;
   /** Which samples are shown. */
   only: Only;
+  /** Run, split and grouping that are compared with; "" for what suggests itself. */
+  other: string;
+  othersplit: string;
+  othergrouping: string;
+  by: By;
   /** As a level: 50 for 0.50. */
   threshold: number;
   theme: Theme;
@@ -49,6 +58,10 @@ const READ: { [K in keyof Address]: (text: string) => Address[K] | undefined } =
   sample: (text) => whole(text, 0),
   only: (text) => ONLY.find((name) => name === text),
   cell: (text) => (/^\d{1,6},\d{1,6}$/.test(text) ? text : undefined),
+  other: (text) => text || undefined,
+  othersplit: (text) => text || undefined,
+  othergrouping: (text) => text || undefined,
+  by: (text) => BY.find((name) => name === text),
   threshold: (text) => thresholdLevel(Number(text)),
   theme: (text) => (text === "dark" || text === "light" ? text : undefined),
   axis: (text) => (text === "snapshot" || text === "log" || text === "step" ? text : undefined),

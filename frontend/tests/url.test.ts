@@ -7,6 +7,10 @@ const defaults: Address = {
   cell: "",
   sample: -1,
   only: "all",
+  other: "",
+  othersplit: "",
+  othergrouping: "",
+  by: "step",
   run: "0",
   split: "val",
   step: 720,
@@ -35,6 +39,10 @@ describe("address", () => {
       cell: "3,5",
       sample: 7,
       only: "wrong",
+      other: "4f0c",
+      othersplit: "held out",
+      othergrouping: "predicted",
+      by: "accuracy",
       run: "r/ü",
       split: "a b",
       step: 0,
@@ -50,9 +58,9 @@ describe("address", () => {
   });
 
   it("leaves out what makes no sense", () => {
-    expect(readAddress("#step=x&unit=-2&class=1.5&theme=pink&axis=&threshold=NaN&other=1")).toEqual(
-      {},
-    );
+    expect(
+      readAddress("#step=x&unit=-2&class=1.5&theme=pink&axis=&threshold=NaN&unheard=1"),
+    ).toEqual({});
     expect(readAddress("")).toEqual({});
   });
 

@@ -1,7 +1,6 @@
 // When each layer became tuned to each class: a panel for each, all on the timeline's axis.
 
 import { effect, signal } from "@preact/signals";
-import { area, line } from "d3-shape";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { fitCanvas, useSize } from "../frame/size";
 import { count, percent } from "../format";
@@ -28,13 +27,12 @@ import {
 } from "../state";
 import { viewTitle } from "../titles";
 import { LEVELS } from "../wire/manifest";
+import { drawTrellis, GAP, ROW_GAP } from "./draw";
 import { classRows, ShareCounter, shareScale, type Column, type Shares } from "./shares";
 
 const LABELS = 122;
 const NARROW_LABELS = 30;
 const RECALL = 46;
-const GAP = 13;
-const ROW_GAP = 8;
 const TALLEST = 46;
 const LOWEST = 22;
 const HEADER = 24;
@@ -152,7 +150,20 @@ function Trellis(of: {
       if (!canvas.current) return;
       const began = performance.now();
       const g = fitCanvas(canvas.current, width, height);
-      drawTrellis(g, shares, panels, scale, recalls);
+      drawTrellis(g, {
+        columns: shares.columns.length,
+        rows: shares.rows,
+        value: (at, c, row) =>
+          shares.values[(at * shares.columns.length + c) * shares.rows.length + row],
+        x: positions.peek(),
+        panel: panels.panel,
+        row: panels.row,
+        scale,
+        palette: palette.peek(),
+        page: pageColorsNow(),
+        highlighted: highlighted.peek(),
+        recall: recalls ? (at, k) => recalls[at * names.length + k] : null,
+      });
       drawn.view(counter.complete, performance.now() - began);
     };
     const stop = effect(() => {
@@ -253,66 +264,4 @@ function recallOf(grouping: string | undefined, K: number): Float64Array | null 
     for (let k = 0; k < K; k++) found[t * K + k] = shareRight(matrix, samples, k, grouping);
   }
   return found;
-}
-
-function drawTrellis(
-  g: CanvasRenderingContext2D,
-  shares: Shares,
-  panels: TrellisLayout,
-  scale: number,
-  recalls: Float64Array | null,
-): void {
-  const { values, columns, rows } = shares;
-  const colors = palette.peek();
-  const page = pageColorsNow();
-  const x = positions.peek();
-  const chosen = highlighted.peek();
-  const T = x.length;
-  const K = classes.peek().length;
-  const [w, h] = [panels.panel, panels.row - ROW_GAP];
-  const step = w + GAP;
-  g.clearRect(0, 0, (columns.length + 1) * step, rows.length * panels.row);
-  const times = Array.from({ length: T }, (_, t) => t);
-  rows.forEach((k, row) => {
-    const top = row * panels.row;
-    g.globalAlpha = chosen >= 0 && chosen !== k ? 0.28 : 1;
-    columns.forEach((_, c) => {
-      g.save();
-      g.translate(c * step, top);
-      const at = (t: number): number => values[(t * columns.length + c) * rows.length + row];
-      g.fillStyle = cssColor(colors, 4 * (k * LEVELS + LEVELS - 1));
-      if (T === 1 && at(0) > 0) {
-        const tall = h * Math.min(1, at(0) / scale);
-        g.fillRect(0, h - tall, w, tall);
-      }
-      g.beginPath();
-      area<number>()
-        .defined((t) => !Number.isNaN(at(t)))
-        .x((t) => x[t] * w)
-        .y0(h)
-        .y1((t) => h * (1 - Math.min(1, at(t) / scale)))
-        .context(g)(times);
-      g.fill();
-      g.fillStyle = `rgb(${page.hair.join(",")})`;
-      g.fillRect(0, h, w, 1);
-      g.restore();
-    });
-    if (!recalls) return;
-    g.save();
-    g.translate(columns.length * step, top);
-    g.strokeStyle = g.fillStyle = page.ink2;
-    if (T === 1 && recalls[k] >= 0) g.fillRect(0, h * (1 - recalls[k]), w, 1.2);
-    g.lineWidth = 1.2;
-    g.beginPath();
-    line<number>()
-      .defined((t) => !Number.isNaN(recalls[t * K + k]))
-      .x((t) => x[t] * w)
-      .y((t) => h * (1 - recalls[t * K + k]))
-      .context(g)(times);
-    g.stroke();
-    g.fillStyle = `rgb(${page.hair.join(",")})`;
-    g.fillRect(0, h, w, 1);
-    g.restore();
-  });
-  g.globalAlpha = 1;
 }

@@ -1,6 +1,7 @@
 import { computed, effect } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { ClassesView } from "../classes/ClassesView";
+import { CompareView } from "../compare/CompareView";
 import { ConfusionView } from "../confusion/ConfusionView";
 import { Inspector, isChosen } from "../inspector/Inspector";
 import { LayerView } from "../layer/LayerView";
@@ -53,6 +54,8 @@ function Shown() {
       return <ConfusionView />;
     case "samples":
       return <SamplesView />;
+    case "compare":
+      return <CompareView />;
     default:
       return <Network />;
   }

@@ -7,6 +7,7 @@ const TITLES: Record<View, string> = {
   classes: "Classes",
   confusion: "Confusion",
   samples: "Samples",
+  compare: "Compare",
 };
 
 const KEY: Record<View, string> = {
@@ -15,10 +16,32 @@ const KEY: Record<View, string> = {
   classes: "C",
   confusion: "X",
   samples: "P",
+  compare: "R",
 };
 
-/** Which picture of the run is shown. */
+/** Which picture of the run is shown; as a list where room is short. */
 export function Views() {
+  return (
+    <>
+      <select
+        class="choice views-list"
+        aria-label="View"
+        data-testid="views-list"
+        value={view.value}
+        onChange={(event) => (view.value = event.currentTarget.value as View)}
+      >
+        {VIEWS.map((name) => (
+          <option key={name} value={name}>
+            {TITLES[name]}
+          </option>
+        ))}
+      </select>
+      <Tabs />
+    </>
+  );
+}
+
+function Tabs() {
   return (
     <nav class="views" aria-label="Views">
       {VIEWS.map((name) => (

@@ -1,6 +1,7 @@
 // What the resources of docs/wire.md hold, as the page names it.
 
 import type { Tensors } from "../wire/safetensors";
+import type { By } from "../url";
 import type { Summary } from "./counts";
 
 export interface Scalars {
@@ -99,6 +100,28 @@ export interface Pictures {
   height: number;
   width: number;
   bytes: Uint8Array;
+}
+
+/** Of each snapshot of the first the nearest of the second (-1 for none) and how far off it is. */
+export interface Paired {
+  snapshot: number[];
+  gap: (number | null)[];
+}
+
+/** How another run, split or grouping is laid beside one: compare/….json. */
+export interface Beside {
+  /** Why it cannot be. */
+  refused: string | null;
+  /** In what the samples differ. */
+  samples: string | null;
+  /** Where the layers differ first. */
+  layers: string | null;
+  /** Whether a unit of the one is that of the other. */
+  same_units: boolean;
+  /** Of each class of the first, its index in the second. */
+  classes: number[];
+  pairs: Record<By, Paired | { why: string }>;
+  config: { name: string; a: string | null; b: string | null }[];
 }
 
 export const scalarsOf = (t: Tensors): Scalars => {

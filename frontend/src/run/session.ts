@@ -27,6 +27,7 @@ import {
   scalarsOf,
   summaryOf,
   unitHistoryOf,
+  type Beside,
   type CellSamples,
   type CellUnits,
   type Confusion,
@@ -86,6 +87,7 @@ export class Session {
   private readonly confusions = new Map<number, Promise<Confusion>>();
   private readonly confusionOnce = new Map<string, Promise<Confusion>>();
   private readonly pages = new Map<number, Promise<Pictures>>();
+  private readonly besides = new Map<string, Promise<Beside>>();
 
   private constructor(
     private readonly source: Source,
@@ -125,6 +127,25 @@ export class Session {
   /** The same run by another split or measure. */
   other(splitName: string, measureName: string): Promise<Session> {
     return Session.open(this.source, this.run, splitName, measureName);
+  }
+
+  /** Another run of the same source, by the same measure. */
+  neighbor(run: string, splitName: string): Promise<Session> {
+    return Session.open(this.source, run, splitName, this.measure.name);
+  }
+
+  /** What another run holds. */
+  manifestOf(run: string): Promise<Manifest> {
+    return this.source.manifest(run);
+  }
+
+  /** How another run, split or grouping is laid beside this one. */
+  beside(groupingName: string, run: string, split: string, grouping: string): Promise<Beside> {
+    const key = `${groupingName}/compare/${run}/${split}/${grouping}.json`;
+    return lately(this.besides, key, async () => {
+      const content = await this.fetchPatiently(this.at(key));
+      return JSON.parse(new TextDecoder().decode(content)) as Beside;
+    });
   }
 
   /** Colors of a grouping's classes, `[class, level, 4]`: its own, or those of any so many classes. */

@@ -1,5 +1,6 @@
 import { line } from "d3-shape";
 import { useMemo } from "preact/hooks";
+import { pairedAccuracy } from "../compare/now";
 import { session } from "../state";
 import type { Chart } from "./chart";
 
@@ -12,6 +13,7 @@ export const accuracyY = (accuracy: number): number => BOTTOM - (BOTTOM - TOP) *
 export function Curves({ chart }: { chart: Chart }) {
   const open = session.value;
   const { accuracy, loss } = open?.scalars ?? { accuracy: null, loss: null };
+  const beside = pairedAccuracy.value;
   const paths = useMemo(() => {
     const draw = (values: Float64Array | null, most: number): string =>
       values
@@ -25,9 +27,10 @@ export function Curves({ chart }: { chart: Chart }) {
     const finite = Array.from(loss ?? []).filter(Number.isFinite);
     return {
       accuracy: draw(accuracy, 1),
+      beside: draw(beside, 1),
       loss: draw(loss, Math.max(1e-12, ...finite)),
     };
-  }, [chart, accuracy, loss]);
+  }, [chart, accuracy, loss, beside]);
   if (!accuracy && !loss) return null;
   return (
     <>
@@ -37,6 +40,7 @@ export function Curves({ chart }: { chart: Chart }) {
       />
       <path class="loss" d={paths.loss} />
       <path class="accuracy" d={paths.accuracy} />
+      {beside && <path class="accuracy beside" d={paths.beside} />}
     </>
   );
 }

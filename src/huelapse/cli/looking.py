@@ -4,13 +4,14 @@ import json
 import os
 import threading
 import webbrowser
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from huelapse.cli.app import AnyRun, app, out
+from huelapse.cli.app import AnyRun, AnyRuns, app, out
 from huelapse.errors import MissingExtraError
 from huelapse.terminal import shown
 
@@ -103,14 +104,14 @@ def demo(
         f"with no budget. In your own training the default keeps it under 5 %."
     )
     if view_after:
-        _serve(place, port, browser)
+        _serve([place], port, browser)
     else:
         out.print(f"Look at it with: huelapse view {shown(place)}", soft_wrap=True)
 
 
 @app.command()
 def view(
-    run: AnyRun,
+    runs: AnyRuns,
     port: Port = None,
     browser: Browser = True,
     palette: Annotated[
@@ -125,7 +126,7 @@ def view(
                      '{"cat": "animal"}}; every part may be left out.'),
     ] = None,
 ) -> None:  # fmt: skip
-    """Show a run in the browser, also while it is being recorded; or, of a folder, all its runs.
+    """Show a run in the browser, also while it is being recorded; or several, or those of a folder.
 
     In a run that still grows the page offers new snapshots as they come; nothing moves by itself.
 
@@ -133,7 +134,7 @@ def view(
     Ctrl-C stops it. Nothing that was recorded is ever changed; what is derived from it is kept beside
     it, in the run's cache directory, so that it is fast the next time.
     """
-    _serve(run, port, browser, _choice(palette, colors))
+    _serve(runs, port, browser, _choice(palette, colors))
 
 
 @app.command()
@@ -184,12 +185,16 @@ def _choice(name: str | None, file: Path | None) -> "Choice | None":
 
 
 def _serve(
-    run: str | Path, port: int | None, browser: bool, colors: "Choice | None" = None
+    runs: Sequence[str | Path],
+    port: int | None,
+    browser: bool,
+    colors: "Choice | None" = None,
 ) -> None:
     from huelapse.viewer.server import serve
 
     def ready(address: str) -> None:
-        out.print(f"Viewing {shown(run)} at [bold]{address}[/bold]  (Ctrl-C stops)", soft_wrap=True)
+        named = ", ".join(shown(run) for run in runs)
+        out.print(f"Viewing {named} at [bold]{address}[/bold]  (Ctrl-C stops)", soft_wrap=True)
         if os.environ.get("SSH_CONNECTION"):
             number = address.split(":")[2].split("/")[0]
             out.print(
@@ -201,4 +206,4 @@ def _serve(
             # beside the server: a browser in the terminal would hold it up
             threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
 
-    serve(run, port=port, ready=ready, colors=colors)
+    serve(*runs, port=port, ready=ready, colors=colors)

@@ -10,6 +10,7 @@ from huelapse.palette import Choice
 from huelapse.run import Run
 from huelapse.viewer.closer import PAGE
 from huelapse.viewer.resources import Resources
+from huelapse.viewer.shelf import run_id
 
 BESIDE = 80
 """Bytes that a resource takes beside its content and its name."""
@@ -44,7 +45,8 @@ class Parts:
     """What there is of a run, in the order in which it goes along: pictures, curves and events of the
     first split by its first grouping and the default measure; its other groupings and all other splits;
     of every split heat maps, units' histories, samples and their pictures; histories by the other
-    groupings and of samples; other measures. Splits without a snapshot are passed over."""
+    groupings and of samples; comparisons of splits and groupings; other measures. Splits
+    without a snapshot are passed over."""
 
     def __init__(self, run: Run, colors: Choice | None) -> None:
         """
@@ -52,7 +54,10 @@ class Parts:
             ExportError: the run has no snapshot.
         """
         self.run = run
-        self.resources = Resources(run, colors=colors)
+        self._id = run_id(run)
+        self.resources = Resources(
+            run, colors=colors, other=lambda id_: run if id_ == self._id else None
+        )
         whole = self.resources.manifest()
         self.whole: JSON = {**whole, "splits": [s for s in whole["splits"] if s["snapshots"]]}
         """The manifest of everything."""
@@ -123,6 +128,8 @@ class Parts:
                 name, number = split["name"], len(self.run.labels(split["name"]))
                 paths = [f"{name}/sample/{i}.st" for i in range(number)]
                 yield Part(self._of("histories of samples", split), self._within(split, paths))
+        if sum(len(split["groupings"]) for split in self.whole["splits"]) > 1:
+            yield Part("comparisons", self._comparisons, _comparable)
         yield from (self._measure(measure) for measure in self.whole["measures"][1:])
 
     def _pictures(self, split: JSON) -> Part:
@@ -187,6 +194,20 @@ class Parts:
             for row, column in zip(*self.run.confusion_at(t, split).nonzero(), strict=True):
                 yield f"{split}/cell/{t}/{row}/{column}/samples.st"
 
+    def _comparisons(self, manifest: JSON) -> list[str]:
+        """How splits and groupings that go along are laid beside one another; of no other run."""
+        there = [
+            (split["name"], grouping["name"])
+            for split in manifest["splits"]
+            for grouping in split["groupings"]
+        ]
+        return [
+            f"{split}/{grouping}/compare/{self._id}/{other_split}/{other}.json"
+            for split, grouping in there
+            for other_split, other in there
+            if (split, grouping) != (other_split, other)
+        ]
+
     def _measure(self, measure: JSON) -> Part:
         """Another measure, of every split and grouping that goes along: each may be chosen with it."""
 
@@ -236,6 +257,11 @@ def _groupings(manifest: JSON, split: JSON) -> list[JSON]:
 def _resource(name: str, split: JSON) -> Callable[[JSON], None]:
     """Says that a split has a resource."""
     return lambda manifest: _split_of(manifest, split)["resources"].append(name)
+
+
+def _comparable(manifest: JSON) -> None:
+    for split in manifest["splits"]:
+        split["resources"].append("compare")
 
 
 def _nothing(_: JSON) -> None:

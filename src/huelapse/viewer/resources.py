@@ -26,6 +26,7 @@ from huelapse.palette import LEVELS, Choice, palette, palette_for
 from huelapse.run import Run
 from huelapse.schema import PREDICTED, TRUE, Split
 from huelapse.viewer import closer, happened, single
+from huelapse.viewer.beside import beside
 from huelapse.viewer.keeping import Keeper
 
 logger = logging.getLogger(__name__)
@@ -42,16 +43,23 @@ class Resources:
     """The resources of one committed state of one run, each as bytes."""
 
     def __init__(
-        self, run: Run, before: "Resources | None" = None, *, colors: Choice | None = None
+        self,
+        run: Run,
+        before: "Resources | None" = None,
+        *,
+        colors: Choice | None = None,
+        other: Callable[[str], Run | None] = lambda id_: None,
     ) -> None:
         """
         Args:
             run: what to serve.
             before: an earlier state of the same run, whose painted snapshots are still true.
             colors: of its classes; by default those of the run's facts, or else the standard ones.
+            other: the run of an id, to compare with; itself too. None where there is no such run.
         """
         self.run = run
         self.colors = colors
+        self._other = other
         self.painter = Painter(run, before.painter if before is not None else None)
         self.keeper = before.keeper if before is not None else Keeper()
         self._kept: dict[str, bytes] = {}
@@ -70,6 +78,9 @@ class Resources:
         match path.split("/"):
             case ["manifest.json"]:
                 return json.dumps(self.manifest(), allow_nan=False).encode(), "application/json"
+            case [split, grouping, "compare", other, other_split, name] if name.endswith(".json"):
+                found = self._beside(split, grouping, other, other_split, name)
+                return json.dumps(found, allow_nan=False).encode(), "application/json"
             case ["palette.st"]:
                 arrays = self._palette()
             case ["glance.st"]:
@@ -175,7 +186,7 @@ class Resources:
             ],
             "resources": [
                 *closer.confusion_name(self.run, split),
-                *("heat", "units"),
+                *("heat", "units", "compare"),
                 *(["floor", "cell_units"] if self.run.has("responses", split.name) else []),
                 *(["samples"] if closer.has_samples(self.run, split.name) else []),
                 *(["thumbnails"] if self.run.has("thumbnails", split.name) else []),
@@ -227,6 +238,16 @@ class Resources:
         for metric in run.metrics(name):
             arrays[f"metric.{metric}"] = run.coordinate(f"metric.{metric}", name)
         return arrays
+
+    def _beside(
+        self, split: str, grouping: str, other: str, other_split: str, name: str
+    ) -> dict[str, Any]:
+        run = self._other(other)
+        if run is None:
+            raise SelectionError(f"no run {other!r} to compare with")
+        if run.place == self.run.place:  # the same state of it
+            run = self.run
+        return beside(self.run, run, split, grouping, other_split, name.removesuffix(".json"))
 
     # --- colors ----------------------------------------------------------------------------------
 
