@@ -6,6 +6,7 @@ import { walkSamples } from "./samples/now";
 import {
   announcement,
   cell,
+  chosenLayer,
   classes,
   help,
   highlight,
@@ -31,8 +32,8 @@ export const KEYS: [keys: string[], does: string][] = [
   [["0", "–", "9"], "highlight a class; again to clear (up to ten classes)"],
   [["↑", "↓"], "walk the units of the selected unit’s layer, or the samples"],
   [["N", "L", "C", "X", "P"], "the network, one layer, the classes, the confusion, the samples"],
-  [["R"], "compare with another run, split or grouping"],
-  [["PgUp", "PgDn"], "previous, next layer of the layer view"],
+  [["R", "G"], "compare with another run, split or grouping; the geometry of the classes"],
+  [["PgUp", "PgDn"], "previous, next layer of the layer view and the geometry"],
   [["T"], "next grouping of samples: true label, prediction, your own"],
   [["D"], "light or dark"],
   [["S"], "copy a link to this picture"],
@@ -53,7 +54,9 @@ export async function share(): Promise<void> {
 function walkLayers(by: number): void {
   const layers = session.peek()?.layers.length ?? 0;
   const next = shownLayer.peek() + by;
-  if (next >= 0 && next < layers) openLayer(next);
+  if (next < 0 || next >= layers) return;
+  if (view.peek() === "geometry") chosenLayer.value = next;
+  else openLayer(next);
 }
 
 /** Up and down go through the samples where they are shown, else through the layer's units. */
@@ -99,6 +102,7 @@ function onKey(event: KeyboardEvent): void {
     x: () => (view.value = "confusion"),
     p: () => (view.value = "samples"),
     r: () => (view.value = "compare"),
+    g: () => (view.value = "geometry"),
     t: nextGrouping,
     d: toggleTheme,
     s: () => void share(),
@@ -112,7 +116,7 @@ function onKey(event: KeyboardEvent): void {
     Number(key) < classes.peek().length
   )
     action = () => highlight(Number(key));
-  if (key.startsWith("Page") && view.peek() !== "layer") return;
+  if (key.startsWith("Page") && view.peek() !== "layer" && view.peek() !== "geometry") return;
   if ((key === "ArrowUp" || key === "ArrowDown") && unit.peek() < 0)
     if (view.peek() !== "samples" || sample.peek() < 0) return;
   if (!action || (help.peek() && key !== "Escape" && key !== "?")) return;

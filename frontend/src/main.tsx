@@ -4,6 +4,7 @@ import { followAddress } from "./address";
 import { explain } from "./explain";
 import { followCompare } from "./compare/now";
 import { App } from "./frame/App";
+import { followGeometry } from "./geometry/now";
 import { followKeys } from "./keys";
 import { drawn } from "./network/drawn";
 import { followPlay } from "./play";
@@ -28,6 +29,7 @@ import { StartPage } from "./start/StartPage";
 import { readAddress } from "./url";
 import "./main.css";
 import "./compare/compare.css";
+import "./geometry/geometry.css";
 import { InlineSource } from "./wire/inline";
 import { HttpSource, type Source } from "./wire/source";
 
@@ -53,6 +55,7 @@ async function open(source: Source, root: HTMLElement): Promise<void> {
     followPlay();
     followEvents();
     followCompare();
+    followGeometry();
     followGrowth(source, session);
   } catch (error) {
     console.error(error);

@@ -3,6 +3,7 @@
 import { computed } from "@preact/signals";
 import { compareTitle } from "./compare/now";
 import { confusionNow, largestConfusion } from "./confusion/now";
+import { geometryTitle } from "./geometry/now";
 import { layerNumbers, title as networkTitle } from "./derive";
 import { count, list, plural, stepText } from "./format";
 import { said } from "./inline";
@@ -124,5 +125,6 @@ export const viewTitle = computed(
       confusion: confusionTitle,
       samples: samplesTitle,
       compare: compareTitle,
+      geometry: geometryTitle,
     })[view.value].value,
 );

@@ -4,7 +4,15 @@
 import type { Axis } from "./timeline/scale";
 import type { Theme } from "./run/session";
 
-export const VIEWS = ["network", "layer", "classes", "confusion", "samples", "compare"] as const;
+export const VIEWS = [
+  "network",
+  "layer",
+  "classes",
+  "confusion",
+  "samples",
+  "compare",
+  "geometry",
+] as const;
 export type View = (typeof VIEWS)[number];
 
 export const ONLY = ["all", "wrong"] as const;

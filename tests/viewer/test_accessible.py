@@ -21,6 +21,7 @@ VIEWS = {
     "confusion": "confusion",
     "samples": "samples",
     "compare": "compare-b",
+    "geometry": "panel-cdnv",
 }
 
 

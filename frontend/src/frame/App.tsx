@@ -3,6 +3,7 @@ import { useEffect, useState } from "preact/hooks";
 import { ClassesView } from "../classes/ClassesView";
 import { CompareView } from "../compare/CompareView";
 import { ConfusionView } from "../confusion/ConfusionView";
+import { GeometryView } from "../geometry/GeometryView";
 import { Inspector, isChosen } from "../inspector/Inspector";
 import { LayerView } from "../layer/LayerView";
 import { Network } from "../network/Network";
@@ -56,6 +57,8 @@ function Shown() {
       return <SamplesView />;
     case "compare":
       return <CompareView />;
+    case "geometry":
+      return <GeometryView />;
     default:
       return <Network />;
   }

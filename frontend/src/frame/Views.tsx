@@ -8,6 +8,7 @@ const TITLES: Record<View, string> = {
   confusion: "Confusion",
   samples: "Samples",
   compare: "Compare",
+  geometry: "Geometry",
 };
 
 const KEY: Record<View, string> = {
@@ -17,6 +18,7 @@ const KEY: Record<View, string> = {
   confusion: "X",
   samples: "P",
   compare: "R",
+  geometry: "G",
 };
 
 /** Which picture of the run is shown; as a list where room is short. */

@@ -124,6 +124,48 @@ export interface Beside {
   config: { name: string; a: string | null; b: string | null }[];
 }
 
+export const NUMBERS = [
+  "cdnv",
+  "within",
+  "equinorm",
+  "equiangular",
+  "nearest_centre",
+  "linear",
+  "above",
+] as const;
+export type NumberName = (typeof NUMBERS)[number];
+
+/** How classes lie in each layer's space, `[known, layer]`; NaN where it was not kept. */
+export interface Geometry {
+  /** Snapshots that are known, in order, and how many there will be. */
+  snapshot: Uint32Array;
+  wanted: number;
+  values: Record<NumberName, Float32Array>;
+  /** What guessing would reach. */
+  chance: Float32Array;
+}
+
+/** CKA of each layer at a snapshot with each at the last one that was kept, `[layer, other]`. */
+export interface Similarity {
+  cka: Float32Array;
+  last: number;
+}
+
+export const geometryOf = (t: Tensors): Geometry => ({
+  snapshot: t.get("snapshot", "U32"),
+  wanted: t.get("wanted", "U32")[0],
+  values: Object.fromEntries(NUMBERS.map((name) => [name, t.get(name, "F32")])) as Record<
+    NumberName,
+    Float32Array
+  >,
+  chance: t.get("chance", "F32"),
+});
+
+export const similarityOf = (t: Tensors): Similarity => ({
+  cka: t.get("cka", "F32"),
+  last: t.get("last", "U32")[0],
+});
+
 export const scalarsOf = (t: Tensors): Scalars => {
   const optional = (name: string) => (t.has(name) ? t.get(name, "F64") : null);
   return {

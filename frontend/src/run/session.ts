@@ -21,10 +21,12 @@ import {
   confusionOf,
   drivenOf,
   eventsOf,
+  geometryOf,
   picturesOf,
   sampleHistoryOf,
   samplesOf,
   scalarsOf,
+  similarityOf,
   summaryOf,
   unitHistoryOf,
   type Beside,
@@ -33,10 +35,12 @@ import {
   type Confusion,
   type Driven,
   type Events,
+  type Geometry,
   type Pictures,
   type SampleHistory,
   type Samples,
   type Scalars,
+  type Similarity,
   type UnitHistory,
 } from "./resources";
 
@@ -87,6 +91,7 @@ export class Session {
   private readonly confusions = new Map<number, Promise<Confusion>>();
   private readonly confusionOnce = new Map<string, Promise<Confusion>>();
   private readonly pages = new Map<number, Promise<Pictures>>();
+  private readonly similarities = new Map<number, Promise<Similarity>>();
   private readonly besides = new Map<string, Promise<Beside>>();
 
   private constructor(
@@ -146,6 +151,18 @@ export class Session {
       const content = await this.fetchPatiently(this.at(key));
       return JSON.parse(new TextDecoder().decode(content)) as Beside;
     });
+  }
+
+  /** What is known by now; the server goes on while it is asked. */
+  async geometry(): Promise<Geometry> {
+    return geometryOf(await this.fetch(`${this.at("geometry")}.st`));
+  }
+
+  /** How alike the layers at a snapshot are to those at the last. */
+  similarity(t: number): Promise<Similarity> {
+    return lately(this.similarities, t, async () =>
+      similarityOf(await this.fetch(`${this.at("similarity")}/${t}.st`)),
+    );
   }
 
   /** Colors of a grouping's classes, `[class, level, 4]`: its own, or those of any so many classes. */

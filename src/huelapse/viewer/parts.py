@@ -6,9 +6,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from huelapse.errors import ExportError
+from huelapse.geometry.outlining import kept_at
 from huelapse.palette import Choice
 from huelapse.run import Run
 from huelapse.viewer.closer import PAGE
+from huelapse.viewer.geometer import EXPORTED, coarse_to_fine
 from huelapse.viewer.resources import Resources
 from huelapse.viewer.shelf import run_id
 
@@ -45,8 +47,8 @@ class Parts:
     """What there is of a run, in the order in which it goes along: pictures, curves and events of the
     first split by its first grouping and the default measure; its other groupings and all other splits;
     of every split heat maps, units' histories, samples and their pictures; histories by the other
-    groupings and of samples; comparisons of splits and groupings; other measures. Splits
-    without a snapshot are passed over."""
+    groupings and of samples; comparisons of splits and groupings; geometry; other measures.
+    Splits without a snapshot are passed over."""
 
     def __init__(self, run: Run, colors: Choice | None) -> None:
         """
@@ -56,7 +58,10 @@ class Parts:
         self.run = run
         self._id = run_id(run)
         self.resources = Resources(
-            run, colors=colors, other=lambda id_: run if id_ == self._id else None
+            run,
+            colors=colors,
+            other=lambda id_: run if id_ == self._id else None,
+            waits=EXPORTED,
         )
         whole = self.resources.manifest()
         self.whole: JSON = {**whole, "splits": [s for s in whole["splits"] if s["snapshots"]]}
@@ -130,6 +135,7 @@ class Parts:
                 yield Part(self._of("histories of samples", split), self._within(split, paths))
         if sum(len(split["groupings"]) for split in self.whole["splits"]) > 1:
             yield Part("comparisons", self._comparisons, _comparable)
+        yield from self._geometry()
         yield from (self._measure(measure) for measure in self.whole["measures"][1:])
 
     def _pictures(self, split: JSON) -> Part:
@@ -193,6 +199,23 @@ class Parts:
         for t in range(len(self.run.coordinate("step", split))):
             for row, column in zip(*self.run.confusion_at(t, split).nonzero(), strict=True):
                 yield f"{split}/cell/{t}/{row}/{column}/samples.st"
+
+    def _geometry(self) -> Iterator[Part]:
+        """Of a few snapshots of each split: it takes its time."""
+        for split in self.whole["splits"]:
+            name = split["name"]
+            if "geometry" in split["resources"]:
+                within, keep = (
+                    self._within(split, [f"{name}/geometry.st"]),
+                    _resource("geometry", split),
+                )
+                yield Part(self._of("geometry of classes", split), within, keep)
+            if "similarity" in split["resources"]:
+                few = coarse_to_fine(split["snapshots"])[:EXPORTED]
+                kept = [t for t in few if kept_at(self.run, name, t)]
+                within = self._within(split, [f"{name}/similarity/{t}.st" for t in kept])
+                keep = _resource("similarity", split)
+                yield Part(self._of("similarity of layers", split), within, keep)
 
     def _comparisons(self, manifest: JSON) -> list[str]:
         """How splits and groupings that go along are laid beside one another; of no other run."""

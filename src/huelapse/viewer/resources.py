@@ -11,6 +11,7 @@ from safetensors.numpy import save
 
 from huelapse.errors import FormatError, SelectionError
 from huelapse.events import KINDS, Log
+from huelapse.geometry.outlining import keeps
 from huelapse.measures import (
     MEASURES,
     TUNED,
@@ -27,6 +28,7 @@ from huelapse.run import Run
 from huelapse.schema import PREDICTED, TRUE, Split
 from huelapse.viewer import closer, happened, single
 from huelapse.viewer.beside import beside
+from huelapse.viewer.geometer import Geometer, similarity
 from huelapse.viewer.keeping import Keeper
 
 logger = logging.getLogger(__name__)
@@ -49,6 +51,7 @@ class Resources:
         *,
         colors: Choice | None = None,
         other: Callable[[str], Run | None] = lambda id_: None,
+        waits: int = 0,
     ) -> None:
         """
         Args:
@@ -56,12 +59,14 @@ class Resources:
             before: an earlier state of the same run, whose painted snapshots are still true.
             colors: of its classes; by default those of the run's facts, or else the standard ones.
             other: the run of an id, to compare with; itself too. None where there is no such run.
+            waits: for the geometry of so many snapshots, rather than to begin it.
         """
         self.run = run
         self.colors = colors
-        self._other = other
+        self._other, self._waits = other, waits
         self.painter = Painter(run, before.painter if before is not None else None)
         self.keeper = before.keeper if before is not None else Keeper()
+        self.geometer = before.geometer if before is not None else Geometer()
         self._kept: dict[str, bytes] = {}
         self._logs: dict[tuple[str, str, str], Log] = dict(before._logs) if before else {}
         self._predictions: dict[str, np.ndarray] = {}
@@ -91,6 +96,12 @@ class Resources:
                 arrays = closer.confusion(self.run, split)
             case [split, "confusion", index] if index.endswith(".st"):
                 arrays = closer.confusion_at(self.run, split, self._at(split, index))
+            case [split, "geometry.st"]:
+                self.run.grouping(TRUE, split)
+                arrays = self.geometer.geometry(self.run, split, at_least=self._waits)
+            case [split, "similarity", index] if index.endswith(".st"):
+                at = self._at(split, index)
+                return self._keep(path, lambda: similarity(self.run, split, at), slow=True)
             case [split, "thumbnails", page] if page.endswith(".st"):
                 arrays = closer.thumbnails(self.run, split, _number(page.removesuffix(".st")))
             case [split, "samples", index] if index.endswith(".st"):
@@ -187,6 +198,8 @@ class Resources:
             "resources": [
                 *closer.confusion_name(self.run, split),
                 *("heat", "units", "compare"),
+                *(["geometry"] if any(g.name == TRUE for g in split.groupings) else []),
+                *(["similarity"] if keeps(self.run, split.name) else []),
                 *(["floor", "cell_units"] if self.run.has("responses", split.name) else []),
                 *(["samples"] if closer.has_samples(self.run, split.name) else []),
                 *(["thumbnails"] if self.run.has("thumbnails", split.name) else []),
