@@ -250,15 +250,21 @@ def test_of_other_layers_only_shares_are_shown_and_of_other_samples_nothing(
 def test_what_is_late_of_another_run_is_not_shown(viewer: Viewer, served_folder, second) -> None:
     ids = served_folder[1]
 
-    def slowly(route: Any) -> None:
-        time.sleep(0.8)
-        route.continue_()
-
-    viewer.page.route(f"**/{ids['first']}/val/true/compare/{ids['deep']}/**", slowly)
+    held: list[Any] = []
+    viewer.page.route(
+        f"**/{ids['first']}/val/true/compare/{ids['deep']}/**", lambda route: held.append(route)
+    )
     compare(viewer, ids, "second")
     viewer.by("other-run").select_option(ids["deep"])
+    for _ in range(500):
+        viewer.page.wait_for_timeout(20)
+        if held:
+            break
     viewer.by("other-run").select_option(ids["second"])
-    viewer.page.wait_for_timeout(1200)
+    viewer.by("side-b").filter(has_text="second").wait_for()
+    with viewer.page.expect_response(f"**/compare/{ids['deep']}/**"):
+        held[0].continue_()
+    viewer.page.wait_for_timeout(400)
     assert viewer.by("trellis-a").count() == 0
     assert "second" in viewer.by("side-b").inner_text()
 
