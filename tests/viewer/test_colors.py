@@ -90,7 +90,7 @@ def test_the_choice_stays_as_a_run_grows(tmp_path: Path) -> None:
     recorder.step(loss=1.0)
     recorder.close()
     assert live.refreshed() is not live
-    assert before is not None and "dark/val/true" in load(before[0])
+    assert before is not None and "dark/val/true" in load(before.content)
     assert page.answer(address) == before
 
 
