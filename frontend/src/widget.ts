@@ -5,6 +5,7 @@ import { effect } from "@preact/signals";
 import { explain } from "./explain";
 import { settle, type Home } from "./frame/home";
 import { fail, mount, openRun, seen } from "./mount";
+import { drawn } from "./network/drawn";
 import { Session } from "./run/session";
 import {
   announcement,
@@ -49,6 +50,7 @@ function initialize({ model }: { model: Model }): () => void {
     server.value = overdue ? "away" : "answers";
   });
   viewer = { source, styles: source.text("main.css") };
+  void loadFont(source);
   const stops = [followTheme(), followSelection(model)];
   model.on("change:_wanted", () => turnTo(wantedOf(model)));
   void open(source, model).then((stop) => stop && stops.push(stop));
@@ -96,6 +98,17 @@ async function render({ model, el }: { model: Model; el: HTMLElement }): Promise
     leave();
     host.remove();
   };
+}
+
+/** A shadow tree has no fonts of its own: they are the document's. */
+async function loadFont(source: WidgetSource): Promise<void> {
+  try {
+    const font = new FontFace("Inter", await source.get("inter.woff2"), { weight: "100 900" });
+    document.fonts.add(await font.load());
+    drawn.fonts.value++;
+  } catch {
+    // the system's own will do
+  }
 }
 
 /** The run as it is now, with what was looked at. */
