@@ -100,7 +100,7 @@ function onKey(event: KeyboardEvent): void {
     p: () => (view.value = "samples"),
     t: nextGrouping,
     d: toggleTheme,
-    ...(home().linked && { s: () => void share() }),
+    ...(home().alone && { s: () => void share() }),
     "?": () => (help.value = !help.peek()),
     Escape: escape,
   };

@@ -78,26 +78,45 @@ async function render({ model, el }: { model: Model; el: HTMLElement }): Promise
   root.id = "huelapse";
   root.tabIndex = -1; // a click anywhere in it gives it the keys
   root.className = "cell";
-  const stopKeys = (event: Event): void => event.stopPropagation();
-  host.addEventListener("keydown", stopKeys);
+  host.addEventListener("keydown", (event) => event.stopPropagation());
   el.append(host);
   const style = document.createElement("style");
   style.textContent = (await viewer?.styles) ?? "";
   shadow.append(style, root);
   const there: Home = {
     root,
-    linked: false,
+    alone: false,
     away: "The kernel does not answer yet: it is busy, or it was restarted. Then run this cell again.",
     renew: () => void renew(),
   };
   const leave = settle(there);
   const unmount = mount(root, root, root);
+  const release = keepFocus(root, shadow);
   (host as unknown as { huelapse: unknown }).huelapse = seen;
   return () => {
+    release();
     unmount();
     leave();
     host.remove();
   };
+}
+
+/** What has the focus may go when the view changes: the keys must not fall to the notebook then. */
+function keepFocus(root: HTMLElement, shadow: ShadowRoot): () => void {
+  let held = false;
+  root.addEventListener("focusin", () => (held = true));
+  root.addEventListener("focusout", (event) => {
+    const left = event.target as Element;
+    queueMicrotask(() => {
+      if (left.isConnected) held = shadow.activeElement !== null;
+    });
+  });
+  const watch = new MutationObserver(() => {
+    if (held && !shadow.activeElement && document.activeElement === document.body)
+      root.focus({ preventScroll: true });
+  });
+  watch.observe(root, { childList: true, subtree: true });
+  return () => watch.disconnect();
 }
 
 /** A shadow tree has no fonts of its own: they are the document's. */
@@ -133,6 +152,9 @@ function turnTo(address: Partial<Address>): void {
   const open = session.peek();
   if (!open) return; // it begins with it
   const there = { ...currentAddress(open), ...address };
+  // a unit of another layer than the one that is wanted is looked at no more
+  if (address.layer !== undefined && address.unit === undefined)
+    if (open.layerOf[there.unit] !== address.layer) there.unit = -1;
   const same = there.split === open.split.name && there.measure === open.measure.name;
   if (same) applyAddress(open, there);
   else void chooseSplit(there.split, there);

@@ -23,17 +23,21 @@ export function App() {
         <p class="subtitle">{problem.value}</p>
       </main>
     );
+  // A notebook has a main part of its own.
+  const Main = home().alone ? "main" : "section";
   return (
     <div class={layoutClass.value}>
-      <a class="skip" href="#main" onClick={focusMain}>
-        Skip to the picture
-      </a>
+      {home().alone && (
+        <a class="skip" href="#main" onClick={focusMain}>
+          Skip to the picture
+        </a>
+      )}
       <TopBar />
       <Rail />
-      <main class="main" id="main" tabIndex={-1}>
+      <Main class="main" id="main" tabIndex={-1} aria-label={home().alone ? undefined : "Picture"}>
         <Shown />
         <Banner />
-      </main>
+      </Main>
       <Inspector />
       <Timeline />
       <Tip />

@@ -192,7 +192,7 @@ export function TopBar() {
         >
           <ThemeIcon />
         </button>
-        {home().linked && (
+        {home().alone && (
           <button
             type="button"
             class="icon"

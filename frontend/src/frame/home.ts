@@ -3,8 +3,8 @@
 export interface Home {
   /** The element that carries the theme, and with it the style sheet's variables. */
   readonly root: HTMLElement;
-  /** Whether there is an address that can be copied. */
-  readonly linked: boolean;
+  /** Whether the page is all that the tab holds: then the tab's address is its own. */
+  readonly alone: boolean;
   /** What is said while nobody answers. */
   readonly away: string;
   /** Opens the run again, as it is now. */
@@ -13,7 +13,7 @@ export interface Home {
 
 const tab: Home = {
   root: document.documentElement,
-  linked: true,
+  alone: true,
   away: "Showing what was loaded; reconnecting",
   renew: () => location.reload(),
 };

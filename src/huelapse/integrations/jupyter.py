@@ -110,6 +110,7 @@ class Viewer(AnyWidget):
     While a cell runs the kernel hears no message, and the page waits; what it has loaded stays usable.
     """
 
+    _answering: ThreadPoolExecutor | None = None
     _wanted = traitlets.Unicode("").tag(sync=True)
     height = traitlets.Int(HEIGHT, read_only=True).tag(sync=True)
     """Of the cell, in CSS pixels."""
@@ -161,7 +162,8 @@ class Viewer(AnyWidget):
 
     def close(self) -> None:
         """Take the page away, everywhere it is shown."""
-        self._answering.shutdown(wait=False, cancel_futures=True)
+        if self._answering is not None:  # ipywidgets closes what could not be made, too
+            self._answering.shutdown(wait=False, cancel_futures=True)
         super().close()
 
     def show(
@@ -184,7 +186,7 @@ class Viewer(AnyWidget):
             step: of a snapshot.
             view: network, layer, classes, confusion or samples.
             split, grouping, measure: by name.
-            layer: its path.
+            layer: its path; a selected unit of another one is selected no more.
             unit: index in `layer`.
             class_name: of the class to be highlighted, in the grouping that is then shown.
             sample: index in the samples of the split that is then shown.
@@ -227,6 +229,7 @@ class Viewer(AnyWidget):
         """A message of the page."""
         match content:
             case {"kind": "get", "id": int(id_), "key": str(key)}:
+                assert self._answering is not None
                 self._answering.submit(self._answer, id_, key)
             case {"kind": "selected", "address": dict(address)}:
                 self._note(address)
