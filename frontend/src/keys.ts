@@ -1,6 +1,7 @@
 // The keyboard. Keys act on the page unless a control that uses them has the focus.
 
 import { copyLink } from "./address";
+import { home } from "./frame/home";
 import { togglePlay } from "./play";
 import { walkSamples } from "./samples/now";
 import {
@@ -99,7 +100,7 @@ function onKey(event: KeyboardEvent): void {
     p: () => (view.value = "samples"),
     t: nextGrouping,
     d: toggleTheme,
-    s: () => void share(),
+    ...(home().alone && { s: () => void share() }),
     "?": () => (help.value = !help.peek()),
     Escape: escape,
   };
@@ -118,7 +119,9 @@ function onKey(event: KeyboardEvent): void {
   action();
 }
 
-export function followKeys(): () => void {
-  addEventListener("keydown", onKey);
-  return () => removeEventListener("keydown", onKey);
+/** Hears the keys of a target: the window, or the page's element in a notebook. */
+export function followKeys(target: EventTarget): () => void {
+  const hear = onKey as EventListener;
+  target.addEventListener("keydown", hear);
+  return () => target.removeEventListener("keydown", hear);
 }

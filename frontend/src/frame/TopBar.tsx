@@ -20,6 +20,7 @@ import { cssColor } from "../network/colors";
 import { LEVELS, type Grouping } from "../wire/manifest";
 import { readAddress } from "../url";
 import { Chooser } from "./Chooser";
+import { home } from "./home";
 import { KeysIcon, LinkIcon, ThemeIcon } from "./icons";
 import { Views } from "./Views";
 
@@ -158,7 +159,7 @@ export function TopBar() {
       )}
       {open.manifest.state !== "complete" && <span class="state">{open.manifest.state}</span>}
       {newSnapshots.value > 0 && (
-        <button type="button" class="newer" onClick={() => location.reload()}>
+        <button type="button" class="newer" onClick={() => home().renew()}>
           Show {count(newSnapshots.value)} new {plural(newSnapshots.value, "snapshot")}
         </button>
       )}
@@ -191,16 +192,18 @@ export function TopBar() {
         >
           <ThemeIcon />
         </button>
-        <button
-          type="button"
-          class="icon"
-          data-testid="link"
-          title="Copy link (S)"
-          aria-label="Copy a link to this picture"
-          onClick={() => void share()}
-        >
-          <LinkIcon />
-        </button>
+        {home().alone && (
+          <button
+            type="button"
+            class="icon"
+            data-testid="link"
+            title="Copy link (S)"
+            aria-label="Copy a link to this picture"
+            onClick={() => void share()}
+          >
+            <LinkIcon />
+          </button>
+        )}
         <button
           type="button"
           class="icon"
