@@ -18,15 +18,15 @@ from huelapse.measures import (
     active_interval,
     find_measure,
     interval,
-    read,
 )
 from huelapse.moments import Moments
 from huelapse.painting import BINS, CHUNK, PICTURE, STATES, Painter, class_on_wire, on_wire
-from huelapse.palette import LEVELS, Choice, palette, palette_for
+from huelapse.palette import LEVELS, Choice
 from huelapse.run import Run
 from huelapse.schema import PREDICTED, TRUE, Split
-from huelapse.viewer import closer, happened, single
+from huelapse.viewer import closer, happened, single, tables
 from huelapse.viewer.keeping import Keeper
+from huelapse.viewer.leveled import FINEST, MARK, Belongings, LeveledRun
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +50,11 @@ class Resources:
             before: an earlier state of the same run, whose painted snapshots are still true.
             colors: of its classes; by default those of the run's facts, or else the standard ones.
         """
-        self.run = run
+        self.belongings = before.belongings if before is not None else Belongings(run, colors)
+        known = self.belongings.by_classes
+        self.run = LeveledRun(run, known) if known else run
         self.colors = colors
-        self.painter = Painter(run, before.painter if before is not None else None)
+        self.painter = Painter(self.run, before.painter if before is not None else None)
         self.keeper = before.keeper if before is not None else Keeper()
         self._kept: dict[str, bytes] = {}
         self._logs: dict[tuple[str, str, str], Log] = dict(before._logs) if before else {}
@@ -181,34 +183,26 @@ class Resources:
                 *(["thumbnails"] if self.run.has("thumbnails", split.name) else []),
             ],
             "groupings": [
-                {"name": g.name, "title": TITLES.get(g.name, g.name), "classes": list(g.classes)}
+                {
+                    "name": g.name,
+                    "title": TITLES.get(g.name, g.name),
+                    "classes": list(g.classes),
+                    **tables.told(g, self.belongings),
+                }
                 for g in split.groupings
             ],
         }
 
     def _palette(self) -> Arrays:
-        """One palette per number of classes, and those of groupings that have colors of their own."""
-        arrays: Arrays = {}
-        facts: dict[str, Any] | None = self.run.facts["facts"]
-        for split in self.run.splits:
-            for grouping in split.groupings:
-                classes = len(grouping.classes)
-                usual, own = palette(classes), palette_for(grouping.classes, facts, self.colors)
-                tables = [(usual, f".{classes}")]
-                if not np.array_equal(own.dark, usual.dark):
-                    tables.append((own, f"/{split.name}/{grouping.name}"))
-                for colors, name in tables:
-                    arrays |= {f"dark{name}": colors.dark, f"light{name}": colors.light}
-        return arrays
+        return tables.palettes(self.run, self.belongings)
 
     def _glance(self) -> Arrays:
         """The run as a small picture: its first split and grouping at the last snapshot."""
         split = next((s for s in self.run.splits if len(self.run.coordinate("step", s.name))), None)
         if split is None:
             raise SelectionError("the run has no snapshot yet")
-        facts: dict[str, Any] | None = self.run.facts["facts"]
         grouping = split.groupings[0]
-        table = palette_for(grouping.classes, facts, self.colors)
+        table = self.belongings.palette(grouping.classes)
         index = len(self.run.coordinate("step", split.name)) - 1
         return closer.glance(self.run, split.name, grouping.name, index, table)
 
@@ -264,6 +258,8 @@ class Resources:
     def _log(self, split: str, grouping: str, measure: str) -> Log:
         find_measure(measure)
         self.run.grouping(grouping, split)
+        if grouping.endswith(MARK + FINEST):
+            raise SelectionError("events are told by classes, or by superclasses, not across them")
         key = (split, grouping, measure)
         with self._logging:
             self._logs[key] = Log(self.painter, *key, before=self._logs.get(key))
@@ -316,9 +312,17 @@ class Resources:
         for snapshots, moments in self.run.through_time(unit, grouping, split):
             signs = np.full(len(snapshots), signed)
             parts.append(
-                (snapshots, _traced(moments, read(moments, signed=signs, measure=measured_by)))
+                (
+                    snapshots,
+                    _traced(
+                        moments,
+                        self.run.judged(
+                            moments, grouping, split, signed=signs, measure=measured_by
+                        ),
+                    ),
+                )
             )
-        self.keeper.unit_was_asked(self.run, split, grouping)
+        self.keeper.unit_was_asked(self.run, split, grouping.partition(MARK)[0])
         if not parts:
             return {}
         order = np.concatenate([snapshots for snapshots, _ in parts]).argsort()
