@@ -7,6 +7,7 @@ import { followKeys } from "./keys";
 import { drawn } from "./network/drawn";
 import { followPlay } from "./play";
 import { followFloor } from "./rail/floor";
+import { followRest } from "./rail/listing";
 import { followGrowth } from "./run/growth";
 import { followEvents } from "./run/happened";
 import { Session } from "./run/session";
@@ -49,6 +50,7 @@ async function open(source: Source, root: HTMLElement): Promise<void> {
     followKeys();
     followFloor();
     followPlay();
+    followRest();
     followEvents();
     followGrowth(source, session);
   } catch (error) {

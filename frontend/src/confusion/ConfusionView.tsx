@@ -9,7 +9,7 @@ import { said } from "../inline";
 import { cssColor } from "../network/colors";
 import { pageColorsNow } from "../network/current";
 import { drawn } from "../network/drawn";
-import { cell, positions, session, theme } from "../state";
+import { answerColors, cell, positions, session, theme } from "../state";
 import { viewTitle } from "../titles";
 import { LEVELS } from "../wire/manifest";
 import { drawHistories, drawNumbers, drawTexels, type MatrixLayout } from "./draw";
@@ -35,11 +35,7 @@ const LISTED = 50;
 const NARROW = 560;
 
 /** Colors of the true classes, which are those of the answers too. */
-export function answerPalette(): Uint8Array {
-  const open = session.value;
-  const grouping = open?.split.groupings.find((g) => g.name === "true");
-  return open && grouping ? open.palette(theme.value, grouping) : new Uint8Array(0);
-}
+export const answerPalette = (): Uint8Array => answerColors.value;
 
 export const answerColor = (palette: Uint8Array, k: number): string =>
   cssColor(palette, 4 * (k * LEVELS + LEVELS - 1));

@@ -2,6 +2,7 @@
 
 import { percent, stepText } from "../format";
 import { said } from "../inline";
+import { levelWords } from "../run/groupings";
 import { cellSentence } from "../sentences";
 import { classes, session, threshold, track } from "../state";
 import { NO_HEAT } from "../wire/manifest";
@@ -47,6 +48,7 @@ export function TimeTip({ l, unit: u, at }: { l: number; unit: number; at: numbe
             paint.level[u],
             classes.value[paint.preferred[u]] ?? "",
             threshold.value,
+            track.value ? levelWords(track.value.grouping, paint.preferred[u]) : "",
           )
         : "not loaded yet"}
     </>

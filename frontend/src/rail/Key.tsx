@@ -9,7 +9,16 @@ import { fitCanvas } from "../frame/size";
 import { cssColor } from "../network/colors";
 import { suppressedCount, tunedToClass } from "../run/counts";
 import { floorSentence, thresholdSentence } from "../sentences";
-import { highlighted, painted, palette, session, snapshot, threshold, track } from "../state";
+import {
+  classOrder,
+  highlighted,
+  painted,
+  palette,
+  session,
+  snapshot,
+  threshold,
+  track,
+} from "../state";
 import { thresholdLevel } from "../url";
 import { floor, hasFloor, isOfTrue } from "./floor";
 import {
@@ -54,7 +63,7 @@ function drawHistogram(canvas: HTMLCanvasElement): void {
   totals.forEach((_, bar) => {
     let y = HEIGHT;
     const level = bar * BIN + Math.floor(BIN / 2);
-    for (let k = 0; k < K; k++) {
+    for (const k of classOrder.peek()) {
       const h = (at(k, bar) / most) * HEIGHT;
       if (h === 0) continue;
       y -= h;

@@ -3,12 +3,19 @@
 import { HELD, TIED, type Layer } from "../wire/manifest";
 import type { Paint } from "./paint";
 
-/** Units layer by layer: held ones by class, strongest first; then tied; then the rest. */
-export function unitOrder(last: Paint, layers: readonly Layer[]): Uint32Array {
+/** Units layer by layer: held ones by class, strongest first; then tied; then the rest.
+ *
+ * @param places of the classes; default: as they are numbered */
+export function unitOrder(
+  last: Paint,
+  layers: readonly Layer[],
+  places?: ArrayLike<number>,
+): Uint32Array {
   const order = new Uint32Array(last.state.length);
   // One sortable number per unit: state group, class, level reversed, and the unit itself last.
   const rank = (u: number): number => {
-    if (last.state[u] === HELD) return last.preferred[u] * 128 + (127 - last.level[u]);
+    const cls = last.preferred[u];
+    if (last.state[u] === HELD) return (places?.[cls] ?? cls) * 128 + (127 - last.level[u]);
     return 2 ** 25 + (last.state[u] === TIED ? 0 : last.state[u]);
   };
   const keys = Float64Array.from(order, (_, u) => rank(u) * 2 ** 26 + u);

@@ -169,6 +169,14 @@ def _classes(moments: Moments, rows: slice) -> Moments:
     )
 
 
+def own_classes(run: Run, moments: Moments, grouping: str, split: str) -> Moments:
+    """Of a grouping by the finest level those of the classes alone; else all."""
+    base, mark, level = grouping.partition(MARK)
+    if not mark or level != FINEST:
+        return moments
+    return _classes(moments, slice(len(run.grouping(base, split).classes)))
+
+
 class Belongings:
     """What the classes of a run's groupings belong to, and the colors that follow from it.
 

@@ -26,7 +26,7 @@ from huelapse.run import Run
 from huelapse.schema import PREDICTED, TRUE, Split
 from huelapse.viewer import closer, happened, single, tables
 from huelapse.viewer.keeping import Keeper
-from huelapse.viewer.leveled import FINEST, MARK, Belongings, LeveledRun
+from huelapse.viewer.leveled import FINEST, MARK, Belongings, LeveledRun, own_classes
 
 logger = logging.getLogger(__name__)
 
@@ -311,17 +311,8 @@ class Resources:
         parts: list[tuple[np.ndarray, Arrays]] = []
         for snapshots, moments in self.run.through_time(unit, grouping, split):
             signs = np.full(len(snapshots), signed)
-            parts.append(
-                (
-                    snapshots,
-                    _traced(
-                        moments,
-                        self.run.judged(
-                            moments, grouping, split, signed=signs, measure=measured_by
-                        ),
-                    ),
-                )
-            )
+            reading = self.run.judged(moments, grouping, split, signed=signs, measure=measured_by)
+            parts.append((snapshots, _traced(own_classes(self.run, moments, grouping, split), reading)))
         self.keeper.unit_was_asked(self.run, split, grouping.partition(MARK)[0])
         if not parts:
             return {}
