@@ -11,6 +11,7 @@ import {
   currentAddress,
   defaultAddress,
   highlighted,
+  matrixOrder,
   only,
   pins,
   playing,
@@ -58,6 +59,7 @@ export function followAddress(): () => void {
       threshold.value,
       theme.value,
       sort.value,
+      matrixOrder.value,
       axis.value,
       playing.value,
     ].join();

@@ -64,13 +64,17 @@ export function networkTitle(facts: NetworkFacts, say: Say = said): string {
   const units = total(facts);
   const tuned = facts.layers.reduce((sum, layer) => sum + layer.tuned, 0);
   const at = `Step ${stepText(facts.step)}`;
-  if (facts.responding === 0) return ended(`${at}: ${whyNothing(facts, units, say)}`);
+  if (facts.responding === 0) return nothingTitle(facts, say);
   if (facts.highlighted) return ended(`${at}: ${ofClass(facts, facts.highlighted, units, say)}`);
   if (facts.step === 0) return `${at}, before training: ${already(tuned, units)}.`;
   if (tuned === 0)
     return `${at}: no unit is tuned to a ${facts.level === "finest" ? "class or superclass" : typeof facts.level === "number" ? "superclass" : "class"}.`;
   return `${at}: ${percent(tuned / units)} of units are tuned${extremes(facts.layers, say)}.`;
 }
+
+/** Why no unit has a class at the snapshot. */
+export const nothingTitle = (facts: NetworkFacts, say: Say = said): string =>
+  ended(`Step ${stepText(facts.step)}: ${whyNothing(facts, total(facts), say)}`);
 
 /** A sentence whose last name was cut short has its points already. */
 const ended = (sentence: string): string => (sentence.endsWith("…") ? sentence : `${sentence}.`);
@@ -136,6 +140,12 @@ function extremes(layers: readonly LayerShare[], say: Say): string {
 /** In a sentence a bare number (an nn.Sequential's part) would be taken for a quantity. */
 const spoken = (name: string): string => (/^\d/.test(name) ? `layer ${name}` : name);
 
+/** Units that the measure leaves out. */
+const left = ({ notDefined }: NetworkFacts): string =>
+  notDefined > 0
+    ? ` ${count(notDefined)} ${plural(notDefined, "unit")} that may respond below 0 cannot be judged by it.`
+    : "";
+
 export function networkSubtitle(facts: NetworkFacts): string {
   const predicted = isPredicted(facts);
   if (facts.present.length < facts.classes) {
@@ -145,6 +155,10 @@ export function networkSubtitle(facts: NetworkFacts): string {
       : `${some}: units are compared over those alone, so strength reads higher than with all.`;
   }
   const own = `class of “${said(facts.grouping.title)}”`;
+  if (facts.classes === 2 && facts.present.length === 2 && (facts.level ?? "class") === "class") {
+    const [one, other] = facts.present.map(said);
+    return `One scale: ${one} at one end, ${other} at the other, grey between them where neither is surely first. Strength: ${facts.measure.title.toLowerCase()}, less one standard error.${left(facts)}`;
+  }
   const label = { true: "true label", predicted: "predicted label" }[facts.grouping.name] ?? own;
   const level = facts.level ?? "class";
   const which =
@@ -153,11 +167,7 @@ export function networkSubtitle(facts: NetworkFacts): string {
       : level === "finest"
         ? `${label}, or the finest superclass of it,`
         : `superclass of the ${label}`;
-  const left =
-    facts.notDefined > 0
-      ? ` ${count(facts.notDefined)} ${plural(facts.notDefined, "unit")} that may respond below 0 cannot be judged by it.`
-      : "";
-  return `Hue: the ${which} that drives the unit most. Strength: ${facts.measure.title.toLowerCase()}, less one standard error; grey where no ${level === "class" ? "class" : level === "finest" ? "class or superclass" : "superclass"} is surely first.${left}`;
+  return `Hue: the ${which} that drives the unit most. Strength: ${facts.measure.title.toLowerCase()}, less one standard error; grey where no ${level === "class" ? "class" : level === "finest" ? "class or superclass" : "superclass"} is surely first.${left(facts)}`;
 }
 
 const KINDS: Record<Split["kind"], string> = {

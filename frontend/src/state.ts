@@ -1,6 +1,7 @@
 // What the page shows: one signal per choice, and what follows from the choices.
 
 import { batch, computed, effect, signal } from "@preact/signals";
+import type { MatrixOrder } from "./confusion/blocks";
 import { explain } from "./explain";
 import { newSnapshots } from "./run/growth";
 import { among, isPinsText, pinsOf, pinsText, toggled, type Pins } from "./rail/pins";
@@ -46,6 +47,8 @@ export const chosenLayer = signal(-1);
 export const cell = signal<Cell | null>(null);
 /** The sample that is looked at; -1 for none. */
 export const sample = signal(-1);
+/** In which order many classes stand in the confusion; "" for the usual one. */
+export const matrixOrder = signal<MatrixOrder | "">("");
 export const only = signal<Only>("all");
 export const threshold = signal(50);
 export const axis = signal<Axis>("snapshot");
@@ -322,6 +325,7 @@ export function defaultAddress(open: Session): Address {
     class: -1,
     pins: "",
     sort: "",
+    matrix: "",
     threshold: Math.round(open.manifest.threshold * 100),
     theme: systemTheme(),
     axis: defaultAxis(steps),
@@ -345,6 +349,7 @@ export function currentAddress(open: Session): Address {
     // those that the run itself pins need not be said
     pins: pinsText(pins.peek()) === pinsText(ownPins()) ? "" : pinsText(pins.peek()) || "none",
     sort: sort.peek(),
+    matrix: matrixOrder.peek(),
     threshold: threshold.peek(),
     theme: theme.peek(),
     axis: axis.peek(),
@@ -372,6 +377,7 @@ export function applyAddress(
         ? (baseOf(shown).pinned ?? [])
         : pinsOf(isPinsText(wanted.pins) ? wanted.pins : "", shown.classes.length);
     sort.value = wanted.sort;
+    matrixOrder.value = wanted.matrix;
     view.value = wanted.view;
     chosenLayer.value = wanted.layer < open.layers.length ? wanted.layer : -1;
     cell.value = cellOf(open, wanted.cell);

@@ -61,7 +61,9 @@ def write(
     kind = rng.integers(0, 3, units)
     favorite = rng.integers(0, classes, units)
     kind[output], favorite[output] = 0, np.arange(classes)
-    depth = np.concatenate([np.full(layer.units, (i + 1) / len(own)) for i, layer in enumerate(own)])
+    depth = np.concatenate(
+        [np.full(layer.units, (i + 1) / len(own)) for i, layer in enumerate(own)]
+    )
     same = groups[:, None] == groups[favorite][None]
     itself = np.arange(classes)[:, None] == favorite[None]
     lifts = np.where(kind == 0, itself + 0.25 * same, np.where(kind == 1, 1.0 * same, 0.0))

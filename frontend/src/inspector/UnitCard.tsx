@@ -104,7 +104,7 @@ function Details({ unit: u, history }: { unit: number; history: UnitHistory }) {
       </p>
       {state === HELD && words && (
         <p class="subtitle ink2" data-testid="level">
-          {`${said(facts.preferred)} is ${words}.`}
+          {`${said(facts.preferred)} is ${words}, so its is the hue.`}
         </p>
       )}
       {warning && <p class="warning">{warning}</p>}

@@ -3,6 +3,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useConfusion } from "../confusion/now";
 import { mostTunedToAClass } from "../run/counts";
+import { baseOf } from "../run/groupings";
 import { CLASS_KEYS } from "../keys";
 import type { Session } from "../run/session";
 import { count } from "../format";
@@ -29,11 +30,6 @@ const MEASURED = 400;
 export function Rail() {
   const open = session.value;
   const shown = track.value?.grouping;
-  // what was sought and opened in one list says nothing of another
-  useEffect(() => {
-    query.value = "";
-    opened.value = new Set();
-  }, [open, shown]);
   if (!open) return <aside class="rail" />;
   const long = (shown?.classes.length ?? 0) > CLASS_KEYS;
   return (
@@ -85,6 +81,12 @@ function Legend({ open }: { open: Session }) {
     ? listed.length
     : Math.min(listed.length, first + Math.ceil((size?.height ?? 600) / ROW) + 8);
 
+  // What was sought and opened in one list says nothing of another.
+  const base = current && baseOf(current.grouping).classes.join("\n");
+  useEffect(() => {
+    query.value = "";
+    opened.value = new Set();
+  }, [open, base]);
   // The class that was chosen, here or elsewhere, is in the list and in view.
   const chosen = highlighted.value;
   useEffect(() => reveal(chosen), [chosen, current]);

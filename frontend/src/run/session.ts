@@ -92,6 +92,7 @@ export class Session {
   private readonly driven = new Map<string, Promise<Driven>>();
   private readonly confusions = new Map<number, Promise<Confusion>>();
   private readonly confusionOnce = new Map<string, Promise<Confusion>>();
+  private readonly alikes = new Map<string, Promise<Uint32Array>>();
   private readonly pages = new Map<number, Promise<Pictures>>();
   private readonly pinnedPalettes = new Map<string, Uint8Array>();
 
@@ -210,6 +211,13 @@ export class Session {
     if (!this.has("confusion")) return null;
     return once(this.confusionOnce, "", async () =>
       confusionOf(await this.fetch(`${this.at("confusion")}.st`)),
+    );
+  }
+
+  /** Classes in an order in which those that are alike to the network stand side by side. */
+  alike(): Promise<Uint32Array> {
+    return once(this.alikes, "", async () =>
+      (await this.fetch(`${this.at("alike")}.st`)).get("order", "U32"),
     );
   }
 

@@ -122,6 +122,13 @@ class Choice:
         Raises:
             PaletteError: it names a class that none of a run's groupings has.
         """
+        classes = {c for own in groupings for c in own}
+        if classes and self.taxonomy and not classes & self.taxonomy.keys():
+            theirs, ours = next(iter(self.taxonomy)), next(c for own in groupings for c in own)
+            raise PaletteError(
+                f"the superclasses name none of the run's classes, such as {ours[:60]!r}; they name "
+                f"{theirs[:60]!r} and others: name the children as the classes are named"
+            )
         known = {c for classes in groupings for c in classes} | set(self.superclasses.values())
         for name in (*self.colors, *self.pinned, *self.superclasses):
             if name not in known:

@@ -80,6 +80,8 @@ class Resources:
                 arrays = self._scalars(self.run.split(split))
             case [split, "confusion.st"]:
                 arrays = closer.confusion(self.run, split)
+            case [split, "alike.st"]:
+                return self._keep(path, lambda: tables.alike(self.run, split), slow=True)
             case [split, "confusion", index] if index.endswith(".st"):
                 arrays = closer.confusion_at(self.run, split, self._at(split, index))
             case [split, "thumbnails", page] if page.endswith(".st"):
@@ -177,6 +179,7 @@ class Resources:
             ],
             "resources": [
                 *closer.confusion_name(self.run, split),
+                *(["alike"] if tables.has_alike(self.run, split) else []),
                 *("heat", "units"),
                 *(["floor", "cell_units"] if self.run.has("responses", split.name) else []),
                 *(["samples"] if closer.has_samples(self.run, split.name) else []),
@@ -312,7 +315,9 @@ class Resources:
         for snapshots, moments in self.run.through_time(unit, grouping, split):
             signs = np.full(len(snapshots), signed)
             reading = self.run.judged(moments, grouping, split, signed=signs, measure=measured_by)
-            parts.append((snapshots, _traced(own_classes(self.run, moments, grouping, split), reading)))
+            parts.append(
+                (snapshots, _traced(own_classes(self.run, moments, grouping, split), reading))
+            )
         self.keeper.unit_was_asked(self.run, split, grouping.partition(MARK)[0])
         if not parts:
             return {}

@@ -4,10 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from huelapse.palette import NAMED, Palette, grey, own_colors, palette, pins
+from huelapse.palette import NAMED, Palette, by_similarity, grey, own_colors, palette, pins
 from huelapse.run import Run
-from huelapse.schema import Grouping
-from huelapse.viewer.leveled import FINEST, MARK, Belongings
+from huelapse.schema import TRUE, Grouping, Split
+from huelapse.viewer.leveled import FINEST, MARK, Belongings, likeness
 
 Arrays = dict[str, np.ndarray]
 
@@ -49,6 +49,19 @@ def palettes(run: Run, belongings: Belongings) -> Arrays:
                     f"{at}{MARK}{FINEST}",
                 )
     return found
+
+
+def has_alike(run: Run, split: Split) -> bool:
+    """Whether a split's classes are so many that their confusion needs an order."""
+    own = next((g for g in split.groupings if g.name == TRUE), None)
+    snapshots = len(run.coordinate("step", split.name))
+    return own is not None and len(own.classes) > NAMED and snapshots > 0
+
+
+def alike(run: Run, split: str) -> Arrays:
+    """`order` [class]: the true classes, those side by side that are alike at the last snapshot."""
+    run.grouping(TRUE, split)
+    return {"order": by_similarity(likeness(run, split)).argsort().astype(np.uint32)}
 
 
 def told(grouping: Grouping, belongings: Belongings) -> dict[str, Any]:
