@@ -155,10 +155,6 @@ export function networkSubtitle(facts: NetworkFacts): string {
       : `${some}: units are compared over those alone, so strength reads higher than with all.`;
   }
   const own = `class of “${said(facts.grouping.title)}”`;
-  if (facts.classes === 2 && facts.present.length === 2 && (facts.level ?? "class") === "class") {
-    const [one, other] = facts.present.map(said);
-    return `One scale: ${one} at one end, ${other} at the other, grey between them where neither is surely first. Strength: ${facts.measure.title.toLowerCase()}, less one standard error.${left(facts)}`;
-  }
   const label = { true: "true label", predicted: "predicted label" }[facts.grouping.name] ?? own;
   const level = facts.level ?? "class";
   const which =
@@ -167,7 +163,13 @@ export function networkSubtitle(facts: NetworkFacts): string {
       : level === "finest"
         ? `${label}, or the finest superclass of it,`
         : `superclass of the ${label}`;
-  return `Hue: the ${which} that drives the unit most. Strength: ${facts.measure.title.toLowerCase()}, less one standard error; grey where no ${level === "class" ? "class" : level === "finest" ? "class or superclass" : "superclass"} is surely first.${left(facts)}`;
+  const strength = `Strength: ${facts.measure.title.toLowerCase()}, less one standard error`;
+  if (level === "class" && facts.classes === 2) {
+    const [one, other] = facts.present.map(said);
+    return `Hue: the ${which} that drives the unit most. One scale from ${one} to ${other}, grey where neither is surely first. ${strength}.${left(facts)}`;
+  }
+  const first = { class: "class", finest: "class or superclass" }[level] ?? "superclass";
+  return `Hue: the ${which} that drives the unit most. ${strength}; grey where no ${first} is surely first.${left(facts)}`;
 }
 
 const KINDS: Record<Split["kind"], string> = {
