@@ -3,6 +3,7 @@
 import { copyLink } from "./address";
 import { home } from "./frame/home";
 import { togglePlay } from "./play";
+import { finder } from "./rail/listing";
 import { walkSamples } from "./samples/now";
 import {
   announcement,
@@ -30,6 +31,7 @@ export const KEYS: [keys: string[], does: string][] = [
   [["←", "→"], "previous, next snapshot (with Shift: five)"],
   [["Home", "End"], "first, last snapshot"],
   [["0", "–", "9"], "highlight a class; again to clear (up to ten classes)"],
+  [["/"], "find a class, where there are more than ten; arrows and Enter highlight what is found"],
   [["↑", "↓"], "walk the units of the selected unit’s layer, or the samples"],
   [["N", "L", "C", "X", "P"], "the network, one layer, the classes, the confusion, the samples"],
   [["PgUp", "PgDn"], "previous, next layer of the layer view"],
@@ -101,6 +103,7 @@ function onKey(event: KeyboardEvent): void {
     t: nextGrouping,
     d: toggleTheme,
     ...(home().alone && { s: () => void share() }),
+    "/": () => finder.current?.focus(),
     "?": () => (help.value = !help.peek()),
     Escape: escape,
   };

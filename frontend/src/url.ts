@@ -1,6 +1,8 @@
 // State in the address: everything that changes what is seen, and only what differs from the
 // default, so that a link shows its reader the same picture.
 
+import { ORDERS, type MatrixOrder } from "./confusion/blocks";
+import { isPinsText } from "./rail/pins";
 import type { Axis } from "./timeline/scale";
 import type { Theme } from "./run/session";
 
@@ -9,6 +11,9 @@ export type View = (typeof VIEWS)[number];
 
 export const ONLY = ["all", "wrong"] as const;
 export type Only = (typeof ONLY)[number];
+
+export const SORTS = ["given", "superclass", "units", "recall", "change", "name"] as const;
+export type Sort = (typeof SORTS)[number];
 
 export interface Address {
   view: View;
@@ -19,6 +24,12 @@ export interface Address {
   grouping: string;
   measure: string;
   class: number;
+  /** Pinned classes, as in rail/pins.ts; "none" for none where the run itself pins some. */
+  pins: string;
+  /** Order of the classes; "" for the usual one. */
+  sort: Sort | "";
+  /** Order of many classes in the confusion; "" for the usual one. */
+  matrix: MatrixOrder | "";
   /** Index of the layer that is looked at by itself; -1 where none was chosen. */
   layer: number;
   /** True and predicted class of a confusion cell, as "3,5"; "" where none is chosen. */
@@ -45,6 +56,9 @@ const READ: { [K in keyof Address]: (text: string) => Address[K] | undefined } =
   grouping: (text) => text || undefined,
   measure: (text) => text || undefined,
   class: (text) => whole(text, 0),
+  pins: (text) => (text === "none" || (text !== "" && isPinsText(text)) ? text : undefined),
+  matrix: (text) => ORDERS.find((name) => name === text),
+  sort: (text) => SORTS.find((name) => name === text),
   layer: (text) => whole(text, 0),
   sample: (text) => whole(text, 0),
   only: (text) => ONLY.find((name) => name === text),

@@ -4,8 +4,10 @@ import { layerNumbers, subtitle, title, tunedByLayerAndClass, wholeTitle } from 
 import { count, plural } from "../format";
 import { fitCanvas, useSize } from "../frame/size";
 import { hideTip, tip } from "../frame/tip";
+import { baseOf, levelWords } from "../run/groupings";
 import { cellSentence } from "../sentences";
 import {
+  classOrder,
   classes,
   highlighted,
   openLayer,
@@ -37,6 +39,7 @@ function sceneOf(layout: Layout): Scene | null {
     order: placedOrder.peek(),
     paint: painted.peek()?.paint ?? null,
     colors: cellColorsNow(),
+    classOrder: classOrder.peek(),
     page: pageColorsNow(),
     light: theme.peek() === "light",
     highlighted: highlighted.peek(),
@@ -184,6 +187,8 @@ function UnitTip({ unit: u }: { unit: number }) {
   const { preferred, level, state, flags } = cells.paint;
   const held = state[u] === HELD;
   const name = classes.value[preferred[u]] ?? "";
+  const shown = shownGrouping.value;
+  const words = shown ? levelWords(shown, preferred[u]) : "";
   return (
     <>
       <b>{layer.path}</b> unit {u - layer.offset}
@@ -194,8 +199,8 @@ function UnitTip({ unit: u }: { unit: number }) {
           style={{ background: cssColor(palette.value, 4 * (preferred[u] * 101 + 100)) }}
         />
       )}
-      {cellSentence(state[u], flags[u], level[u], name, threshold.value)}
-      {layer.output && shownGrouping.value?.name === "predicted" && (
+      {cellSentence(state[u], flags[u], level[u], name, threshold.value, words)}
+      {layer.output && shown && baseOf(shown).name === "predicted" && (
         <>
           <br />
           <span class="quiet">

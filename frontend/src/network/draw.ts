@@ -1,6 +1,6 @@
 // Draws the network: cells, then names, composition bars and numbers.
 
-import { HELD, LEVELS, SUPPRESSED } from "../wire/manifest";
+import { HELD, SUPPRESSED } from "../wire/manifest";
 import { count, fixed, percent } from "../format";
 import { cellAt, type Block, type Row } from "./layout";
 import { drawRounded } from "./rounded";
@@ -161,10 +161,10 @@ function drawComposition(
   const { units } = layers[block.layer];
   const y = block.bar;
   const right = block.x + width;
-  const classes = colors.words.length / LEVELS;
+  const { classes } = colors;
   let x = block.x;
   if (tunedByClass)
-    for (let k = 0; k < classes; k++) {
+    for (const k of scene.classOrder) {
       const tuned = tunedByClass[block.layer * classes + k];
       if (tuned === 0) continue;
       const w = (tuned / units) * width;

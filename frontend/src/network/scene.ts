@@ -13,6 +13,8 @@ export interface Scene {
   /** Null until a first chunk is here: outlines only. */
   paint: Paint | null;
   colors: CellColors;
+  /** Classes as bars have them. */
+  classOrder: readonly number[];
   page: PageColors;
   light: boolean;
   highlighted: number;

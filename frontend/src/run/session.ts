@@ -3,6 +3,7 @@
 import { signal } from "@preact/signals";
 import { Tensors } from "../wire/safetensors";
 import {
+  LEVELS,
   layerOfUnit,
   unitCount,
   type Grouping,
@@ -13,6 +14,8 @@ import {
 } from "../wire/manifest";
 import { RefusedError, UnreachableError, type Source } from "../wire/source";
 import { shortNames } from "../names";
+import { withPins, type Pins } from "../rail/pins";
+import { baseOf, groupingNamed } from "./groupings";
 import { PaintChunks } from "./paint";
 import type { Summary } from "./counts";
 import {
@@ -41,6 +44,10 @@ import {
 
 const PAINT_BUDGET = 256 * 2 ** 20;
 const KEPT = 64;
+/** Hue is a name for so many classes; among more some can be pinned. */
+const NAMED = 10;
+/** Palettes with pins: of two themes, and of groupings that are shown side by side. */
+const KEPT_PALETTES = 6;
 const RETRY_FIRST_MS = 500;
 const RETRY_LAST_MS = 8000;
 
@@ -85,7 +92,9 @@ export class Session {
   private readonly driven = new Map<string, Promise<Driven>>();
   private readonly confusions = new Map<number, Promise<Confusion>>();
   private readonly confusionOnce = new Map<string, Promise<Confusion>>();
+  private readonly alikes = new Map<string, Promise<Uint32Array>>();
   private readonly pages = new Map<number, Promise<Pictures>>();
+  private readonly pinnedPalettes = new Map<string, Uint8Array>();
 
   private constructor(
     private readonly source: Source,
@@ -127,11 +136,36 @@ export class Session {
     return Session.open(this.source, this.run, splitName, measureName);
   }
 
-  /** Colors of a grouping's classes, `[class, level, 4]`: its own, or those of any so many classes. */
-  palette(theme: Theme, grouping: Pick<Grouping, "name" | "classes">): Uint8Array {
-    const own = `${theme}/${this.split.name}/${grouping.name}`;
-    const name = this.palettes.has(own) ? own : `${theme}.${grouping.classes.length}`;
-    return this.palettes.get(name, "U8");
+  /** Whether some of a grouping's classes can be pinned. */
+  canPin(grouping: Grouping): boolean {
+    return grouping.classes.length > NAMED && this.palettes.has("dark.grey");
+  }
+
+  /** Colors of a grouping's classes, `[class, level, 4]`: its own, or those of any so many classes;
+   * with pins those of their slots, and grey for all others (docs/wire.md). The same array each time. */
+  palette(theme: Theme, grouping: Grouping, pins: Pins = []): Uint8Array {
+    const at = `/${this.split.name}/${grouping.name}`;
+    const table = (...names: string[]): Uint8Array =>
+      this.palettes.get(names.find((name) => this.palettes.has(name)) ?? names[0], "U8");
+    const of = `/${this.split.name}/${baseOf(grouping).name}`;
+    const own = table(
+      `${theme}.unpinned${at}`,
+      `${theme}${at}`,
+      `${theme}.${grouping.classes.length}`,
+    );
+    if (pins.every((k) => k < 0) || !this.canPin(grouping)) return own;
+    const key = `${theme}${at}/${pins.join()}`;
+    let made = this.pinnedPalettes.get(key);
+    if (!made) {
+      const { rest, colored = [] } = baseOf(grouping);
+      const others = rest === "wheel" ? null : table(`${theme}.grey`);
+      const hues = table(`${theme}.pins${of}`, `${theme}.pins`);
+      made = withPins(own, pins, hues, others, colored, LEVELS);
+      this.pinnedPalettes.set(key, made);
+      if (this.pinnedPalettes.size > KEPT_PALETTES)
+        this.pinnedPalettes.delete(this.pinnedPalettes.keys().next().value as string);
+    }
+    return made;
   }
 
   get snapshots(): number {
@@ -177,6 +211,13 @@ export class Session {
     if (!this.has("confusion")) return null;
     return once(this.confusionOnce, "", async () =>
       confusionOf(await this.fetch(`${this.at("confusion")}.st`)),
+    );
+  }
+
+  /** Classes in an order in which those that are alike to the network stand side by side. */
+  alike(): Promise<Uint32Array> {
+    return once(this.alikes, "", async () =>
+      (await this.fetch(`${this.at("alike")}.st`)).get("order", "U32"),
     );
   }
 
@@ -248,7 +289,7 @@ export class Session {
   }
 
   private async loadTrack(groupingName: string): Promise<Track> {
-    const grouping = this.split.groupings.find((g) => g.name === groupingName);
+    const grouping = groupingNamed(this.split, groupingName);
     if (!grouping) throw new Error(`This run has no grouping named ${groupingName}.`);
     const base = this.base(groupingName);
     const paint = new PaintChunks(

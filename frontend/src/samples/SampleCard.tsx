@@ -3,7 +3,7 @@
 import { line } from "d3-shape";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { Strip, Thumbnail } from "../confusion/CellCard";
-import { answerColor, answerPalette } from "../confusion/ConfusionView";
+import { answerColor, answerPalette } from "../confusion/answers";
 import { confusionNames } from "../confusion/now";
 import { count, fixed } from "../format";
 import { CloseIcon } from "../frame/icons";

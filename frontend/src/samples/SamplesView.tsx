@@ -3,7 +3,7 @@
 import { effect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { noSamples } from "../confusion/CellCard";
-import { answerColor, answerPalette } from "../confusion/ConfusionView";
+import { answerColor, answerPalette } from "../confusion/answers";
 import { confusionNames } from "../confusion/now";
 import { count, plural } from "../format";
 import { fitCanvas, useSize } from "../frame/size";

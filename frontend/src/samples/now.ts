@@ -2,6 +2,7 @@
 // so that a sample keeps its place through training.
 
 import { computed, signal } from "@preact/signals";
+import { baseOf, ownClasses } from "../run/groupings";
 import type { Samples } from "../run/resources";
 import { classes, highlighted, only, sample, session, shownGrouping } from "../state";
 import { isWrong } from "./reading";
@@ -31,9 +32,11 @@ export const shownSamples = computed((): Uint32Array => {
   const now = samplesNow.value;
   if (!order || !now) return new Uint32Array(0);
   const { label, prediction } = now.samples;
-  const name = shownGrouping.value?.name;
-  // the classes of a grouping of one's own are not those of the labels
-  const k = name === "true" || name === "predicted" ? highlighted.value : -1;
+  const shown = shownGrouping.value;
+  const name = shown ? baseOf(shown).name : "";
+  // the classes of a grouping of one's own are not those of the labels, nor are superclasses
+  const known = shown !== null && (name === "true" || name === "predicted");
+  const k = known && highlighted.value < ownClasses(shown) ? highlighted.value : -1;
   const of = name === "predicted" ? prediction : label;
   return order.filter(
     (i) => (only.value === "all" || isWrong(label[i], prediction[i])) && (k < 0 || of[i] === k),

@@ -38,6 +38,19 @@ export interface Grouping {
   name: string;
   title: string;
   classes: string[];
+  /** Classes that the run's colors pin, and what the others are then. */
+  pinned?: number[];
+  rest?: "grey" | "wheel";
+  /** Classes with a color of the user's own, pinned or not. */
+  colored?: number[];
+  superclasses?: Superclasses;
+}
+
+/** What classes belong to, from the finest superclasses to the widest. */
+export interface Superclasses {
+  /** By similarity, rather than told. */
+  found: boolean;
+  levels: { names: string[]; group: number[] }[];
 }
 
 /** A snapshot of which ranks or workers are missing. */

@@ -18,15 +18,15 @@ from huelapse.measures import (
     active_interval,
     find_measure,
     interval,
-    read,
 )
 from huelapse.moments import Moments
 from huelapse.painting import BINS, CHUNK, PICTURE, STATES, Painter, class_on_wire, on_wire
-from huelapse.palette import LEVELS, Choice, palette, palette_for
+from huelapse.palette import LEVELS, Choice
 from huelapse.run import Run
 from huelapse.schema import PREDICTED, TRUE, Split
-from huelapse.viewer import closer, happened, single
+from huelapse.viewer import closer, happened, single, tables
 from huelapse.viewer.keeping import Keeper
+from huelapse.viewer.leveled import FINEST, MARK, Belongings, LeveledRun, own_classes
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +50,11 @@ class Resources:
             before: an earlier state of the same run, whose painted snapshots are still true.
             colors: of its classes; by default those of the run's facts, or else the standard ones.
         """
-        self.run = run
+        self.belongings = before.belongings if before is not None else Belongings(run, colors)
+        known = self.belongings.by_classes
+        self.run = LeveledRun(run, known) if known else run
         self.colors = colors
-        self.painter = Painter(run, before.painter if before is not None else None)
+        self.painter = Painter(self.run, before.painter if before is not None else None)
         self.keeper = before.keeper if before is not None else Keeper()
         self._kept: dict[str, bytes] = {}
         self._logs: dict[tuple[str, str, str], Log] = dict(before._logs) if before else {}
@@ -78,6 +80,8 @@ class Resources:
                 arrays = self._scalars(self.run.split(split))
             case [split, "confusion.st"]:
                 arrays = closer.confusion(self.run, split)
+            case [split, "alike.st"]:
+                return self._keep(path, lambda: tables.alike(self.run, split), slow=True)
             case [split, "confusion", index] if index.endswith(".st"):
                 arrays = closer.confusion_at(self.run, split, self._at(split, index))
             case [split, "thumbnails", page] if page.endswith(".st"):
@@ -175,40 +179,33 @@ class Resources:
             ],
             "resources": [
                 *closer.confusion_name(self.run, split),
+                *(["alike"] if tables.has_alike(self.run, split) else []),
                 *("heat", "units"),
                 *(["floor", "cell_units"] if self.run.has("responses", split.name) else []),
                 *(["samples"] if closer.has_samples(self.run, split.name) else []),
                 *(["thumbnails"] if self.run.has("thumbnails", split.name) else []),
             ],
             "groupings": [
-                {"name": g.name, "title": TITLES.get(g.name, g.name), "classes": list(g.classes)}
+                {
+                    "name": g.name,
+                    "title": TITLES.get(g.name, g.name),
+                    "classes": list(g.classes),
+                    **tables.told(g, self.belongings),
+                }
                 for g in split.groupings
             ],
         }
 
     def _palette(self) -> Arrays:
-        """One palette per number of classes, and those of groupings that have colors of their own."""
-        arrays: Arrays = {}
-        facts: dict[str, Any] | None = self.run.facts["facts"]
-        for split in self.run.splits:
-            for grouping in split.groupings:
-                classes = len(grouping.classes)
-                usual, own = palette(classes), palette_for(grouping.classes, facts, self.colors)
-                tables = [(usual, f".{classes}")]
-                if not np.array_equal(own.dark, usual.dark):
-                    tables.append((own, f"/{split.name}/{grouping.name}"))
-                for colors, name in tables:
-                    arrays |= {f"dark{name}": colors.dark, f"light{name}": colors.light}
-        return arrays
+        return tables.palettes(self.run, self.belongings)
 
     def _glance(self) -> Arrays:
         """The run as a small picture: its first split and grouping at the last snapshot."""
         split = next((s for s in self.run.splits if len(self.run.coordinate("step", s.name))), None)
         if split is None:
             raise SelectionError("the run has no snapshot yet")
-        facts: dict[str, Any] | None = self.run.facts["facts"]
         grouping = split.groupings[0]
-        table = palette_for(grouping.classes, facts, self.colors)
+        table = self.belongings.palette(grouping.classes)
         index = len(self.run.coordinate("step", split.name)) - 1
         return closer.glance(self.run, split.name, grouping.name, index, table)
 
@@ -264,6 +261,8 @@ class Resources:
     def _log(self, split: str, grouping: str, measure: str) -> Log:
         find_measure(measure)
         self.run.grouping(grouping, split)
+        if grouping.endswith(MARK + FINEST):
+            raise SelectionError("events are told by classes, or by superclasses, not across them")
         key = (split, grouping, measure)
         with self._logging:
             self._logs[key] = Log(self.painter, *key, before=self._logs.get(key))
@@ -315,10 +314,11 @@ class Resources:
         parts: list[tuple[np.ndarray, Arrays]] = []
         for snapshots, moments in self.run.through_time(unit, grouping, split):
             signs = np.full(len(snapshots), signed)
+            reading = self.run.judged(moments, grouping, split, signed=signs, measure=measured_by)
             parts.append(
-                (snapshots, _traced(moments, read(moments, signed=signs, measure=measured_by)))
+                (snapshots, _traced(own_classes(self.run, moments, grouping, split), reading))
             )
-        self.keeper.unit_was_asked(self.run, split, grouping)
+        self.keeper.unit_was_asked(self.run, split, grouping.partition(MARK)[0])
         if not parts:
             return {}
         order = np.concatenate([snapshots for snapshots, _ in parts]).argsort()
