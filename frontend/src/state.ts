@@ -6,7 +6,7 @@ import { newSnapshots } from "./run/growth";
 import { indexOrder, unitOrder } from "./run/order";
 import { firstSplit, server, type Session, type Theme, type Track } from "./run/session";
 import { axisPositions, defaultAxis, snapshotAtStep, type Axis } from "./timeline/scale";
-import type { Address, Only, View } from "./url";
+import type { Address, Only, Shows, View } from "./url";
 import type { Grouping, RunEntry } from "./wire/manifest";
 
 export { server };
@@ -27,11 +27,15 @@ export const unit = signal(-1);
 export const highlighted = signal(-1);
 /** The layer that was chosen to be looked at by itself; -1 for none. */
 export const chosenLayer = signal(-1);
+/** What the layer view shows of it. */
+export const layerShows = signal<Shows>("cells");
 /** The confusion cell that is looked at. */
 export const cell = signal<Cell | null>(null);
 /** The sample that is looked at; -1 for none. */
 export const sample = signal(-1);
 export const only = signal<Only>("all");
+/** What samples are searched for. */
+export const find = signal("");
 export const threshold = signal(50);
 export const axis = signal<Axis>("snapshot");
 export const playing = signal(false);
@@ -254,6 +258,8 @@ export function defaultAddress(open: Session): Address {
   return {
     view: "network",
     layer: -1,
+    shows: "cells",
+    find: "",
     cell: "",
     sample: -1,
     only: "all",
@@ -275,6 +281,8 @@ export function currentAddress(open: Session): Address {
   return {
     view: view.peek(),
     layer: chosenLayer.peek(),
+    shows: layerShows.peek(),
+    find: find.peek(),
     sample: sample.peek(),
     only: only.peek(),
     cell: cell.peek() ? `${cell.peek()?.true},${cell.peek()?.predicted}` : "",
@@ -309,6 +317,8 @@ export function applyAddress(
     highlighted.value = wanted.class < shown.classes.length ? wanted.class : -1;
     view.value = wanted.view;
     chosenLayer.value = wanted.layer < open.layers.length ? wanted.layer : -1;
+    layerShows.value = wanted.shows;
+    find.value = wanted.find;
     cell.value = cellOf(open, wanted.cell);
     sample.value = wanted.sample < (open.split.samples ?? 0) ? wanted.sample : -1;
     only.value = wanted.only;

@@ -6,6 +6,7 @@ import { layerNumbers, title as networkTitle } from "./derive";
 import { count, list, plural, stepText } from "./format";
 import { said } from "./inline";
 import { tunedToClass } from "./run/counts";
+import { picturesSubtitle } from "./pictures/titles";
 import { samplesNow } from "./samples/now";
 import { countWrong } from "./samples/reading";
 import {
@@ -48,6 +49,8 @@ const layerTitle = computed(() => {
 export const layerSubtitle = computed(() => {
   const layer = session.value?.layers[shownLayer.value];
   if (!layer) return "";
+  const pictures = picturesSubtitle(shownLayer.value);
+  if (pictures) return pictures;
   return `${layer.kind}. A column is a unit; it keeps its place, by its class at the last snapshot. On top: how much each class drives it now.`;
 });
 

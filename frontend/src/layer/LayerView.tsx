@@ -12,11 +12,14 @@ import { cssColor } from "../network/colors";
 import { cellColorsNow, pageColorsNow } from "../network/current";
 import { drawn } from "../network/drawn";
 import { useLatest } from "../run/latest";
+import { shownOf } from "../pictures/about";
+import { LayerPictures, ShowsChoice } from "../pictures/Shows";
 import { cellSentence } from "../sentences";
 import {
   classes,
   highlight,
   highlighted,
+  layerShows,
   openLayer,
   palette,
   placedOrder,
@@ -69,6 +72,7 @@ export function LayerView() {
           <h1 data-testid="title">{viewTitle}</h1>
           <p class="subtitle">{layerSubtitle}</p>
         </div>
+        <ShowsChoice l={l} />
         <Chooser
           label="Layer"
           value={String(l)}
@@ -82,8 +86,11 @@ export function LayerView() {
         />
       </div>
       <div class="layer-view" ref={frame} style={{ "--labels": `${labels}px` }}>
-        {layout && track.value && (
-          <Pictures key={l} l={l} layout={layout} named={labels > NARROW_LABELS} />
+        {shownOf(l, layerShows.value) !== "cells" ? (
+          <LayerPictures l={l} />
+        ) : (
+          layout &&
+          track.value && <Pictures key={l} l={l} layout={layout} named={labels > NARROW_LABELS} />
         )}
       </div>
     </>

@@ -23,11 +23,12 @@ import { HELD } from "../wire/manifest";
 import { cssColor } from "./colors";
 import { cellColorsNow, pageColorsNow } from "./current";
 import { drawNetwork } from "./draw";
-import { cellAt, labelAt, layoutNetwork, placeAt, type Layout } from "./layout";
+import { INSET_CELL, Insets } from "../pictures/insets";
+import { cellAt, labelAt, layoutNetwork, PICTURED_CELL, placeAt, type Layout } from "./layout";
 import { gapOf, type Scene } from "./scene";
 import { drawn } from "./drawn";
 
-function sceneOf(layout: Layout): Scene | null {
+function sceneOf(layout: Layout, insets: Insets | null): Scene | null {
   const open = session.peek();
   if (!open) return null;
   return {
@@ -42,6 +43,7 @@ function sceneOf(layout: Layout): Scene | null {
     highlighted: highlighted.peek(),
     threshold: threshold.peek(),
     pixelRatio: devicePixelRatio || 1,
+    maps: insets?.at(painted.peek()?.snapshot ?? -1, theme.peek()) ?? null,
   };
 }
 
@@ -53,9 +55,19 @@ export function Network() {
   const layout = useMemo(
     () =>
       open && size && size.width > 0
-        ? layoutNetwork(open.layers, size.width, size.height, devicePixelRatio || 1)
+        ? layoutNetwork(
+            open.layers,
+            size.width,
+            size.height,
+            devicePixelRatio || 1,
+            open.has("maps") ? PICTURED_CELL : undefined,
+          )
         : null,
     [open, size],
+  );
+  const insets = useMemo(
+    () => (open?.has("maps") && layout && layout.cell >= INSET_CELL ? new Insets(open) : null),
+    [open, layout],
   );
 
   useEffect(() => {
@@ -64,7 +76,7 @@ export function Network() {
     let pending = 0;
     const draw = (): void => {
       pending = 0;
-      const scene = sceneOf(layout);
+      const scene = sceneOf(layout, insets);
       if (!scene) return;
       const began = performance.now();
       const g = fitCanvas(target, layout.width, layout.height);
@@ -74,13 +86,15 @@ export function Network() {
     const stop = effect(() => {
       void [painted.value, placedOrder.value, palette.value, highlighted.value, threshold.value];
       void [layerNumbers.value, tunedByLayerAndClass.value, classes.value, drawn.fonts.value];
+      void insets?.arrived.value;
+      if (painted.value) insets?.want(painted.value.snapshot);
       pending ||= requestAnimationFrame(draw);
     });
     return () => {
       stop();
       cancelAnimationFrame(pending);
     };
-  }, [layout]);
+  }, [layout, insets]);
 
   const unitAt = (event: PointerEvent | MouseEvent): number => {
     if (!layout || !open || !canvas.current) return -1;

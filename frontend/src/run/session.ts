@@ -86,6 +86,7 @@ export class Session {
   private readonly confusions = new Map<number, Promise<Confusion>>();
   private readonly confusionOnce = new Map<string, Promise<Confusion>>();
   private readonly pages = new Map<number, Promise<Pictures>>();
+  private readonly others = new Map<string, Promise<Tensors>>();
 
   private constructor(
     private readonly source: Source,
@@ -226,6 +227,11 @@ export class Session {
     return once(this.pages, page, async () =>
       picturesOf(await this.fetch(`${this.at("thumbnails")}/${page}.st`)),
     );
+  }
+
+  /** A resource below the split as it stands, without its ending. */
+  tensors(path: string): Promise<Tensors> {
+    return lately(this.others, path, () => this.fetch(`${this.at(path)}.st`));
   }
 
   /** Whether the split has a resource, by its name in the manifest. */
