@@ -81,7 +81,9 @@ def network(classes: int) -> nn.Module:
 
     def block(inputs: int, units: int, kernel: int) -> nn.Module:
         return nn.Sequential(
-            nn.Conv2d(inputs, units, kernel, padding=kernel // 2, bias=False),
+            nn.Conv2d(
+                inputs, units, kernel, padding=kernel // 2, padding_mode="reflect", bias=False
+            ),  # with zeros around it, many units would respond to the border
             nn.BatchNorm2d(units), nn.ReLU(), nn.MaxPool2d(2),
         )  # fmt: skip
 
@@ -99,7 +101,8 @@ def train(images: Images, out: Path, *, steps: int) -> Path:
     torch.manual_seed(0)
     model = network(len(images.classes))
     # a strong decay takes away what the weights began with: what is then seen was learned
-    optimizer = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.5)
+    optimizer = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=0.3)
+    slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     recorder = huelapse.Recorder(
         model,
         out,
@@ -123,6 +126,7 @@ def train(images: Images, out: Path, *, steps: int) -> Path:
                 optimizer.zero_grad()
                 loss.backward()
                 optimizer.step()
+                slower.step()
                 step += 1
                 recorder.step(loss=loss, epoch=step * BATCH / len(images.train))
                 if step == steps:

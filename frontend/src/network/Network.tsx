@@ -17,12 +17,14 @@ import {
   shownGrouping,
   theme,
   threshold,
+  track,
   unit,
 } from "../state";
 import { HELD } from "../wire/manifest";
 import { cssColor } from "./colors";
 import { cellColorsNow, pageColorsNow } from "./current";
 import { drawNetwork } from "./draw";
+import { aboutInsets } from "../pictures/about";
 import { INSET_CELL, Insets } from "../pictures/insets";
 import { cellAt, labelAt, layoutNetwork, PICTURED_CELL, placeAt, type Layout } from "./layout";
 import { gapOf, type Scene } from "./scene";
@@ -60,14 +62,19 @@ export function Network() {
             size.width,
             size.height,
             devicePixelRatio || 1,
-            open.has("maps") ? PICTURED_CELL : undefined,
+            open.has("cell_maps") ? PICTURED_CELL : undefined,
           )
         : null,
     [open, size],
   );
+  // by the grouping whose cells are painted: the classes of another are not theirs
+  const shown = track.value?.grouping.name;
   const insets = useMemo(
-    () => (open?.has("maps") && layout && layout.cell >= INSET_CELL ? new Insets(open) : null),
-    [open, layout],
+    () =>
+      open?.has("cell_maps") && shown && layout && layout.cell >= INSET_CELL
+        ? new Insets(open, shown)
+        : null,
+    [open, shown, layout],
   );
 
   useEffect(() => {
@@ -126,7 +133,10 @@ export function Network() {
         <h1 data-testid="title" title={wholeTitle}>
           {title}
         </h1>
-        <p class="subtitle">{subtitle}</p>
+        <p class="subtitle">
+          {subtitle}
+          {insets && ` ${aboutInsets(shown ?? "")}`}
+        </p>
       </div>
       <div class="network" ref={frame}>
         <canvas

@@ -259,12 +259,19 @@ function Filters({ open }: { open: Session }) {
     <div class="weights-view" ref={frame}>
       {sizes && film && (
         <>
-          <div class="weights-head note" style={{ marginLeft: `${LABEL}px` }}>
+          <p class="note weights-scale" data-testid="weights-scale">
+            One scale for all filters and steps: ±{greatest.toPrecision(2)}.
+          </p>
+          <div class="weights-head note" style={{ paddingLeft: `${LABEL}px` }}>
             <span class="now-step" style={{ width: `${sizes.now + NOW_GAP}px` }}>
               step {stepText(open.scalars.step[t])}
             </span>
             {sizes.frames.map((f) => (
-              <span key={f} style={{ width: `${sizes.frame + GAP}px` }}>
+              <span
+                key={f}
+                class={film.snapshot[f] === t ? "now-step" : ""}
+                style={{ width: `${sizes.frame + GAP}px` }}
+              >
                 {step(f)}
               </span>
             ))}
@@ -309,9 +316,6 @@ function Filters({ open }: { open: Session }) {
               onPointerLeave={hideTip}
             />
           </div>
-          <p class="note" data-testid="weights-scale">
-            One scale for all filters and steps: ±{greatest.toPrecision(2)}.
-          </p>
         </>
       )}
     </div>

@@ -13,7 +13,7 @@ interface Recordable {
 }
 
 const MAPS: Recordable = {
-  part: "maps of where units respond",
+  part: "maps of layers",
   what: "Where units respond",
   are: false,
   pass: "maps=True",
@@ -33,7 +33,7 @@ const FIRST_WEIGHTS: Recordable = {
   pass: "first_weights=True",
 };
 const RESPONSES: Recordable = {
-  part: "layers' responses to samples",
+  part: "",
   what: "Responses to single samples",
   are: true,
   pass: "keep_responses=True",
@@ -41,6 +41,7 @@ const RESPONSES: Recordable = {
 
 export const RECORDABLE = {
   maps: MAPS,
+  unit_maps: { ...MAPS, part: "maps of units" },
   watched: WATCHED,
   first_weights: FIRST_WEIGHTS,
   through_layers: RESPONSES,
@@ -49,11 +50,12 @@ export const RECORDABLE = {
 export function Missing({ open, what }: { open: Session; what: keyof typeof RECORDABLE }) {
   const { part, what: name, are, pass, or } = RECORDABLE[what];
   const testId = `missing-${what}`;
-  if (open.leftOut(part))
+  // how a sample goes through the layers is worked out when it is asked for: no file has it
+  const left = what === "through_layers" ? open.manifest.left_out : open.leftOut(part);
+  if (left)
     return (
       <p class="note" data-testid={testId}>
-        {name} {are ? "are" : "is"} not in this file, which was kept small: huelapse view shows{" "}
-        {are ? "them" : "it"}.
+        {name} {are ? "are" : "is"} not in this file: huelapse view shows {are ? "them" : "it"}.
       </p>
     );
   return (

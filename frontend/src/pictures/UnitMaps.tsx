@@ -31,11 +31,11 @@ export function UnitMaps({ unit }: { unit: number }) {
   if (!open) return null;
   const l = open.layerOf[unit];
   if (!hasPositions(open.layers[l])) return null;
-  const there = open.has("maps") && (open.split.maps ?? []).includes(l);
+  const there = open.has("unit_maps") && (open.split.maps ?? []).includes(l);
   return (
     <section data-testid="unit-maps">
       <h2>Where it responds {there && <small>mean map by true class, one scale</small>}</h2>
-      {there ? <Maps open={open} unit={unit} /> : <Missing open={open} what="maps" />}
+      {there ? <Maps open={open} unit={unit} /> : <Missing open={open} what="unit_maps" />}
     </section>
   );
 }
@@ -43,7 +43,7 @@ export function UnitMaps({ unit }: { unit: number }) {
 function Maps({ open, unit }: { open: Session; unit: number }) {
   const t = snapshot.value;
   const found = useLatest([open, unit], t, () => unitMaps(open, t, unit));
-  const maps = found?.at === t ? found.value : null;
+  const maps = found?.value ?? null;
   const light = theme.value;
   const sheet = useMemo(() => maps && sheetOf(maps, inLuminance(rampNow(light))), [maps, light]);
   const names = confusionNames.value;

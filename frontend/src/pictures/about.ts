@@ -25,10 +25,16 @@ export function aboutWeights(split: Pick<Split, "first_weights">): string {
         : `a column for each of ${inputs} inputs`;
     if (positions.length === 1) return "a row for each input channel";
     const depth = positions.length > 2 ? ", mean over depth" : "";
-    if (channels === 3) return `red, green and blue as they are${depth}`;
+    if (channels === 3) return `the input channels as red, green and blue${depth}`;
     return inputs === 1
       ? `${x} × ${y}${depth}`
       : `the mean over ${inputs} input channels${depth && " and depth"}`;
   };
   return `Weights of ${of.module}, ${shown()}. Gray is 0, lighter is positive, darker negative`;
 }
+
+/** What the pictures in cells are. */
+export const aboutInsets = (grouping: string): string =>
+  grouping === "true"
+    ? "In a cell: where the unit responds to its class, or to all samples where it is grey."
+    : "In a cell: where the unit responds, to all samples.";

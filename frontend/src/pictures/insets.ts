@@ -3,7 +3,7 @@
 
 import { signal } from "@preact/signals";
 import type { Session, Theme } from "../run/session";
-import { allMaps } from "./recorded";
+import { cellMaps } from "./recorded";
 import { inLuminance, rampNow, sheetOf, type Planes, type Sheet } from "./sheet";
 
 /** Cells of this size show their unit's map. */
@@ -22,7 +22,10 @@ export class Insets {
   private wanted = 0;
   private underway = false;
 
-  constructor(private readonly open: Session) {}
+  constructor(
+    private readonly open: Session,
+    private readonly grouping: string,
+  ) {}
 
   want(t: number): void {
     this.wanted = t;
@@ -51,7 +54,7 @@ export class Insets {
     try {
       for (let t = this.next(); t >= 0; t = this.next())
         try {
-          this.known.set(t, await allMaps(this.open, t));
+          this.known.set(t, await cellMaps(this.open, this.grouping, t));
           if (this.known.size > KEPT) this.known.delete(this.known.keys().next().value as number);
           this.arrived.value++;
         } catch (error) {

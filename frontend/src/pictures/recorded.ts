@@ -51,9 +51,20 @@ const weights = (t: Tensors): Weights => {
   return { bytes: t.get("weights", "U8"), width, height, channels, scale };
 };
 
-/** A unit's mean map of each true class. */
-export const unitMaps = async (open: Session, t: number, unit: number): Promise<Scaled> =>
-  scaled(await open.tensors(`maps/${t}/unit/${unit}`));
+/** A unit's mean map of each true class, on one scale. */
+export async function unitMaps(open: Session, t: number, unit: number): Promise<Scaled> {
+  const { chunk } = open.manifest;
+  const found = await open.tensors(`maps/unit/${unit}/${Math.floor(t / chunk)}`);
+  const all = planes(found);
+  const size = all.bytes.length / found.shape("maps")[0];
+  const row = t % chunk;
+  return {
+    ...all,
+    bytes: all.bytes.subarray(row * size, (row + 1) * size),
+    low: found.get("low", "F32")[row],
+    high: found.get("high", "F32")[row],
+  };
+}
 
 /** Mean maps of a layer's units, over the samples of a true class, or of all (-1). */
 export async function layerMaps(
@@ -66,9 +77,13 @@ export async function layerMaps(
   return { ...planes(found), low: found.get("low", "F32"), high: found.get("high", "F32") };
 }
 
-/** Mean maps of all units of the layers that have any. */
-export async function allMaps(open: Session, t: number): Promise<Map<number, Planes>> {
-  const found = await open.tensors(`maps/${t}`);
+/** Mean map of each unit over the samples of the class its cell shows, of the layers that have any. */
+export async function cellMaps(
+  open: Session,
+  grouping: string,
+  t: number,
+): Promise<Map<number, Planes>> {
+  const found = await open.tensorsOf(grouping, `maps/${t}`);
   return new Map((open.split.maps ?? []).map((l) => [l, planes(found, `maps.${l}`)]));
 }
 

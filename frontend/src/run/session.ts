@@ -229,6 +229,11 @@ export class Session {
     );
   }
 
+  /** The same of a grouping, by the measure that is shown. */
+  tensorsOf(groupingName: string, path: string): Promise<Tensors> {
+    return this.tensors(`${groupingName}/${this.measure.name}/${path}`);
+  }
+
   /** A resource below the split as it stands, without its ending. */
   tensors(path: string): Promise<Tensors> {
     return lately(this.others, path, () => this.fetch(`${this.at(path)}.st`));

@@ -21,11 +21,11 @@ from huelapse.measures import (
     read,
 )
 from huelapse.moments import Moments
-from huelapse.painting import BINS, CHUNK, PICTURE, STATES, Painter, class_on_wire, on_wire
+from huelapse.painting import BINS, CHUNK, HELD, PICTURE, STATES, Painter, class_on_wire, on_wire
 from huelapse.palette import LEVELS, Choice, palette, palette_for
 from huelapse.run import Run
 from huelapse.schema import PREDICTED, TRUE, Split
-from huelapse.viewer import alike, closer, happened, paths, pictured, single
+from huelapse.viewer import alike, closer, filters, happened, paths, pictured, single
 from huelapse.viewer.keeping import Keeper
 from huelapse.viewer.paths import number
 from huelapse.viewer.predicted import Predicted
@@ -105,6 +105,8 @@ class Resources:
                 arrays = closer.cell_units(self.run, split, self._predicted(split), *cell)
             case [split, grouping, measure, "paint", chunk] if chunk.endswith(".st"):
                 arrays = self._chunk(split, grouping, measure, number(chunk.removesuffix(".st")))
+            case [split, grouping, measure, "maps", index] if index.endswith(".st"):
+                arrays = self._cell_maps(split, grouping, measure, self._at(split, index))
             case [split, grouping, measure, "summary.st"]:
                 return self._keep(path, lambda: self._summary(split, grouping, measure))
             case [split, grouping, measure, "classes.st"]:
@@ -119,7 +121,7 @@ class Resources:
                 at = self._at(split, index), number(layer.removesuffix(".st"))
                 arrays = closer.heat(self.run, split, grouping, *at)
             case [split, "first_weights.st"]:
-                return self._keep(path, lambda: pictured.weights_film(self.run, split))
+                return self._keep(path, lambda: filters.film(self.run, split))
             case _:
                 raise SelectionError(f"no resource {path!r}")
         return _encode(arrays), "application/octet-stream"
@@ -187,6 +189,7 @@ class Resources:
                 *(["samples"] if closer.has_samples(self.run, split.name) else []),
                 *(["thumbnails"] if self.run.has("thumbnails", split.name) else []),
                 *pictures,
+                *(["cell_maps", "unit_maps"] if "maps" in pictures else []),
             ],
             **pictures,
             "groupings": [
@@ -242,6 +245,15 @@ class Resources:
     def _chunk(self, split: str, grouping: str, measure: str, chunk: int) -> Arrays:
         painted = self.painter.chunk(split, grouping, measure, chunk)
         return {name: painted[name] for name in PICTURE}
+
+    def _cell_maps(self, split: str, grouping: str, measure: str, index: int) -> Arrays:
+        """Where each unit responds to the class its cell shows; to all samples where it shows none, or
+        the classes are not those of the maps."""
+        chunk, row = divmod(index, CHUNK)
+        painted = self.painter.chunk(split, grouping, measure, chunk)
+        held = (painted["state"][row] == HELD) & (grouping == TRUE)
+        cls = np.where(held, painted["preferred"][row].astype(np.int64), -1)
+        return pictured.cell_maps(self.run, split, index, cls)
 
     def _summary(self, split: str, grouping: str, measure: str) -> Arrays:
         layers, classes = len(self.run.layers), len(self.run.grouping(grouping, split).classes)
