@@ -18,7 +18,7 @@ import {
 import { indexOrder, unitOrder } from "./run/order";
 import { firstSplit, server, type Session, type Theme, type Track } from "./run/session";
 import { axisPositions, defaultAxis, snapshotAtStep, type Axis } from "./timeline/scale";
-import type { Address, Only, Sort, View } from "./url";
+import type { Address, Only, Shows, Sort, View } from "./url";
 import type { Grouping, RunEntry } from "./wire/manifest";
 
 export { server };
@@ -43,6 +43,8 @@ export const pins = signal<Pins>([]);
 export const sort = signal<Sort | "">("");
 /** The layer that was chosen to be looked at by itself; -1 for none. */
 export const chosenLayer = signal(-1);
+/** What the layer view shows of it. */
+export const layerShows = signal<Shows>("cells");
 /** The confusion cell that is looked at. */
 export const cell = signal<Cell | null>(null);
 /** The sample that is looked at; -1 for none. */
@@ -50,6 +52,8 @@ export const sample = signal(-1);
 /** In which order many classes stand in the confusion; "" for the usual one. */
 export const matrixOrder = signal<MatrixOrder | "">("");
 export const only = signal<Only>("all");
+/** What samples are searched for. */
+export const find = signal("");
 export const threshold = signal(50);
 export const axis = signal<Axis>("snapshot");
 export const playing = signal(false);
@@ -312,6 +316,8 @@ export function defaultAddress(open: Session): Address {
   return {
     view: "network",
     layer: -1,
+    shows: "cells",
+    find: "",
     cell: "",
     sample: -1,
     only: "all",
@@ -336,6 +342,8 @@ export function currentAddress(open: Session): Address {
   return {
     view: view.peek(),
     layer: chosenLayer.peek(),
+    shows: layerShows.peek(),
+    find: find.peek(),
     sample: sample.peek(),
     only: only.peek(),
     cell: cell.peek() ? `${cell.peek()?.true},${cell.peek()?.predicted}` : "",
@@ -380,6 +388,8 @@ export function applyAddress(
     matrixOrder.value = wanted.matrix;
     view.value = wanted.view;
     chosenLayer.value = wanted.layer < open.layers.length ? wanted.layer : -1;
+    layerShows.value = wanted.shows;
+    find.value = wanted.find;
     cell.value = cellOf(open, wanted.cell);
     sample.value = wanted.sample < (open.split.samples ?? 0) ? wanted.sample : -1;
     only.value = wanted.only;

@@ -8,6 +8,7 @@ import { said } from "./inline";
 import { nothingTitle } from "./sentences";
 import { tunedToClass } from "./run/counts";
 import { levelOf } from "./run/groupings";
+import { picturesSubtitle } from "./pictures/titles";
 import { samplesNow } from "./samples/now";
 import { countWrong } from "./samples/reading";
 import {
@@ -50,6 +51,8 @@ const layerTitle = computed(() => {
 export const layerSubtitle = computed(() => {
   const layer = session.value?.layers[shownLayer.value];
   if (!layer) return "";
+  const pictures = picturesSubtitle(shownLayer.value);
+  if (pictures) return pictures;
   return `${layer.kind}. A column is a unit; it keeps its place, by its class at the last snapshot. On top: how much each class drives it now.`;
 });
 

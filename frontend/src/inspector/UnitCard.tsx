@@ -11,6 +11,8 @@ import { palette, session, shownGrouping, snapshot, threshold, track, unit } fro
 import { HELD, LEVELS, TIED } from "../wire/manifest";
 import { UnitEvents } from "./Happened";
 import { Barcode, History } from "./History";
+import { UnitFilter } from "../pictures/FirstWeights";
+import { UnitMaps } from "../pictures/UnitMaps";
 import { Tuning } from "./Tuning";
 
 export function UnitCard({ unit: u }: { unit: number }) {
@@ -136,6 +138,8 @@ function Details({ unit: u, history }: { unit: number; history: UnitHistory }) {
           <UnitEvents unit={u} />
         </section>
       )}
+      <UnitMaps unit={u} />
+      <UnitFilter unit={u} />
     </>
   );
 }

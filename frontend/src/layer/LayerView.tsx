@@ -4,7 +4,9 @@ import { useMemo, useRef } from "preact/hooks";
 import { count, plural } from "../format";
 import { Chooser } from "../frame/Chooser";
 import { useSize } from "../frame/size";
-import { classes, openLayer, session, shownLayer, track } from "../state";
+import { shownOf } from "../pictures/about";
+import { LayerPictures, ShowsChoice } from "../pictures/Shows";
+import { classes, layerShows, openLayer, session, shownLayer, track } from "../state";
 import { layerSubtitle, viewTitle } from "../titles";
 import { layoutLayer } from "./geometry";
 import { Pictures } from "./Pictures";
@@ -40,6 +42,7 @@ export function LayerView() {
           <h1 data-testid="title">{viewTitle}</h1>
           <p class="subtitle">{layerSubtitle}</p>
         </div>
+        <ShowsChoice l={l} />
         <Chooser
           label="Layer"
           value={String(l)}
@@ -53,8 +56,11 @@ export function LayerView() {
         />
       </div>
       <div class="layer-view" ref={frame} style={{ "--labels": `${labels}px` }}>
-        {layout && track.value && (
-          <Pictures key={l} l={l} layout={layout} named={labels > NARROW_LABELS} />
+        {shownOf(l, layerShows.value) !== "cells" ? (
+          <LayerPictures l={l} />
+        ) : (
+          layout &&
+          track.value && <Pictures key={l} l={l} layout={layout} named={labels > NARROW_LABELS} />
         )}
       </div>
     </>

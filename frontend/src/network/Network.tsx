@@ -19,17 +19,20 @@ import {
   shownGrouping,
   theme,
   threshold,
+  track,
   unit,
 } from "../state";
 import { HELD } from "../wire/manifest";
 import { cssColor } from "./colors";
 import { cellColorsNow, pageColorsNow } from "./current";
 import { drawNetwork } from "./draw";
-import { cellAt, labelAt, layoutNetwork, placeAt, type Layout } from "./layout";
+import { aboutInsets } from "../pictures/about";
+import { INSET_CELL, Insets } from "../pictures/insets";
+import { cellAt, labelAt, layoutNetwork, PICTURED_CELL, placeAt, type Layout } from "./layout";
 import { gapOf, type Scene } from "./scene";
 import { drawn } from "./drawn";
 
-function sceneOf(layout: Layout): Scene | null {
+function sceneOf(layout: Layout, insets: Insets | null): Scene | null {
   const open = session.peek();
   if (!open) return null;
   return {
@@ -45,6 +48,7 @@ function sceneOf(layout: Layout): Scene | null {
     highlighted: highlighted.peek(),
     threshold: threshold.peek(),
     pixelRatio: devicePixelRatio || 1,
+    maps: insets?.at(painted.peek()?.snapshot ?? -1, theme.peek()) ?? null,
   };
 }
 
@@ -56,9 +60,24 @@ export function Network() {
   const layout = useMemo(
     () =>
       open && size && size.width > 0
-        ? layoutNetwork(open.layers, size.width, size.height, devicePixelRatio || 1)
+        ? layoutNetwork(
+            open.layers,
+            size.width,
+            size.height,
+            devicePixelRatio || 1,
+            open.has("cell_maps") ? PICTURED_CELL : undefined,
+          )
         : null,
     [open, size],
+  );
+  // by the grouping whose cells are painted: the classes of another are not theirs
+  const shown = track.value?.grouping.name;
+  const insets = useMemo(
+    () =>
+      open?.has("cell_maps") && shown && layout && layout.cell >= INSET_CELL
+        ? new Insets(open, shown)
+        : null,
+    [open, shown, layout],
   );
 
   useEffect(() => {
@@ -67,7 +86,7 @@ export function Network() {
     let pending = 0;
     const draw = (): void => {
       pending = 0;
-      const scene = sceneOf(layout);
+      const scene = sceneOf(layout, insets);
       if (!scene) return;
       const began = performance.now();
       const g = fitCanvas(target, layout.width, layout.height);
@@ -77,13 +96,15 @@ export function Network() {
     const stop = effect(() => {
       void [painted.value, placedOrder.value, palette.value, highlighted.value, threshold.value];
       void [layerNumbers.value, tunedByLayerAndClass.value, classes.value, drawn.fonts.value];
+      void insets?.arrived.value;
+      if (painted.value) insets?.want(painted.value.snapshot);
       pending ||= requestAnimationFrame(draw);
     });
     return () => {
       stop();
       cancelAnimationFrame(pending);
     };
-  }, [layout]);
+  }, [layout, insets]);
 
   const unitAt = (event: PointerEvent | MouseEvent): number => {
     if (!layout || !open || !canvas.current) return -1;
@@ -115,7 +136,10 @@ export function Network() {
         <h1 data-testid="title" title={wholeTitle}>
           {title}
         </h1>
-        <p class="subtitle">{subtitle}</p>
+        <p class="subtitle">
+          {subtitle}
+          {insets && ` ${aboutInsets(shown ?? "")}`}
+        </p>
       </div>
       <div class="network" ref={frame}>
         <canvas

@@ -4,7 +4,7 @@ import { HELD, SUPPRESSED } from "../wire/manifest";
 import { count, fixed, percent } from "../format";
 import { cellAt, type Block, type Row } from "./layout";
 import { drawRounded } from "./rounded";
-import { gapOf, isRounded, ringOf, type Scene } from "./scene";
+import { gapOf, insideEdge, isRounded, ringOf, type Scene } from "./scene";
 import { Texels } from "./texels";
 
 /** Numbers written under a layer; all of the snapshot at the playhead. */
@@ -214,6 +214,8 @@ export function colorPixel(
     x:
       Math.round(x * pixelRatio) +
       (ring ? Math.floor((ringOf(layout.cell) * pixelRatio) / 2) : middle),
-    y: Math.round(y * pixelRatio) + middle,
+    y:
+      Math.round(y * pixelRatio) +
+      (ring ? middle : Math.floor(insideEdge(layout.cell) * pixelRatio)),
   };
 }

@@ -95,6 +95,7 @@ export class Session {
   private readonly alikes = new Map<string, Promise<Uint32Array>>();
   private readonly pages = new Map<number, Promise<Pictures>>();
   private readonly pinnedPalettes = new Map<string, Uint8Array>();
+  private readonly others = new Map<string, Promise<Tensors>>();
 
   private constructor(
     private readonly source: Source,
@@ -267,6 +268,16 @@ export class Session {
     return once(this.pages, page, async () =>
       picturesOf(await this.fetch(`${this.at("thumbnails")}/${page}.st`)),
     );
+  }
+
+  /** The same of a grouping, by the measure that is shown. */
+  tensorsOf(groupingName: string, path: string): Promise<Tensors> {
+    return this.tensors(`${groupingName}/${this.measure.name}/${path}`);
+  }
+
+  /** A resource below the split as it stands, without its ending. */
+  tensors(path: string): Promise<Tensors> {
+    return lately(this.others, path, () => this.fetch(`${this.at(path)}.st`));
   }
 
   /** Whether the split has a resource, by its name in the manifest. */

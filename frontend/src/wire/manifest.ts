@@ -61,6 +61,23 @@ export interface Incomplete {
   expected: number | null;
 }
 
+/** Samples whose feature maps were kept, and the layers that have them. */
+export interface Watched {
+  samples: number[];
+  layers: number[];
+}
+
+/** The weights that work on the input itself. */
+export interface FirstWeights {
+  /** Path of the module they are of. */
+  module: string;
+  filters: number;
+  /** y, x and channels of a filter as a picture. */
+  picture: [number, number, number];
+  /** As they are: out, in, and positions. */
+  shape: number[];
+}
+
 export interface Split {
   name: string;
   /** The same samples each time; the training's own, while it went on; the user's own loop. */
@@ -75,6 +92,10 @@ export interface Split {
   incomplete: Incomplete[];
   metrics: string[];
   resources: string[];
+  /** Layers with maps of where units respond; absent where none has. */
+  maps?: number[];
+  watched?: Watched;
+  first_weights?: FirstWeights;
   groupings: Grouping[];
 }
 
