@@ -34,7 +34,7 @@ class Answer:
     def of(cls, content: bytes, kind: str) -> "Answer":
         tag = f'"{hashlib.sha256(content).hexdigest()[:24]}"'
         pays = len(content) > PACKED_FROM and kind not in ALREADY_PACKED
-        return cls(content, kind, gzip.compress(content, 2) if pays else None, tag)
+        return cls(content, kind, gzip.compress(content, 2, mtime=0) if pays else None, tag)
 
 
 class Answers:
