@@ -15,7 +15,7 @@ import { cell, highlighted, matrixOrder, session, shownGrouping, theme } from ".
 import { answerColor, answerPalette } from "./answers";
 import { blocksOf, type Block, type MatrixOrder } from "./blocks";
 import { CellTip } from "./CellTip";
-import { drawTexels } from "./draw";
+import { drawTexels, pooled } from "./draw";
 import { shownCell, type ConfusionNow } from "./now";
 import { topConfusions } from "./scale";
 
@@ -30,7 +30,10 @@ const SMALLEST = 120;
 const NAMES = 84;
 /** Blocks lower than this have no name. */
 const NAMED_BLOCK = 12;
-const FOOT = 34;
+const FOOT = 54;
+const NARROW = 560;
+/** Lines between blocks that are smaller than this would hide what is in them. */
+const PARTED_BLOCK = 9;
 
 const ABOUT: Record<MatrixOrder, string> = {
   given: "as they are numbered",
@@ -91,11 +94,14 @@ export function LargeMatrix({
     const grouping = open && trueGrouping(open);
     return grouping && by === "superclass" ? blocksOf(grouping) : [];
   }, [open, by]);
-  const names = blocks.length > 0 && width > 560 ? NAMES : 0;
-  const side = Math.max(
-    SMALLEST,
-    Math.min(height - FOOT, Math.floor(Math.min(width * SHARE, width - LIST)) - names, LARGEST),
-  );
+  const stacked = width < NARROW;
+  const across = stacked ? width : Math.min(width * SHARE, width - LIST);
+  const room = Math.min(height - FOOT, Math.floor(across), LARGEST);
+  const longest = Math.max(0, ...blocks.map((block) => block.length));
+  const names = !stacked && (longest * (room - NAMES)) / K >= NAMED_BLOCK ? NAMES : 0;
+  const side = Math.max(SMALLEST, Math.min(room, Math.floor(across) - names));
+  const pool = pooled(K, side * (devicePixelRatio || 1));
+  const apart = blocks.length > 0 && side / blocks.length >= PARTED_BLOCK;
   const palette = answerPalette();
   const of = open && trueGrouping(open);
   const shared = of ? sharedClasses(shownGrouping.value, of) : 0;
@@ -105,21 +111,23 @@ export function LargeMatrix({
     if (!canvas.current) return;
     const began = performance.now();
     const small = document.createElement("canvas");
-    small.width = small.height = K;
+    small.width = small.height = Math.ceil(K / pool);
     const page = pageColorsNow();
     (small.getContext("2d") as CanvasRenderingContext2D).putImageData(
-      drawTexels(now.matrix, order, palette, page),
+      drawTexels(now.matrix, order, pool, palette, page),
       0,
       0,
     );
     const g = fitCanvas(canvas.current, side, side);
     g.imageSmoothingEnabled = false;
-    g.drawImage(small, 0, 0, side, side);
+    // the last texel may stand for fewer cells than the others
+    const whole = (side * small.width * pool) / K;
+    g.drawImage(small, 0, 0, whole, whole);
     const at = (place: number): number => (place * side) / K;
     g.fillStyle = `rgb(${page.ink4.join(",")})`;
     g.globalAlpha = 0.7;
     for (const { from } of blocks) {
-      if (from === 0) continue;
+      if (from === 0 || !apart) continue;
       g.fillRect(Math.round(at(from)), 0, 1, side);
       g.fillRect(0, Math.round(at(from)), side, 1);
     }
@@ -138,7 +146,7 @@ export function LargeMatrix({
       frame(order.indexOf(chosen.true), order.indexOf(chosen.predicted), 1, 1);
     }
     drawn.view(true, performance.now() - began);
-  }, [now, side, theme.value, palette, order, blocks, chosen, chosenClass]);
+  }, [now, side, pool, apart, theme.value, palette, order, blocks, chosen, chosenClass]);
   const rows = useMemo(() => topConfusions(now.matrix, K, LISTED, chosenClass), [now, chosenClass]);
   const at = (event: MouseEvent): { true: number; predicted: number } => {
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
@@ -149,7 +157,7 @@ export function LargeMatrix({
     };
   };
   return (
-    <div class="large-matrix">
+    <div class={stacked ? "large-matrix stacked" : "large-matrix"}>
       <div>
         <div class="blocked">
           {names > 0 && <Names blocks={blocks} scale={side / K} />}
@@ -166,6 +174,11 @@ export function LargeMatrix({
             onPointerLeave={hideTip}
           />
         </div>
+        {pool > 1 && (
+          <p class="note">
+            A pixel holds {pool} × {pool} cells, in the hue of the answer most frequent in them.
+          </p>
+        )}
         {orders.length > 1 && (
           <div class="matrix-order" style={{ paddingLeft: `${names}px` }}>
             <Chooser

@@ -9,6 +9,7 @@ import { drawn } from "../network/drawn";
 import { useLatest } from "../run/latest";
 import {
   classes,
+  classOrder,
   highlighted,
   palette,
   placedOrder,
@@ -35,6 +36,7 @@ function sceneOf(l: number, layout: LayerLayout): LayerScene | null {
     layer,
     order: placedOrder.peek().subarray(layer.offset, layer.offset + layer.units),
     colors: cellColorsNow(),
+    classOrder: classOrder.peek(),
     page: pageColorsNow(),
     highlighted: highlighted.peek(),
     threshold: threshold.peek(),
@@ -120,7 +122,9 @@ export function Pictures({ l, layout, named }: { l: number; layout: LayerLayout;
   };
   const unitAt = (event: MouseEvent): number => unitAtColumn({ layout, order }, columnAt(event));
   const classAt = (event: MouseEvent): number =>
-    shownAt(rowAt(event, layout.heatRow, layout.heatRows), layout.heatRows, classes.value.length);
+    classOrder.value[
+      shownAt(rowAt(event, layout.heatRow, layout.heatRows), layout.heatRows, classes.value.length)
+    ];
   const snapshotAt = (event: MouseEvent): number =>
     shownAt(rowAt(event, layout.timeRow, layout.timeRows), layout.timeRows, open.snapshots);
   const row = placeOf(t, layout.timeRows, open.snapshots);

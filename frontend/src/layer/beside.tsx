@@ -4,7 +4,17 @@ import { tunedByLayerAndClass } from "../derive";
 import { count, plural, stepText } from "../format";
 import { said } from "../inline";
 import { cssColor } from "../network/colors";
-import { classes, highlight, highlighted, palette, session, snapshot } from "../state";
+import { isNested } from "../rail/rows";
+import {
+  classes,
+  classOrder,
+  highlight,
+  highlighted,
+  palette,
+  session,
+  shownGrouping,
+  snapshot,
+} from "../state";
 import { LEVELS } from "../wire/manifest";
 import { labelledRows, placeOf, shownAt, type LayerLayout } from "./geometry";
 
@@ -13,24 +23,26 @@ const NAMED_ROW = 9;
 
 export function ClassNames({ layout, named }: { layout: LayerLayout; named: boolean }) {
   const names = classes.value;
+  const shown = shownGrouping.value;
   if (layout.heatRow < NAMED_ROW || layout.heatRows < names.length)
     return (
       <div class="layer-classes note">
-        {count(names.length)} {plural(names.length, "class", "classes")}, in order
+        {count(names.length)} {plural(names.length, "class", "classes")},{" "}
+        {shown && isNested(shown) ? "by superclass" : "in order"}
       </div>
     );
   return (
     <div class="layer-classes">
-      {names.map((name, k) => (
+      {classOrder.value.map((k) => (
         <button
           key={k}
           type="button"
           aria-pressed={highlighted.value === k}
           style={{ height: `${layout.heatRow}px` }}
-          title={`Highlight ${said(name)}`}
+          title={`Highlight ${said(names[k])}`}
           onClick={() => highlight(k)}
         >
-          {named && <bdi class="path">{name}</bdi>}
+          {named && <bdi class="path">{names[k]}</bdi>}
           <i
             class="dot"
             style={{ background: cssColor(palette.value, 4 * (k * LEVELS + LEVELS - 1)) }}
@@ -71,7 +83,7 @@ export function Totals({ l, layout }: { l: number; layout: LayerLayout }) {
   const most = Math.max(1, ...own);
   return (
     <div class="layer-totals" aria-label="Units tuned to each class">
-      {names.map((_, k) => (
+      {classOrder.value.map((k) => (
         <div key={k} style={{ height: `${layout.heatRow}px` }}>
           <i
             style={{

@@ -73,7 +73,7 @@ function Legend({ open }: { open: Session }) {
   const columns = useMemo(() => {
     const widths = (names ?? []).slice(0, MEASURED).map((name) => textWidth(name, NAME_FONT) + 1);
     const width = (size?.width ?? 0) - PADDING - (pinnable ? PIN : 0);
-    return columnsFor(widths, width, count(most), !long, wide ? 4 : 3);
+    return columnsFor(widths, width, count(most), !long, wide ? 5 : 3);
   }, [names, size?.width, most, long, pinnable, wide, drawn.fonts.value]);
   const all = listed.length <= ALL_ROWS;
   const first = all ? 0 : Math.max(0, Math.floor(top / ROW) - 4);

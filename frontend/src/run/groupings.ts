@@ -4,7 +4,7 @@
 import type { Grouping, Split } from "../wire/manifest";
 
 /** Between a grouping's name and its level. */
-const MARK = "~";
+export const MARK = "~";
 const FINEST = "finest";
 
 /** By which level a grouping is shown: its classes, the finest that holds, or superclasses. */

@@ -15,7 +15,7 @@ import {
 import { RefusedError, UnreachableError, type Source } from "../wire/source";
 import { shortNames } from "../names";
 import { withPins, type Pins } from "../rail/pins";
-import { baseOf, groupingNamed } from "./groupings";
+import { baseOf, groupingNamed, levelOf, MARK } from "./groupings";
 import { PaintChunks } from "./paint";
 import type { Summary } from "./counts";
 import {
@@ -46,8 +46,8 @@ const PAINT_BUDGET = 256 * 2 ** 20;
 const KEPT = 64;
 /** Hue is a name for so many classes; among more some can be pinned. */
 const NAMED = 10;
-/** Palettes with pins: of two themes, and of groupings that are shown side by side. */
-const KEPT_PALETTES = 6;
+/** Palettes at hand: of two themes, and of groupings that are shown side by side. */
+const KEPT_PALETTES = 8;
 const RETRY_FIRST_MS = 500;
 const RETRY_LAST_MS = 8000;
 
@@ -94,7 +94,7 @@ export class Session {
   private readonly confusionOnce = new Map<string, Promise<Confusion>>();
   private readonly alikes = new Map<string, Promise<Uint32Array>>();
   private readonly pages = new Map<number, Promise<Pictures>>();
-  private readonly pinnedPalettes = new Map<string, Uint8Array>();
+  private readonly palettes = new Map<string, Uint8Array>();
   private readonly others = new Map<string, Promise<Tensors>>();
 
   private constructor(
@@ -104,7 +104,7 @@ export class Session {
     readonly split: Split,
     readonly measure: Measure,
     readonly scalars: Scalars,
-    private readonly palettes: Tensors,
+    private readonly colors: Tensors,
   ) {
     this.layers = manifest.layers;
     this.units = unitCount(manifest.layers);
@@ -139,33 +139,36 @@ export class Session {
 
   /** Whether some of a grouping's classes can be pinned. */
   canPin(grouping: Grouping): boolean {
-    return grouping.classes.length > NAMED && this.palettes.has("dark.grey");
+    return grouping.classes.length > NAMED && this.colors.has("dark.grey");
   }
 
   /** Colors of a grouping's classes, `[class, level, 4]`: its own, or those of any so many classes;
    * with pins those of their slots, and grey for all others (docs/wire.md). The same array each time. */
   palette(theme: Theme, grouping: Grouping, pins: Pins = []): Uint8Array {
-    const at = `/${this.split.name}/${grouping.name}`;
+    const of = baseOf(grouping);
+    const at = `/${this.split.name}/${of.name}`;
     const table = (...names: string[]): Uint8Array =>
-      this.palettes.get(names.find((name) => this.palettes.has(name)) ?? names[0], "U8");
-    const of = `/${this.split.name}/${baseOf(grouping).name}`;
-    const own = table(
-      `${theme}.unpinned${at}`,
-      `${theme}${at}`,
-      `${theme}.${grouping.classes.length}`,
-    );
-    if (pins.every((k) => k < 0) || !this.canPin(grouping)) return own;
-    const key = `${theme}${at}/${pins.join()}`;
-    let made = this.pinnedPalettes.get(key);
-    if (!made) {
-      const { rest, colored = [] } = baseOf(grouping);
-      const others = rest === "wheel" ? null : table(`${theme}.grey`);
-      const hues = table(`${theme}.pins${of}`, `${theme}.pins`);
-      made = withPins(own, pins, hues, others, colored, LEVELS);
-      this.pinnedPalettes.set(key, made);
-      if (this.pinnedPalettes.size > KEPT_PALETTES)
-        this.pinnedPalettes.delete(this.pinnedPalettes.keys().next().value as string);
+      this.colors.get(names.find((name) => this.colors.has(name)) ?? names[0], "U8");
+    const free = !this.canPin(grouping) || pins.every((k) => k < 0);
+    const key = [theme, grouping.name, free ? "" : pins.join()].join("/");
+    let made = this.palettes.get(key);
+    if (made) return made;
+    const level = levelOf(grouping);
+    const classes = (): Uint8Array =>
+      table(`${theme}.unpinned${at}`, `${theme}${at}`, `${theme}.${of.classes.length}`);
+    const groups = (j: number): Uint8Array => table(`${theme}${at}${MARK}${j}`);
+    if (level === "class") made = classes();
+    else if (level !== "finest") made = groups(level);
+    else
+      made = joined([classes(), ...(of.superclasses?.levels ?? []).map((_, j) => groups(j + 1))]);
+    if (!free) {
+      const others = of.rest === "wheel" ? null : table(`${theme}.grey`);
+      const hues = table(`${theme}.pins${at}`, `${theme}.pins`);
+      made = withPins(made, pins, hues, others, of.colored ?? [], LEVELS);
     }
+    this.palettes.set(key, made);
+    if (this.palettes.size > KEPT_PALETTES)
+      this.palettes.delete(this.palettes.keys().next().value as string);
     return made;
   }
 
@@ -345,6 +348,16 @@ export class Session {
 /** The first split that holds something. */
 export function firstSplit(manifest: Manifest): Split | undefined {
   return manifest.splits.find((s) => s.snapshots > 0) ?? manifest.splits[0];
+}
+
+function joined(tables: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(tables.reduce((sum, table) => sum + table.length, 0));
+  let at = 0;
+  for (const table of tables) {
+    all.set(table, at);
+    at += table.length;
+  }
+  return all;
 }
 
 /** A failed promise is forgotten, so that the next click tries again. */

@@ -7,7 +7,7 @@ import numpy as np
 from huelapse.palette import NAMED, Palette, by_similarity, grey, own_colors, palette, pins
 from huelapse.run import Run
 from huelapse.schema import TRUE, Grouping, Split
-from huelapse.viewer.leveled import FINEST, MARK, Belongings, likeness
+from huelapse.viewer.leveled import MARK, Belongings, likeness
 
 Arrays = dict[str, np.ndarray]
 
@@ -37,17 +37,8 @@ def palettes(run: Run, belongings: Belongings) -> Arrays:
                 send(pins(choice.palette, colored), f".pins{at if colored else ''}")
                 send(grey(), ".grey")
             if classes in belongings.by_classes:
-                groups = belongings.groups(classes)
-                for j, level in enumerate(groups, 1):
+                for j, level in enumerate(belongings.groups(classes), 1):
                     send(level, f"{at}{MARK}{j}")
-                every = [bare, *groups]
-                send(
-                    Palette(
-                        dark=np.concatenate([one.dark for one in every]),
-                        light=np.concatenate([one.light for one in every]),
-                    ),
-                    f"{at}{MARK}{FINEST}",
-                )
     return found
 
 
