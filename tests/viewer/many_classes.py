@@ -42,12 +42,19 @@ def layers(units: int, classes: int, number: int) -> list[Layer]:
 
 
 def write(
-    path: Path, *, classes: int = 100, units: int = 600, snapshots: int = 4, hidden: int = 4
+    path: Path,
+    *,
+    classes: int = 100,
+    units: int = 600,
+    snapshots: int = 4,
+    hidden: int = 4,
+    names: tuple[str, ...] = (),
 ) -> None:
-    """A complete run. Of the hidden units a third prefers a class, a third a superclass."""
+    """A complete run. Of the hidden units a third prefers a class, a third a superclass. At the first
+    snapshot every sample is predicted as class 0."""
     rng = np.random.default_rng(0)
     groups = np.array([superclass(k, classes) for k in range(classes)])
-    names = tuple(parents(classes))
+    names = names or tuple(parents(classes))
     split = Split(
         name="val",
         kind="probe",
@@ -88,6 +95,7 @@ def write(
             chances = (1 - right[k]) * near / near.sum()
             chances[k] = right[k]
             confusion[k] = rng.multinomial(SAMPLES, chances)
+        predicted = moments if t > 0 else _all_as_one(moments)
         store.commit(
             Snapshot(
                 split="val",
@@ -95,8 +103,24 @@ def write(
                 epoch=t / 10,
                 wall_time=1.7e9 + t,
                 seconds=0.1,
-                moments={"true": moments, "predicted": moments},
+                moments={"true": moments, "predicted": predicted},
                 confusion=confusion,
             )
         )
     store.close()
+
+
+def _all_as_one(moments: Moments) -> Moments:
+    """As if all samples were of the first class."""
+    shape = moments.mean.shape
+    count = np.zeros(shape[0], np.int64)
+    count[0] = moments.count.sum()
+    first = np.zeros(shape, bool)
+    first[0] = True
+    return Moments(
+        count=count,
+        mean=np.where(first, moments.mean, 0.0),
+        m2=np.where(first, moments.m2, 0.0),
+        active=np.where(first & (moments.mean > 0), count[0], 0).astype(np.int64),
+        nonfinite=moments.nonfinite,
+    )

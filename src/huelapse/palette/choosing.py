@@ -79,7 +79,7 @@ def palette(
 
 def of_groups(
     own: Palette,
-    members: Sequence[Int64[np.ndarray, " class"]],
+    members: Sequence[Int64[np.ndarray, " _"]],
     places: Float64[np.ndarray, " class"] | None,
 ) -> Palette:
     """The colors of superclasses, beside those of their classes.

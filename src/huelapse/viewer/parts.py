@@ -151,8 +151,12 @@ class Parts:
             paths += [f"{name}/confusion/{t}.st" for t in range(split["snapshots"])]
         if "alike" in confusion:
             paths.append(f"{name}/alike.st")
-        own = {**split, "groupings": [dict(first)], "resources": confusion}
-        return Part(f"split {name}", lambda _: paths, lambda m: m["splits"].append(own))
+
+        def keep(manifest: JSON) -> None:
+            own = {**split, "groupings": [dict(first)], "resources": list(confusion)}
+            manifest["splits"].append(own)
+
+        return Part(f"split {name}", lambda _: paths, keep)
 
     def _grouping(self, split: JSON, grouping: JSON) -> Part:
         paths = list(self._track(split["name"], grouping["name"], self._usual))
