@@ -145,7 +145,7 @@ def test_classes_in_another_order_are_the_same_hierarchy() -> None:
 
 
 def test_of_many_levels_those_stay_that_differ_most_in_size() -> None:
-    classes = [f"c{k}" for k in range(64)]
+    classes = [f"class {k}" for k in range(64)]
     parents = {c: f"a{k // 2}" for k, c in enumerate(classes)}
     for one, other, by in (("a", "b", 2), ("b", "c", 2), ("c", "d", 2), ("d", "e", 2)):
         number = 64 // 2 ** ("abcd".index(one) + 1)

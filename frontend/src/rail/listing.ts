@@ -24,11 +24,14 @@ const rested = signal(0);
 
 export function followRest(): () => void {
   let timer = 0;
+  let of: unknown = null;
   const stop = effect(() => {
     const t = snapshot.value;
-    void track.value;
     clearTimeout(timer);
-    if (!playing.value) timer = window.setTimeout(() => (rested.value = t), REST_MS);
+    if (track.value !== of) {
+      of = track.value;
+      rested.value = t;
+    } else if (!playing.value) timer = window.setTimeout(() => (rested.value = t), REST_MS);
   });
   return () => {
     clearTimeout(timer);

@@ -92,7 +92,7 @@ export class Session {
   private readonly driven = new Map<string, Promise<Driven>>();
   private readonly confusions = new Map<number, Promise<Confusion>>();
   private readonly confusionOnce = new Map<string, Promise<Confusion>>();
-  private readonly alikes = new Map<string, Promise<Uint32Array>>();
+  private readonly likenesses = new Map<string, Promise<Uint32Array>>();
   private readonly pages = new Map<number, Promise<Pictures>>();
   private readonly palettes = new Map<string, Uint8Array>();
   private readonly others = new Map<string, Promise<Tensors>>();
@@ -220,7 +220,7 @@ export class Session {
 
   /** Classes in an order in which those that are alike to the network stand side by side. */
   alike(): Promise<Uint32Array> {
-    return once(this.alikes, "", async () =>
+    return once(this.likenesses, "", async () =>
       (await this.fetch(`${this.at("alike")}.st`)).get("order", "U32"),
     );
   }
