@@ -127,6 +127,7 @@ def test_a_class_that_no_run_has_is_told_before_anything_is_served(run: huelapse
         (["--colors", {"colors": {"cta": "#f00"}}], "did you mean 'cat'"),
         (["--colors", {"colours": {}}], "have no 'colours'"),
         (["--palette", "tritan", "--colors", {"pinned": ["cow"]}], "named 'cow'"),
+        (["--superclasses", "nowhere.txt"], "No such file"),
     ],
 )
 def test_the_command_says_what_is_wrong_with_colors(
@@ -157,3 +158,8 @@ def test_options_of_the_command_become_a_choice(tmp_path: Path) -> None:
     assert _choice(None, None) is None
     assert _choice("tritan", None) == Choice(palette="tritan")
     assert _choice("tritan", file) == Choice(palette="tritan", colors={"cat": "#a30"})
+    parents = tmp_path / "is-a.txt"
+    parents.write_text("animal cat\nmy pets\tdog\n")
+    told = {"cat": "animal", "dog": "my pets"}
+    assert _choice(None, None, str(parents)) == Choice(taxonomy=told)
+    assert _choice(None, file, "found") == Choice(colors={"cat": "#a30"}, found=True)

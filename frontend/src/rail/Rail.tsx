@@ -4,7 +4,6 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { useConfusion } from "../confusion/now";
 import { mostTunedToAClass } from "../run/counts";
 import { baseOf } from "../run/groupings";
-import { CLASS_KEYS } from "../keys";
 import type { Session } from "../run/session";
 import { count } from "../format";
 import { textWidth, useSize } from "../frame/size";
@@ -16,6 +15,7 @@ import { columnsFor } from "./columns";
 import { Key } from "./Key";
 import { column, opened, query, reveal, rows, shownSort, tunedToAny } from "./listing";
 import { pinned } from "./pins";
+import { FEW } from "./rows";
 import { LevelChooser, Tools } from "./Tools";
 
 const ROW = 25;
@@ -31,7 +31,7 @@ export function Rail() {
   const open = session.value;
   const shown = track.value?.grouping;
   if (!open) return <aside class="rail" />;
-  const long = (shown?.classes.length ?? 0) > CLASS_KEYS;
+  const long = (shown?.classes.length ?? 0) > FEW;
   return (
     <aside class="rail" aria-label="Classes and key">
       <h2>
@@ -53,8 +53,8 @@ function Recalls() {
 
 function Legend({ open }: { open: Session }) {
   const current = track.value;
-  const list = useRef<HTMLDivElement>(null);
-  const size = useSize(list);
+  const box = useRef<HTMLDivElement>(null);
+  const size = useSize(box);
   const [top, setTop] = useState(0);
   const level = threshold.value;
   const listed = rows.value;
@@ -67,7 +67,7 @@ function Legend({ open }: { open: Session }) {
     const tops = listed.filter((row) => row.depth === 0);
     return Math.max(1, ...tops.flatMap((row) => times.map((t) => tunedToAny(row.counted, t))));
   }, [current, open, level, names, summed]);
-  const long = (names?.length ?? 0) > CLASS_KEYS;
+  const long = (names?.length ?? 0) > FEW;
   const pinnable = current !== null && open.canPin(current.grouping);
   const wide = long && ["recall", "change"].includes(shownSort.value);
   const columns = useMemo(() => {
@@ -92,11 +92,11 @@ function Legend({ open }: { open: Session }) {
   useEffect(() => reveal(chosen), [chosen, current]);
   const place = listed.findIndex((row) => row.cls === chosen);
   useEffect(() => {
-    const box = list.current;
-    if (!box || place < 0) return;
-    const [y, height] = [place * ROW, box.clientHeight];
-    if (y < box.scrollTop) box.scrollTop = y;
-    else if (y + ROW > box.scrollTop + height) box.scrollTop = y + ROW - height;
+    const at = box.current;
+    if (!at || place < 0) return;
+    const [y, height] = [place * ROW, at.clientHeight];
+    if (y < at.scrollTop) at.scrollTop = y;
+    else if (y + ROW > at.scrollTop + height) at.scrollTop = y + ROW - height;
   }, [place, chosen]);
 
   const variants = [
@@ -110,18 +110,20 @@ function Legend({ open }: { open: Session }) {
   const style = { "--spark": `${columns.spark}px`, "--counts": `${columns.counts}px` };
   const given = { most, spark: columns.spark, pinnable };
   const held = pinned(pins.value);
+  // a row of one list is not that of another, whose number would be of other classes
+  const list = current?.grouping.name ?? "";
   return (
     <>
       {pinnable && held.length > 0 && names && (
         <div class={`${variant} pins`} style={style} role="group" aria-label="Pinned classes">
           {held.map((cls) => {
             const own = { cls, name: names[cls], depth: 0, group: -1, open: false, counted: [cls] };
-            return <ClassRow key={cls} row={{ ...own, itself: false }} {...given} />;
+            return <ClassRow key={`${list}/${cls}`} row={{ ...own, itself: false }} {...given} />;
           })}
         </div>
       )}
       <div
-        ref={list}
+        ref={box}
         class={variant}
         style={style}
         onScroll={(event) => setTop(event.currentTarget.scrollTop)}
@@ -131,7 +133,7 @@ function Legend({ open }: { open: Session }) {
           style={{ height: `${listed.length * ROW}px`, paddingTop: `${first * ROW}px` }}
         >
           {listed.slice(first, end).map((row) => (
-            <ClassRow key={`${row.cls}/${row.group}`} row={row} {...given} />
+            <ClassRow key={`${list}/${row.cls}/${row.group}`} row={row} {...given} />
           ))}
           {open.snapshots > 1 && columns.spark > 0 && listed.length > 0 && (
             <Reading width={columns.spark} />

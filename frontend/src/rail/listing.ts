@@ -9,7 +9,7 @@ import { baseOf, levelOf } from "../run/groupings";
 import { tunedToClass } from "../run/counts";
 import { playing, session, snapshot, sort, threshold, track } from "../state";
 import { SORTS, type Sort } from "../url";
-import { above, isNested, rowsOf, type Row } from "./rows";
+import { above, FEW, isNested, rowsOf, type Row } from "./rows";
 
 export const query = signal("");
 /** Superclasses whose classes are listed, by `groupsOf`. */
@@ -41,7 +41,7 @@ export function followRest(): () => void {
 
 export const shownSort = computed((): Sort => {
   const shown = track.value?.grouping;
-  const nested = shown !== undefined && isNested(shown);
+  const nested = shown !== undefined && shown.classes.length > FEW && isNested(shown);
   if (sort.value && (nested || sort.value !== "superclass")) return sort.value;
   return nested ? "superclass" : "given";
 });

@@ -3,6 +3,9 @@
 import { baseOf, groupsOf, levelOf, orderOf, type Group } from "../run/groupings";
 import type { Grouping } from "../wire/manifest";
 
+/** So many classes are seen at once, and have a key each; more have tools to find them. */
+export const FEW = 10;
+
 export interface Row {
   /** Of the grouping's classes; -1 of a superclass that only opens. */
   cls: number;

@@ -73,6 +73,9 @@ export interface Track {
   paint: PaintChunks;
 }
 
+/** What of a grouping decides its colors. */
+type Colored = Pick<Grouping, "name" | "classes"> & Partial<Grouping>;
+
 export type Theme = "dark" | "light";
 
 export class Session {
@@ -144,7 +147,8 @@ export class Session {
 
   /** Colors of a grouping's classes, `[class, level, 4]`: its own, or those of any so many classes;
    * with pins those of their slots, and grey for all others (docs/wire.md). The same array each time. */
-  palette(theme: Theme, grouping: Grouping, pins: Pins = []): Uint8Array {
+  palette(theme: Theme, colored: Colored, pins: Pins = []): Uint8Array {
+    const grouping = colored as Grouping;
     const of = baseOf(grouping);
     const at = `/${this.split.name}/${of.name}`;
     const table = (...names: string[]): Uint8Array =>

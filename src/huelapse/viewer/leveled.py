@@ -187,6 +187,11 @@ class Belongings:
         self._run, self._colors = run, colors
         self._facts: dict[str, Any] | None = run.facts["facts"]
 
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left to be found in a later state of the run."""
+        return bool(self.by_classes) or not (self._colors and self._colors.found)
+
     def choice(self, classes: tuple[str, ...]) -> Choice:
         """What is said of the colors of a grouping with these classes."""
         return chosen(classes, self._facts, self._colors)

@@ -49,7 +49,8 @@ class Resources:
             before: an earlier state of the same run, whose painted snapshots are still true.
             colors: of its classes; by default those of the run's facts, or else the standard ones.
         """
-        self.belongings = before.belongings if before is not None else Belongings(run, colors)
+        settled = before is not None and before.belongings.settled
+        self.belongings = before.belongings if before and settled else Belongings(run, colors)
         known = self.belongings.by_classes
         self.run = LeveledRun(run, known) if known else run
         self.colors = colors
