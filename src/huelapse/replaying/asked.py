@@ -56,7 +56,7 @@ class Asked:
     response: str | Sequence[str] = "mean"
     tokens: str = "mean"
     output: str | None = None
-    groupings: Mapping[str, tuple[Sequence[str] | int, Any]] | None = None
+    groupings: Mapping[str, tuple[Sequence[str] | int, Any]] | Named | None = None
     multilabel: bool = False
     ignore_index: int = -100
     keep_responses: str | bool | int = "auto"
@@ -95,7 +95,7 @@ class Asked:
     def from_json(cls, told: Mapping[str, Any]) -> "Asked":
         known = {one.name: told[one.name] for one in fields(cls)}
         known["data"] = Data(**{k: _as_tuple(v) for k, v in told["data"].items()})
-        if known["groupings"] is not None:
+        if isinstance(known["groupings"], dict):
             known["groupings"] = {k: tuple(v) for k, v in known["groupings"].items()}
         if isinstance(known["thumbnails"], list):
             known["thumbnails"] = tuple(known["thumbnails"])
@@ -111,6 +111,7 @@ class Asked:
             data["source"] = type(self.data.source).__name__
         told["data"] = data
         del told["keep_responses"]  # "auto" is settled by what the run has
+        del told["device"]  # a replay may go on elsewhere: numbers agree up to rounding
         return {name: _named(value) for name, value in told.items()}
 
     @property

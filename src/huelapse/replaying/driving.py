@@ -48,7 +48,7 @@ class Driver:
         self._progress, self._shard, self._committing = progress, shard, committing
         self._committer = Committer(run, asked.split, asked.digest, asked.parts, name=name)
         self._pending: list[tuple[Task, Future[None]]] = []
-        self._samples = self._done = self._all = 0
+        self._samples = self._done = self._all = self._forwarded = 0
         self._forecast: str | None = None
         self._paths: dict[int, dict[int, Path]] = {}
         self._failed: set[int] = set()
@@ -139,14 +139,23 @@ class Driver:
                     done=self._done,
                     tasks=self._all,
                     report=self._report,
+                    expected=self._expected(),
                     forecast=self._forecast,
                 )
             )
+
+    def _expected(self) -> int | None:
+        """As much for each of the others as for those that are done."""
+        if not self._forwarded:
+            return None
+        left = self._all - self._done
+        return round(self._report.samples * (1 + left / self._forwarded))
 
     def _take(self, result: Result, committing: ThreadPoolExecutor) -> None:
         task = result.task
         self._done += 1
         self._report.samples += result.samples
+        self._forwarded += result.samples > 0
         self._forecast = result.forecast or self._forecast
         if result.path is None:
             self._fail(task.place, task.step, result.error or "no reason was told", result.tries)

@@ -54,7 +54,7 @@ def replay(
     response: Literal["mean", "peak"] | Sequence[Literal["mean", "peak"]] = "mean",
     tokens: Literal["mean", "class", "last"] = "mean",
     output: Literal["logits", "log-probability", "probability"] | None = None,
-    groupings: Mapping[str, tuple[Sequence[str] | int, Any]] | None = None,
+    groupings: Mapping[str, tuple[Sequence[str] | int, Any]] | Named | None = None,
     multilabel: bool = False,
     ignore_index: int = -100,
     keep_responses: Literal["auto"] | bool | int = "auto",
@@ -74,7 +74,7 @@ def replay(
     fetch: Named | None = None,
     delete_fetched: bool = False,
     name: str | None = None,
-    engine: "Callable[[Job], Engine] | None" = None,
+    engine: Literal["local"] | Callable[[Job], Engine] = "local",
     progress: Watch | None = None,
 ) -> Report:
     """Make a snapshot of each checkpoint: the same numbers that a recorder would have stored.
@@ -106,7 +106,8 @@ def replay(
         arrays: names of inputs and labels in the npz.
         label_fn, layers, unit_axis, response, tokens, output, groupings, multilabel, ignore_index,
             keep_responses, maps, watch, first_weights, thumbnails: as for `Recorder`. Functions may
-            be given by name; with several workers they must be where those can import them.
+            be given by name, and groupings as a function that gives them; with several workers they
+            must be where those can import them.
         device: "auto" for a GPU where there is one, "cpu", "cuda", "cuda:1".
         autocast: "bfloat16" or "float16", for forwards in mixed precision.
         channels_last: pictures and convolutions in that layout.
@@ -121,7 +122,7 @@ def replay(
         fetch: a function from an address to a local path.
         delete_fetched: remove what was fetched once it is not needed any more.
         name: of a run that is begun.
-        engine: another way of running tasks: from a `Job` to an `Engine`.
+        engine: "local", or another way of running tasks: a function from a `Job` to an `Engine`.
         progress: called now and then, in this thread.
 
     Raises:
@@ -161,6 +162,8 @@ def replay(
     )
     _check(asked)
     workers = whole("workers", workers) or 1
+    if engine != "local" and not callable(engine):
+        raise OptionError(f"engine is {engine!r}, expected local, or a function that gives one")
     own = shard_of(shard)
     place = take_directory(run, "resume") if own is None else directory_of(run)
     there = standing(place, asked.split)
@@ -209,13 +212,13 @@ def _engine(
     fetch: Named | None,
     delete: bool,
     checkpoints: int,
-    other: Callable[[Job], Engine] | None,
+    other: str | Callable[[Job], Engine],
 ) -> Engine:
     """How tasks are run: none of it changes a number."""
     from huelapse.replaying.engines.local import InProcess, Pool
     from huelapse.replaying.working import Worker
 
-    if other is None and workers == 1:
+    if other == "local" and workers == 1:
         worker = Worker(
             asked,
             run,
@@ -239,7 +242,7 @@ def _engine(
         delete_fetched=delete,
         path=tuple(str(Path.cwd()) if p == "" else p for p in sys.path),
     )
-    if other is not None:
+    if not isinstance(other, str):
         return other(job)
     return Pool(job, workers, timeout=timeout, devices=_devices(asked.device))
 

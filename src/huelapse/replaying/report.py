@@ -56,6 +56,8 @@ class Happening:
     """Tasks that have ended, of `tasks`."""
     tasks: int
     report: Report
+    expected: int | None = None
+    """Samples that all of it will forward, once the first task tells."""
     forecast: str | None = None
     """What the run will take, once that is known."""
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass, replace
@@ -435,11 +435,18 @@ def _device(asked: str) -> torch.device:
 
 def _groupings(asked: Asked) -> dict[str, Any] | None:
     """Rules that were given by name, found."""
-    if asked.groupings is None:
+    given: Any = asked.groupings
+    if isinstance(given, str) or callable(given):
+        given = call(given, "groupings")
+    if given is None:
         return None
+    if not isinstance(given, Mapping):
+        raise FactoryError(
+            f"groupings: {type(given).__name__}, expected name → (class names, rule)"
+        )
     return {
         name: (classes, find(rule, f"grouping {name!r}") if isinstance(rule, str) else rule)
-        for name, (classes, rule) in asked.groupings.items()
+        for name, (classes, rule) in given.items()
     }
 
 
