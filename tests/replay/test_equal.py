@@ -6,12 +6,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
-
-import huelapse
-from conftest import SmallNet, batches
-from huelapse.replaying.gathering import commit
-from huelapse.store.partial_file import PartialFile
 from replayed import (
     SAMPLES,
     STEPS,
@@ -26,6 +20,12 @@ from replayed import (
     same,
     train,
 )
+from torch.utils.data import DataLoader
+
+import huelapse
+from conftest import SmallNet, batches
+from huelapse.replaying.gathering import commit
+from huelapse.store.partial_file import PartialFile
 
 
 @pytest.fixture(scope="module")
@@ -86,8 +86,7 @@ def test_pool_and_shards_give_what_one_process_gives(
         done = replay(saved, tmp_path / "shards", parts=parts, shard=f"{i}/3")
         assert done.recorded == len(range(i, 4 * parts, 3))
         assert not done.committed
-    with pytest.raises(huelapse.HuelapseError, match="no snapshot|not exist|no run|nothing"):
-        huelapse.open(tmp_path / "shards").steps  # noqa: B018
+    assert not (tmp_path / "shards/run.zarr").exists()
     gathered = commit(tmp_path / "shards")
     assert gathered.committed == list(STEPS)
     assert gathered.finished
@@ -218,9 +217,7 @@ def test_a_replay_beside_a_training_is_another_split_of_its_run(
     with pytest.raises(huelapse.HuelapseError, match="a training has recorded"):
         replay(trained / "ckpts", tmp_path / "run", **KEPT)
     before = arrays(tmp_path / "run")
-    report = replay(
-        trained / "ckpts", tmp_path / "run", split="more", response=["mean", "peak"]
-    )
+    report = replay(trained / "ckpts", tmp_path / "run", split="more", response=["mean", "peak"])
     assert report.committed == list(STEPS)
     opened = huelapse.open(tmp_path / "run")
     assert [split.name for split in opened.splits] == ["val", "more"]
@@ -231,7 +228,7 @@ def test_a_replay_beside_a_training_is_another_split_of_its_run(
 
 def test_what_was_replayed_otherwise_is_refused(trained: Path, run_path: Path) -> None:
     replay(trained / "ckpts", run_path)
-    with pytest.raises(huelapse.HuelapseError, match='batch was null, and is 10 now'):
+    with pytest.raises(huelapse.HuelapseError, match="batch was null, and is 10 now"):
         replay(trained / "ckpts", run_path, batch=10)
     other = replay(trained / "ckpts", run_path, batch=10, split="ten")
     assert other.committed == list(STEPS)

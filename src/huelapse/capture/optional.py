@@ -69,7 +69,8 @@ class Optional:
         """Module of the first weights, once the model has run."""
         self._probe = probe
         self._response: Response = response
-        self._watched = self._which(wanted.watch)
+        nobody = isinstance(wanted.watch, int) and not wanted.watch  # then no label is needed yet
+        self._watched = [] if nobody else self._which(wanted.watch)
         self._static: list[Part] | None = None
 
     def kept_bytes(self, found: Found) -> int:

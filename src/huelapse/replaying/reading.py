@@ -50,7 +50,7 @@ def _read_file(path: Path) -> Any:
                 return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError, KeyError) as error:
         raise CheckpointError(f"{path.name} is cut short or damaged: {line_of(error)}") from error
-    _check_torch(path)
+    check_torch(path)
     try:
         return _unpickled(path)
     except pickle.UnpicklingError as error:
@@ -73,7 +73,7 @@ def _unpickled(path: Path) -> Any:
     return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)
 
 
-def _check_torch(path: Path, version: str = torch.__version__) -> None:
+def check_torch(path: Path, version: str = torch.__version__) -> None:
     numbers = tuple(int(n) for n in version.split("+")[0].split(".")[:2] if n.isdigit())
     for fixed, name in HOLES:
         if numbers < fixed:

@@ -188,7 +188,7 @@ class AllSamples:
                 f"data: {type(source).__name__}, expected a DataLoader, a Dataset, a pair of tensors "
                 f"(inputs, labels) or an iterable of such batches"
             )
-        again = iter(source) is not source
+        again = not isinstance(source, Iterator)
         sizes: list[int] = []
         held: list[ProbeBatch] = []
         total = 0

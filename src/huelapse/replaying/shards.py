@@ -43,10 +43,10 @@ def shard_of(given: Any) -> Shard | None:
         return None
     if given == "env":
         return _of_environment()
+    pair: Any = given
     if isinstance(given, str):
         match = re.fullmatch(r"\s*(\d+)\s*/\s*(\d+)\s*", given)
-        given = (int(match[1]), int(match[2])) if match else given
-    pair: Any = given
+        pair = (int(match[1]), int(match[2])) if match else None
     if isinstance(pair, tuple) and len(pair) == 2 and all(type(x) is int for x in pair):
         i, n = pair
         if 0 <= i < n:
