@@ -1,4 +1,4 @@
-"""What a replay costs: against a bare evaluation of the same checkpoints, and two workers against one."""
+"""A replay against a bare evaluation of the same checkpoints, and two workers against one."""
 
 import os
 import sys
