@@ -5,13 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from replayed import STEPS, moments, replay, same, train
 from safetensors.numpy import load
 
 import huelapse
 from huelapse.replaying.gathering import commit
 from huelapse.viewer.server import Page
 from huelapse.viewer.shelf import Shelf
-from replayed import STEPS, moments, replay, same, train
 
 
 @pytest.fixture(scope="module")

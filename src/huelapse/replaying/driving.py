@@ -124,6 +124,8 @@ class Driver:
                 state = "complete"
         finally:
             with suppress(HuelapseError, OSError):
+                self._collect(wait=True)  # after Ctrl-C, what was under way has ended by now
+            with suppress(HuelapseError, OSError):
                 self._committer.close(state)
 
     def _counted(self, samples: int) -> None:

@@ -41,6 +41,8 @@ from huelapse.schema import PREDICTED, TRUE, VERSION, Grouping, Split
 from huelapse.store.partial import PARTIAL, Partial, file_name, write_partial
 from huelapse.store.partial_file import PartialFile
 
+FACTORY_TRIES = 3
+"""How often a model or samples that cannot be had are asked for again, with other checkpoints."""
 KEPT_PARTS = 8
 """Parts whose samples a worker keeps at once."""
 
@@ -96,6 +98,7 @@ class Worker:
         self._there: tuple[str, _Loaded] | None = None
         self._in_model: str | None = None
         self._forecast: str | None = None
+        self._failures, self._failed = 0, ""
         self._left: set[tuple[int, int]] = set()
 
     def close(self) -> None:
@@ -117,9 +120,13 @@ class Worker:
             progress: told how many more samples have been forwarded.
         """
         started = time.monotonic()
+        if self._failures >= FACTORY_TRIES:
+            return Result(task=task, error=self._failed)
         try:
             path, samples = self._do(task, then, progress or (lambda _: None))
         except Exception as error:
+            if isinstance(error, FactoryError):
+                self._failures, self._failed = self._failures + 1, _told(error)
             lasting = isinstance(error, HuelapseError)
             return Result(
                 task=task,
@@ -127,6 +134,7 @@ class Worker:
                 lasting=lasting,
                 seconds=time.monotonic() - started,
             )
+        self._failures = 0
         forecast, self._forecast = self._forecast, None
         return Result(
             task=task,
