@@ -68,6 +68,23 @@ const source: Source = {
 };
 
 describe("a session", () => {
+  it("asks for the state it began with, though the run goes on", async () => {
+    const asked: string[] = [];
+    const growing = (addressed: boolean): Source => ({
+      runs: async () => [],
+      manifest: async () => ({ ...manifest, version: "v1", ...(addressed ? { addressed } : {}) }),
+      get: async (key) => {
+        asked.push(key);
+        return source.get(key);
+      },
+    });
+    await (await Session.open(growing(true), "r", "val")).confusion();
+    expect(asked).toEqual(["r@v1/palette.st", "r@v1/val/scalars.st", "r@v1/val/confusion.st"]);
+    asked.length = 0;
+    await Session.open(growing(false), "r", "val");
+    expect(asked).toEqual(["r/palette.st", "r/val/scalars.st"]);
+  });
+
   beforeEach(() => {
     vi.useFakeTimers();
     refuse = null;

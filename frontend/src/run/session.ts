@@ -78,6 +78,12 @@ type Colored = Pick<Grouping, "name" | "classes"> & Partial<Grouping>;
 
 export type Theme = "dark" | "light";
 
+/** Where the resources of the state are that a manifest tells of: a run may grow in its middle, and
+ *  what is the tenth snapshot now may be the eleventh in a moment. */
+function stateOf(run: string, manifest: Manifest): string {
+  return manifest.addressed ? `${run}@${manifest.version}` : run;
+}
+
 export class Session {
   readonly units: number;
   readonly layers: readonly Layer[];
@@ -128,9 +134,10 @@ export class Session {
     const split = manifest.splits.find((s) => s.name === splitName) ?? firstSplit(manifest);
     if (!split || split.snapshots === 0)
       throw new Error("This run holds no snapshot yet. Reload when the training has begun.");
+    const state = stateOf(run, manifest);
     const [palette, scalars] = await Promise.all([
-      source.get(`${run}/palette.st`).then((b) => new Tensors(b)),
-      source.get(`${run}/${split.name}/scalars.st`).then((b) => new Tensors(b)),
+      source.get(`${state}/palette.st`).then((b) => new Tensors(b)),
+      source.get(`${state}/${split.name}/scalars.st`).then((b) => new Tensors(b)),
     ]);
     return new Session(source, run, manifest, split, measure, scalarsOf(scalars), palette);
   }
@@ -299,11 +306,11 @@ export class Session {
   }
 
   private at(name: string): string {
-    return `${this.run}/${this.split.name}/${name}`;
+    return `${stateOf(this.run, this.manifest)}/${this.split.name}/${name}`;
   }
 
   private base(groupingName: string): string {
-    return `${this.run}/${this.split.name}/${groupingName}/${this.measure.name}`;
+    return `${stateOf(this.run, this.manifest)}/${this.split.name}/${groupingName}/${this.measure.name}`;
   }
 
   private async loadTrack(groupingName: string): Promise<Track> {

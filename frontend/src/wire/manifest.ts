@@ -105,6 +105,8 @@ export interface Manifest {
   created: string;
   state: "recording" | "complete" | "interrupted";
   version: string;
+  /** Whether resources are asked for by this version, `{run}@{version}/…`: not of an exported run. */
+  addressed?: boolean;
   model: { name: string; parameters: number };
   versions: Record<string, string>;
   levels: number;

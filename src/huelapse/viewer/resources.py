@@ -41,14 +41,21 @@ class Resources:
     """The resources of one committed state of one run, each as bytes."""
 
     def __init__(
-        self, run: Run, before: "Resources | None" = None, *, colors: Choice | None = None
+        self,
+        run: Run,
+        before: "Resources | None" = None,
+        *,
+        colors: Choice | None = None,
+        addressed: bool = False,
     ) -> None:
         """
         Args:
             run: what to serve.
             before: an earlier state of the same run, whose painted snapshots are still true.
             colors: of its classes; by default those of the run's facts, or else the standard ones.
+            addressed: whether this state can be asked for by its version.
         """
+        self._addressed = addressed
         settled = before is not None and before.belongings.settled
         self.belongings = before.belongings if before and settled else Belongings(run, colors)
         known = self.belongings.by_classes
@@ -151,6 +158,7 @@ class Resources:
             "created": facts.get("created", ""),
             "state": run.status,
             "version": run.version,
+            **({"addressed": True} if self._addressed else {}),
             "model": {"name": facts.get("model", ""), "parameters": facts.get("parameters", 0)},
             "versions": {"huelapse": facts.get("huelapse", ""), **facts.get("versions", {})},
             "levels": LEVELS,

@@ -42,8 +42,9 @@ class Page:
         if path == "runs.json":
             listed = json.dumps({"runs": self._shelf.listed()}).encode()
             return Answer.of(listed, "application/json")
-        id_, _, rest = path.partition("/")
-        resources = self._shelf.resources(id_)
+        name, _, rest = path.partition("/")
+        id_, _, version = name.partition("@")
+        resources = self._shelf.state(id_, version, manifest=rest == "manifest.json")
         if resources is None:
             return None
         try:
