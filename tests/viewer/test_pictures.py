@@ -60,7 +60,7 @@ def get(run: huelapse.Run, path: str) -> dict[str, np.ndarray]:
 
 def gray(value: int, theme: str = "dark") -> int:
     """Luminance of a map's value, by the ramp that the page says it has."""
-    least, greatest = {"dark": (0.22, 0.97), "light": (0.955, 0.2)}[theme]
+    least, greatest = {"dark": (0.22, 0.92), "light": (0.955, 0.3)}[theme]
     linear = (least + (greatest - least) * value / FULL) ** 3
     encoded = 12.92 * linear if linear <= 0.0031308 else 1.055 * linear ** (1 / 2.4) - 0.055
     return int(np.floor(255 * min(1.0, max(0.0, encoded)) + 0.5))
