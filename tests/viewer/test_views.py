@@ -377,7 +377,7 @@ def test_what_scrolls_into_view_is_drawn_and_found_there(viewer: Viewer, run) ->
     viewer.page.mouse.click(box["x"] + x + 20, box["y"] + y + 20)
     text_of(viewer, "sample-card", f"sample {order[299]}")
     # one that an address names is brought into view
-    viewer.open(f"view=samples&sample={order[150]}")
+    viewer.open(f"view=samples&sample={order[290]}")
     viewer.until("() => document.querySelector('.samples-view').scrollTop > 0")
 
 
