@@ -10,7 +10,9 @@ import {
   chosenLayer,
   currentAddress,
   defaultAddress,
+  find,
   highlighted,
+  layerShows,
   matrixOrder,
   only,
   pins,
@@ -37,7 +39,7 @@ export function followAddress(): () => void {
   const stop = effect(() => {
     const open = session.value;
     if (!open) return;
-    void snapshot.value;
+    void [snapshot.value, find.value];
     // Walking from unit to unit is not a choice to go back through one by one.
     const chosen = [
       unit.value >= 0,
@@ -48,6 +50,7 @@ export function followAddress(): () => void {
       open.measure.name,
       view.value,
       chosenLayer.value,
+      layerShows.value,
       cell.value?.true,
       cell.value?.predicted,
       sample.value >= 0,

@@ -214,8 +214,6 @@ export function colorPixel(
     x:
       Math.round(x * pixelRatio) +
       (ring ? Math.floor((ringOf(layout.cell) * pixelRatio) / 2) : middle),
-    y:
-      Math.round(y * pixelRatio) +
-      (ring ? middle : Math.floor(insideEdge(layout.cell) * pixelRatio)),
+    y: Math.round(y * pixelRatio) + (ring ? middle : Math.floor(insideEdge(scene) * pixelRatio)),
   };
 }

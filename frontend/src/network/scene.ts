@@ -38,10 +38,10 @@ export function isRounded(layout: Layout, units: number): boolean {
   return layout.cell >= ROUNDED_CELL && units <= ROUNDED_UNITS;
 }
 
-/** Where a cell's own color stands at its upper edge, beside a map that may be inside, in CSS pixels. */
-export function insideEdge(cell: number): number {
+/** Where a cell's own color stands below its upper edge, above a map that may be inside, in CSS pixels. */
+export function insideEdge({ layout: { cell }, maps }: Pick<Scene, "layout" | "maps">): number {
   const size = cell - gapOf(cell);
-  return cell >= INSET_CELL ? (size - insetOf(size)) / 4 : size / 2;
+  return maps && cell >= INSET_CELL ? (size - insetOf(size)) / 4 : size / 2;
 }
 
 /** Gap between cells, in CSS pixels. */

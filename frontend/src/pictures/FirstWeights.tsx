@@ -264,7 +264,7 @@ function Filters({ open }: { open: Session }) {
           </p>
           <div class="weights-head note" style={{ paddingLeft: `${LABEL}px` }}>
             <span class="now-step" style={{ width: `${sizes.now + NOW_GAP}px` }}>
-              step {stepText(open.scalars.step[t])}
+              {stepText(open.scalars.step[t])}
             </span>
             {sizes.frames.map((f) => (
               <span

@@ -11,7 +11,7 @@ export const ZERO = 128;
 export const REACH = 127;
 
 const FROM = { dark: 0.22, light: 0.955 };
-const TO = { dark: 0.97, light: 0.2 };
+const TO = { dark: 0.92, light: 0.3 };
 
 type Theme = keyof typeof FROM;
 

@@ -169,7 +169,7 @@ function Tiles({ open }: { open: Session }) {
     if (top < scroller.scrollTop) scroller.scrollTop = top;
     else if (top + tile + GAP > scroller.scrollTop + height)
       scroller.scrollTop = top + tile + GAP - height;
-  }, [chosen, columns, tile, height]);
+  }, [chosen, shown.length > 0, columns, tile, height]);
   const at = (event: MouseEvent): number => {
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
     const top = frame.current?.scrollTop ?? 0;
