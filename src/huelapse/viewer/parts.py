@@ -48,8 +48,8 @@ class Parts:
     """What there is of a run, in the order in which it goes along: pictures, curves and events of the
     first split by its first grouping and the default measure; its other groupings and all other splits;
     all of these by superclasses, where there are any; of every split heat maps, units' histories,
-    samples and their pictures, first weights and maps; histories by the other groupings and of samples; other
-    measures. Splits without a snapshot are passed over."""
+    samples and their pictures, first weights and maps; histories by the other groupings and of
+    samples; other measures. Splits without a snapshot are passed over."""
 
     def __init__(self, run: Run, colors: Choice | None) -> None:
         """
