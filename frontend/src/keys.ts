@@ -1,7 +1,9 @@
 // The keyboard. Keys act on the page unless a control that uses them has the focus.
 
 import { copyLink } from "./address";
+import { home } from "./frame/home";
 import { togglePlay } from "./play";
+import { finder } from "./rail/listing";
 import { walkSamples } from "./samples/now";
 import {
   announcement,
@@ -30,6 +32,7 @@ export const KEYS: [keys: string[], does: string][] = [
   [["←", "→"], "previous, next snapshot (with Shift: five)"],
   [["Home", "End"], "first, last snapshot"],
   [["0", "–", "9"], "highlight a class; again to clear (up to ten classes)"],
+  [["/"], "find a class, where there are more than ten; arrows and Enter highlight what is found"],
   [["↑", "↓"], "walk the units of the selected unit’s layer, or the samples"],
   [["N", "L", "C", "X", "P"], "the network, one layer, the classes, the confusion, the samples"],
   [["R", "G"], "compare with another run, split or grouping; the geometry of the classes"],
@@ -105,7 +108,8 @@ function onKey(event: KeyboardEvent): void {
     g: () => (view.value = "geometry"),
     t: nextGrouping,
     d: toggleTheme,
-    s: () => void share(),
+    ...(home().alone && { s: () => void share() }),
+    "/": () => finder.current?.focus(),
     "?": () => (help.value = !help.peek()),
     Escape: escape,
   };
@@ -124,7 +128,9 @@ function onKey(event: KeyboardEvent): void {
   action();
 }
 
-export function followKeys(): () => void {
-  addEventListener("keydown", onKey);
-  return () => removeEventListener("keydown", onKey);
+/** Hears the keys of a target: the window, or the page's element in a notebook. */
+export function followKeys(target: EventTarget): () => void {
+  const hear = onKey as EventListener;
+  target.addEventListener("keydown", hear);
+  return () => target.removeEventListener("keydown", hear);
 }

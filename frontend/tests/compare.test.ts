@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { tunedShare } from "../src/compare/counts";
 import { compareSentence, compareSubtitle, configText, sideText } from "../src/compare/sentences";
-import { reordered } from "../src/compare/order";
+import { onTimeOf, reordered } from "../src/compare/order";
 import { BINS, HELD, LEVELS, NOT_DEFINED, STATES } from "../src/wire/manifest";
 
 const a = { step: 178, epoch: 3, accuracy: 0.915, share: 0.22 };
@@ -61,6 +61,17 @@ describe("colors of the second", () => {
   it("are untouched where classes are the same, or not of this grouping", () => {
     expect(reordered(palette, null)).toBe(palette);
     expect(reordered(palette, [1, 0])).toBe(palette);
+  });
+});
+
+describe("shares on the time of the first", () => {
+  it("are those of the paired snapshots, and unknown where there is none", () => {
+    const shares = {
+      values: Float32Array.from([1, 2, 3, 4]),
+      columns: [{ title: "", layers: [0] }],
+      classes: 2,
+    };
+    expect([...onTimeOf(shares, [1, -1, 0, 1]).values]).toEqual([3, 4, NaN, NaN, 1, 2, 3, 4]);
   });
 });
 

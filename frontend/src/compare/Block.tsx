@@ -35,6 +35,7 @@ function sceneOf(side: Side, layout: Layout): Scene {
     order: side.order.peek() ?? indexOrder(side.open.units),
     paint: side.order.peek() ? side.cells.peek() : null,
     colors: side.colors.peek(),
+    classOrder: side.classOrder,
     page: pageColorsNow(),
     light: theme.peek() === "light",
     highlighted: side.highlighted.peek(),

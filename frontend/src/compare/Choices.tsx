@@ -2,6 +2,7 @@
 
 import { Chooser } from "../frame/Chooser";
 import { isolated } from "../inline";
+import { baseOf, MARK } from "../run/groupings";
 import type { Beside } from "../run/resources";
 import { splitSentence } from "../sentences";
 import { by, NO_OTHER, other, runs, session, shownGrouping } from "../state";
@@ -21,7 +22,7 @@ export function Choices() {
     (g) =>
       otherRun.value !== open.run ||
       split?.name !== open.split.name ||
-      g.name !== shownGrouping.value?.name,
+      g.name !== (shownGrouping.value && baseOf(shownGrouping.value).name),
   );
   const choose = (part: Partial<typeof NO_OTHER>): void => {
     other.value = { run: otherRun.value, split: "", grouping: "", ...part };
@@ -56,7 +57,7 @@ export function Choices() {
       {groupings.length > 0 && wanted && (
         <Chooser
           label="Grouped by"
-          value={wanted.grouping}
+          value={wanted.grouping.split(MARK)[0]}
           options={groupings.map((g) => ({ value: g.name, name: isolated(g.title), about: "" }))}
           testId="other-grouping"
           onChoose={(name) => choose({ split: wanted.split, grouping: name })}

@@ -3,15 +3,20 @@
 
 import { effect, signal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { drawTrellis, GAP, ROW_GAP } from "../classes/draw";
-import { classRows, ShareCounter, shareScale, type Column } from "../classes/shares";
+import { columnsOf, ShareCounter, shareScale, type Shares } from "../classes/shares";
+import {
+  drawTrellis,
+  fullColor,
+  GAP,
+  layoutTrellis,
+  ROW_GAP,
+  type TrellisLayout,
+} from "../classes/trellis";
 import { fitCanvas, type Size } from "../frame/size";
 import { isolated } from "../inline";
-import { cssColor } from "../network/colors";
 import { pageColorsNow } from "../network/current";
 import { drawn } from "../network/drawn";
-import { stageRows } from "../network/stages";
-import type { Session } from "../run/session";
+import { mostTuned } from "../run/counts";
 import {
   classes,
   highlight,
@@ -22,41 +27,41 @@ import {
   theme,
   threshold,
 } from "../state";
-import { LEVELS } from "../wire/manifest";
 import { SideHead } from "./CompareView";
 import { against, pairs } from "./now";
+import { onTimeOf } from "./order";
 import type { Side } from "./side";
 
-const LABELS = 122;
-const NARROW_LABELS = 30;
-const NARROW = 560;
-const MOST_COLUMNS = 14;
 const MOST_ROWS = 60;
-const TALLEST = 40;
-const LOWEST = 22;
-const HEADS = 50;
+/** Of a side's name. */
+const HEAD = 26;
 
 const counted = signal(0);
 
-function columnsOf(open: Session): readonly Column[] {
-  if (open.layers.length > MOST_COLUMNS) return stageRows(open.layers, open.layers.length);
-  return open.names.map((title, l) => ({ title, layers: [l] }));
+/** Classes that have a row, in their order: all, or those to which most units are tuned at any time. */
+function rowsOf({ track, open, classOrder }: Side, level: number): readonly number[] {
+  const K = track.grouping.classes.length;
+  if (K <= MOST_ROWS) return classOrder;
+  const most = classOrder.map((k) => mostTuned(track.classBins, open.snapshots, K, k, level));
+  const least = [...most].sort((a, b) => b - a)[MOST_ROWS - 1];
+  return classOrder.filter((_, i) => most[i] >= least).slice(0, MOST_ROWS);
 }
 
 export function Trellises(of: { a: Side; b: Side; names: [string, string]; size: Size }) {
   const { a, b, names, size } = of;
   const level = threshold.value;
   const map = against.value?.beside.classes;
-  const counters = useMemo(() => {
-    const { track, open } = a;
-    const K = track.grouping.classes.length;
-    const rows = classRows(track.classBins, open.snapshots, K, level, MOST_ROWS);
-    return [a, b].map((side, i) => {
-      const own = i === 0 ? rows : rows.map((k) => map?.[k] ?? k);
-      const { layers, snapshots } = side.open;
-      return new ShareCounter(side.track, layers, columnsOf(side.open), own, level, snapshots);
-    });
-  }, [a, b, map, level]);
+  const counters = useMemo(
+    () =>
+      [a, b].map(({ open, track }) => {
+        const { layers, snapshots } = open;
+        const K = track.grouping.classes.length;
+        const columns = columnsOf(layers, open.names, snapshots, K);
+        return new ShareCounter(track, layers, columns, level, snapshots);
+      }),
+    [a, b, level],
+  );
+  const rows = useMemo(() => rowsOf(a, level), [a, level]);
   useEffect(
     () =>
       effect(() => {
@@ -67,12 +72,17 @@ export function Trellises(of: { a: Side; b: Side; names: [string, string]; size:
     [counters],
   );
   void counted.value;
+  const own = [rows, rows.map((k) => map?.[k] ?? k)];
   const scale = Math.max(
-    ...counters.map((counter, i) => shareScale(counter.shares, [a, b][i].open.layers)),
+    ...counters.map((counter, i) =>
+      shareScale(
+        counter.shares,
+        [a, b][i].open.layers,
+        own[i].map((k) => [k]),
+      ),
+    ),
   );
-  const rows = counters[0].shares.rows;
-  const fit = Math.floor((size.height / 2 - HEADS) / rows.length);
-  const row = Math.max(LOWEST, Math.min(TALLEST, fit));
+  const half = { width: size.width, height: size.height / 2 - HEAD };
   return (
     <>
       {counters.map((counter, i) => (
@@ -83,9 +93,9 @@ export function Trellises(of: { a: Side; b: Side; names: [string, string]; size:
             counter={counter}
             complete={() => counters.every((one) => one.complete)}
             rows={rows}
-            row={row}
+            own={own[i]}
+            layout={layoutTrellis(half, counter.shares.columns.length, rows.length, false)}
             scale={scale}
-            width={size.width}
           />
         </section>
       ))}
@@ -97,17 +107,16 @@ function Panels(of: {
   index: number;
   counter: ShareCounter;
   complete: () => boolean;
-  /** Class of each row, as they are on the screen. */
+  /** Class of each row, as on the screen and as on this side. */
   rows: readonly number[];
-  row: number;
+  own: readonly number[];
+  layout: TrellisLayout;
   scale: number;
-  width: number;
 }) {
-  const { index, counter, complete, rows, row, scale, width } = of;
+  const { index, counter, complete, rows, own, layout, scale } = of;
   const canvas = useRef<HTMLCanvasElement>(null);
-  const { values, columns } = counter.shares;
-  const labels = width < NARROW ? NARROW_LABELS : LABELS;
-  const panel = Math.max(14, Math.floor((width - labels - 10) / columns.length) - GAP);
+  const { columns } = counter.shares;
+  const { panel, row, labels } = layout;
   const step = panel + GAP;
   const height = rows.length * row;
   useEffect(() => {
@@ -117,22 +126,23 @@ function Panels(of: {
       if (!canvas.current) return;
       const began = performance.now();
       const g = fitCanvas(canvas.current, columns.length * step, height);
-      const paired = index === 0 ? null : (pairs.peek()?.snapshot ?? []);
+      const chosen = highlighted.peek();
+      const shares: Shares =
+        index === 0 ? counter.shares : onTimeOf(counter.shares, pairs.peek()?.snapshot ?? []);
+      const x = positions.peek();
       drawTrellis(g, {
-        columns: columns.length,
-        rows,
-        value: (at, c, r) => {
-          const t = paired ? (paired[at] ?? -1) : at;
-          return t < 0 ? NaN : values[(t * columns.length + c) * rows.length + r];
-        },
-        x: positions.peek(),
-        panel,
-        row,
+        rows: rows.map((k, i) => ({
+          counted: [own[i]],
+          cls: -1,
+          color: fullColor(palette.peek(), k),
+          dimmed: chosen >= 0 && chosen !== k,
+        })),
+        shares,
+        layout,
         scale,
-        palette: palette.peek(),
+        recalls: null,
+        x,
         page: pageColorsNow(),
-        highlighted: highlighted.peek(),
-        recall: null,
       });
       drawn.view(complete(), performance.now() - began);
     };
@@ -145,8 +155,9 @@ function Panels(of: {
       stop();
       cancelAnimationFrame(pending);
     };
-  }, [counter, rows, scale, panel, row]);
+  }, [counter, rows, own, scale, panel, row]);
   const at = Math.round((positions.value[snapshot.value] ?? 0) * panel);
+  const letter = index === 0 ? "A" : "B";
   return (
     <div class="trellis-inside" style={{ width: `${labels + columns.length * step}px` }}>
       <div class="trellis-heads" style={{ paddingLeft: `${labels}px` }}>
@@ -161,7 +172,7 @@ function Panels(of: {
           ref={canvas}
           data-testid={index === 0 ? "trellis-a" : "trellis-b"}
           role="img"
-          aria-label={`Share of each layer's units of ${index === 0 ? "A" : "B"} tuned to each class, through training`}
+          aria-label={`Share of each layer's units of ${letter} tuned to each class, through training`}
           style={{ left: `${labels}px` }}
         />
         {columns.map((_, c) => (
@@ -181,16 +192,13 @@ function Panels(of: {
             type="button"
             class="trellis-row"
             aria-pressed={highlighted.value === k}
-            aria-label={`Follow ${isolated(classes.value[k] ?? "")} in ${index === 0 ? "A" : "B"}`}
+            aria-label={`Follow ${isolated(classes.value[k] ?? "")} in ${letter}`}
             style={{ height: `${row}px` }}
             onClick={() => highlight(k)}
           >
             <span style={{ width: `${labels}px` }}>
-              <i
-                class="swatch"
-                style={{ background: cssColor(palette.value, 4 * (k * LEVELS + LEVELS - 1)) }}
-              />
-              {labels > NARROW_LABELS && <bdi class="name">{classes.value[k]}</bdi>}
+              <i class="swatch" style={{ background: fullColor(palette.value, k) }} />
+              {layout.named && <bdi class="name">{classes.value[k]}</bdi>}
             </span>
           </button>
         ))}

@@ -4,6 +4,7 @@
 import { computed, effect, signal, type ReadonlySignal } from "@preact/signals";
 import { explain } from "../explain";
 import type { Beside, Paired } from "../run/resources";
+import { baseOf, byLevel, levelOf, orderOf } from "../run/groupings";
 import type { Session, Track } from "../run/session";
 import {
   by,
@@ -95,12 +96,13 @@ export const wish = computed((): Wish | null => {
   for (const split of choices) {
     if (!split) continue;
     const self = own && split.name === open.split.name;
-    const usual = split.groupings.filter((g) => !self || g.name !== by_.name);
+    const usual = split.groupings.filter((g) => !self || g.name !== baseOf(by_).name);
     const found =
       usual.find((g) => g.name === other.value.grouping) ??
-      usual.find((g) => g.name === by_.name) ??
+      usual.find((g) => g.name === baseOf(by_).name) ??
       usual[0];
-    if (found) return { run, split: split.name, grouping: found.name };
+    // by superclasses, if those are shown and it has them
+    if (found) return { run, split: split.name, grouping: byLevel(found, levelOf(by_)).name };
   }
   return null;
 });
@@ -210,7 +212,8 @@ export function sidesOf(found: Against): { a: Side; b: Side } {
   if (!known) {
     const { a, b, beside } = found;
     const ofA = track.peek() as Track;
-    const one = sideOf(a, ofA, snapshot, null, palette, order);
+    const inOrder = orderOf(ofA.grouping);
+    const one = sideOf(a, ofA, snapshot, inOrder, null, palette, order);
     known = {
       a: one,
       // the same units stay where they are
@@ -218,6 +221,7 @@ export function sidesOf(found: Against): { a: Side; b: Side } {
         b,
         found.track,
         pairedSnapshot,
+        inOrder,
         beside.classes,
         palette,
         beside.same_units ? order : null,

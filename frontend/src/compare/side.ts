@@ -20,6 +20,8 @@ export interface Side {
   cells: ReadonlySignal<Paint | null>;
   /** Units in their places; null until its last snapshot, which decides, is here. */
   order: ReadonlySignal<Uint32Array | null>;
+  /** Its classes as bars have them. */
+  classOrder: readonly number[];
   colors: ReadonlySignal<CellColors>;
   /** Index of the highlighted class among its own classes, or -1. */
   highlighted: ReadonlySignal<number>;
@@ -27,13 +29,15 @@ export interface Side {
   numbers: ReadonlySignal<LayerNumbers[]>;
 }
 
-/** @param classes of each class on the screen its index on this side; null where they are the same.
+/** @param onScreen the classes in the order of the screen.
+ * @param classes of each class on the screen its index on this side; null where they are the same.
  * @param palette of the classes on the screen: a class has one color on both sides.
  * @param places where its units stand, if that is not its own to decide. */
 export function sideOf(
   open: Session,
   track: Track,
   snapshot: ReadonlySignal<number>,
+  onScreen: readonly number[],
   classes: readonly number[] | null,
   palette: ReadonlySignal<Uint8Array>,
   places: ReadonlySignal<Uint32Array | null> | null,
@@ -44,10 +48,13 @@ export function sideOf(
     return snapshot.value < 0 ? null : paint.at(snapshot.value);
   });
   let known: Uint32Array | null = null;
+  const classOrder = onScreen.map((k) => classes?.[k] ?? k);
+  const placeOf: number[] = [];
+  classOrder.forEach((k, at) => (placeOf[k] = at));
   const own = computed(() => {
     void paint.arrived.value;
     const last = known ? null : paint.at(open.snapshots - 1);
-    if (last) known = unitOrder(last, open.layers);
+    if (last) known = unitOrder(last, open.layers, placeOf);
     return known;
   });
   const chosen = computed(() =>
@@ -69,6 +76,7 @@ export function sideOf(
     snapshot,
     cells,
     order: places ?? own,
+    classOrder,
     colors: computed(() => new CellColors(reordered(palette.value, classes))),
     highlighted: chosen,
     tuned,

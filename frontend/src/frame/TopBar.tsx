@@ -4,22 +4,24 @@ import {
   chooseSplit,
   grouping,
   help,
-  palette,
   runs,
   session,
   shownGrouping,
+  theme,
   toggleTheme,
 } from "../state";
 import { count, plural } from "../format";
 import { isolated } from "../inline";
 import { share } from "../keys";
 import { newSnapshots } from "../run/growth";
+import { baseOf } from "../run/groupings";
 import type { Session } from "../run/session";
 import { splitSentence } from "../sentences";
 import { cssColor } from "../network/colors";
 import { LEVELS, type Grouping } from "../wire/manifest";
 import { readAddress } from "../url";
 import { Chooser } from "./Chooser";
+import { home } from "./home";
 import { KeysIcon, LinkIcon, ThemeIcon } from "./icons";
 import { Views } from "./Views";
 
@@ -42,7 +44,8 @@ function allRuns(event: MouseEvent): void {
 
 /** Three classes at two strengths: the page's idea in six cells. */
 function Mark() {
-  const colors = palette.value;
+  const [open, shown] = [session.value, shownGrouping.value];
+  const colors = open && shown ? open.palette(theme.value, baseOf(shown)) : new Uint8Array(0);
   const classes = colors.length / (4 * LEVELS);
   return (
     <svg width={17} height={11} aria-hidden="true">
@@ -83,7 +86,7 @@ function Splits({ open }: { open: Session }) {
 const SIDE_BY_SIDE = 34;
 
 function Groupings({ groupings }: { groupings: readonly Grouping[] }) {
-  const shown = shownGrouping.value?.name ?? grouping.value;
+  const shown = shownGrouping.value ? baseOf(shownGrouping.value).name : grouping.value;
   const letters = groupings.reduce((sum, g) => sum + g.title.length, 0);
   if (letters > SIDE_BY_SIDE)
     return (
@@ -158,7 +161,7 @@ export function TopBar() {
       )}
       {open.manifest.state !== "complete" && <span class="state">{open.manifest.state}</span>}
       {newSnapshots.value > 0 && (
-        <button type="button" class="newer" onClick={() => location.reload()}>
+        <button type="button" class="newer" onClick={() => home().renew()}>
           Show {count(newSnapshots.value)} new {plural(newSnapshots.value, "snapshot")}
         </button>
       )}
@@ -191,16 +194,18 @@ export function TopBar() {
         >
           <ThemeIcon />
         </button>
-        <button
-          type="button"
-          class="icon"
-          data-testid="link"
-          title="Copy link (S)"
-          aria-label="Copy a link to this picture"
-          onClick={() => void share()}
-        >
-          <LinkIcon />
-        </button>
+        {home().alone && (
+          <button
+            type="button"
+            class="icon"
+            data-testid="link"
+            title="Copy link (S)"
+            aria-label="Copy a link to this picture"
+            onClick={() => void share()}
+          >
+            <LinkIcon />
+          </button>
+        )}
         <button
           type="button"
           class="icon"

@@ -1,0 +1,91 @@
+// The page on a run, in an element of any home.
+
+import { effect } from "@preact/signals";
+import { render } from "preact";
+import { explain } from "./explain";
+import { followCompare } from "./compare/now";
+import { App } from "./frame/App";
+import { followGeometry } from "./geometry/now";
+import { followKeys } from "./keys";
+import { drawn } from "./network/drawn";
+import { followPlay } from "./play";
+import { followFloor } from "./rail/floor";
+import { followRest } from "./rail/listing";
+import { followGrowth } from "./run/growth";
+import { followEvents } from "./run/happened";
+import { Session } from "./run/session";
+import {
+  applyAddress,
+  approximate,
+  grouping,
+  order,
+  problem,
+  runs,
+  session,
+  show,
+  shownGrouping,
+  snapshot,
+  theme,
+} from "./state";
+import type { Address } from "./url";
+import type { Source } from "./wire/source";
+
+/** Draws the page, with its keys and its theme; returns what takes it away. */
+export function mount(root: HTMLElement, themed: HTMLElement, keys: EventTarget): () => void {
+  const stops = [
+    effect(() => {
+      themed.dataset.theme = theme.value;
+    }),
+    followKeys(keys),
+  ];
+  render(<App />, root);
+  return () => {
+    stops.forEach((stop) => stop());
+    render(null, root);
+  };
+}
+
+/** Opens a run and follows it; what goes wrong is shown in place of it. */
+export async function openRun(
+  source: Source,
+  address: Partial<Address>,
+): Promise<(() => void) | null> {
+  try {
+    const run = runs.peek().find((r) => r.id === address.run) ?? runs.peek()[0];
+    if (!run) throw new Error("There is no run here. Name a run directory: huelapse view runs/…");
+    applyAddress(await Session.open(source, run.id, address.split ?? "", address.measure), address);
+  } catch (error) {
+    fail(error);
+    return null;
+  }
+  const stops = [
+    followFloor(),
+    followPlay(),
+    followRest(),
+    followEvents(),
+    followCompare(),
+    followGeometry(),
+    followGrowth(source, session),
+  ];
+  return () => stops.forEach((stop) => stop());
+}
+
+export function fail(error: unknown): void {
+  console.error(error);
+  problem.value = explain(error);
+}
+
+/** For tests in a real browser, which compare the page's pixels with the server's colors. */
+export const seen = {
+  get ready(): boolean {
+    const shown = shownGrouping.peek()?.name === grouping.peek();
+    return shown && drawn.complete && order.peek() !== null && !approximate.peek();
+  },
+  snapshot: (): number => snapshot.peek(),
+  show,
+  shownGrouping,
+  cellPixel: (unit: number, side = 0) => drawn.pixelOf(unit, side),
+  get timings(): { network: number } {
+    return { network: drawn.milliseconds };
+  },
+};
