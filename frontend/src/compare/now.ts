@@ -128,16 +128,23 @@ export const refused = computed((): Refused | null => {
   return found && "why" in found ? found : null;
 });
 
+/** How often it is asked again, where B grows between two answers. */
+const TRIES = 3;
+
 async function load(a: Session, grouping: string, wanted: Wish): Promise<Against | Refused> {
-  const beside = await a.beside(grouping, wanted.run, wanted.split, wanted.grouping);
-  const { config } = beside;
-  if (beside.refused !== null)
-    return { a, grouping, wish: wanted, why: beside.refused, incomparable: true, config };
-  // opened after the pairs are known, so that it has every snapshot they name
   const own = wanted.run === a.run && wanted.split === a.split.name;
-  const b = own ? a : await a.neighbor(wanted.run, wanted.split);
-  const track = await b.track(wanted.grouping);
-  return { a, grouping, wish: wanted, b, track, beside };
+  for (let tries = 0; tries < TRIES; tries++) {
+    const beside = await a.beside(grouping, wanted.run, wanted.split, wanted.grouping);
+    const { config } = beside;
+    if (beside.refused !== null)
+      return { a, grouping, wish: wanted, why: beside.refused, incomparable: true, config };
+    const b = own ? a : await a.neighbor(wanted.run, wanted.split);
+    // what is its tenth snapshot now may be the eleventh in a moment
+    if (b.manifest.version !== beside.version) continue;
+    const track = await b.track(wanted.grouping);
+    return { a, grouping, wish: wanted, b, track, beside };
+  }
+  throw new Error("It grows too fast to be compared with. Reload when it has slowed down.");
 }
 
 export function followCompare(): () => void {

@@ -156,6 +156,16 @@ class Resources:
                 raise SelectionError(f"no resource {path!r}")
         return _encode(arrays), "application/octet-stream"
 
+    @staticmethod
+    def lasts(path: str) -> bool:
+        """Whether a resource stays what it is: what is worked out meanwhile, and what is of another run
+        too, does not."""
+        match path.split("/"):
+            case [_, "geometry.st"] | [_, _, "compare", *_]:
+                return False
+            case _:
+                return True
+
     def _keep(
         self, path: str, make: Callable[[], Arrays], *, slow: bool = False
     ) -> tuple[bytes, str]:

@@ -48,6 +48,8 @@ class Page:
         if resources is None:
             return None
         try:
+            if not resources.lasts(rest):
+                return Answer.of(*resources.get(rest))
             state = id_, resources.run.version
             return self._answers.find((*state, rest), lambda: resources.get(rest))
         except SelectionError:
