@@ -126,6 +126,10 @@ class PartialError(HuelapseError, ValueError):
     """What one rank or worker has recorded is damaged, of another run, or cannot be merged."""
 
 
+class RankError(HuelapseError, RuntimeError):
+    """Ranks of one training do not find each other, or do not record the same."""
+
+
 class SelectionError(HuelapseError, KeyError):
     """A step, split, grouping or layer that the run does not have."""
 

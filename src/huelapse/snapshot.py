@@ -1,12 +1,14 @@
 """Everything kept at one moment of a split, on its way from capture to store."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int64
 
 from huelapse.moments import Moments
+from huelapse.schema import Layer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +42,20 @@ class Snapshot:
             for m in (*self.moments.values(), *self.peaks.values())
         )
         return statistics + sum(value.nbytes for value in self.extras.values())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Share(Snapshot):
+    """What one of several ranks gives to a moment: the statistics of its own samples."""
+
+    layers: tuple[Layer, ...]
+    """Of whose units they are."""
+    output: str
+    """What the model's output was taken for."""
+    samples: int
+    """That were forwarded here, those of no class too."""
+    ids: Collection[Any] | None = None
+    """Of these samples, integers or texts; None where nobody has told them apart."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,6 +1,6 @@
 """Sums over the samples of one snapshot: every response, every grouping, confusion."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -39,6 +39,8 @@ class Captured:
     """What else was kept of the samples."""
     ready: torch.cuda.Event | None = None
     """Reached when the device has added up everything."""
+    ids: Collection[Any] | None = None
+    """Of the samples that count, each once; None where not all came with one."""
 
     def check(self) -> None:
         """Waits for the device.
@@ -88,6 +90,7 @@ class Sums:
         self._sums: dict[Response, Accumulator] = {}
         self._counts: Tensor | None = None
         self._once = EachOnce()
+        self._all_named = True
         self._modes: set[bool] = set()
 
     @property
@@ -104,6 +107,8 @@ class Sums:
         capture = self._capture
         if ids is not None:
             rows = self._leave_out_repeated(rows, ids)
+        elif forward.samples:
+            self._all_named = False
         found: dict[Response, Tensor] = dict(forward.responses)
         device = forward.probabilities.device
         if device.type == "mps":  # has no float64
@@ -135,6 +140,7 @@ class Sums:
             training=next(iter(self._modes)) if len(self._modes) == 1 else None,
             doubts=tuple(doubts),
             ready=_now_on(next(iter(self._sums.values())).device) if self._sums else None,
+            ids=self._once.seen if self._all_named else None,
         )
 
     def _count(self, true: Tensor, predicted: Tensor) -> None:

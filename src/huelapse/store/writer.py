@@ -198,6 +198,20 @@ class StoreWriter:
         """Of the run, the same in all its segments; "" in runs from before there was one."""
         return str(self._attributes.get("id", ""))
 
+    @property
+    def segment(self) -> int:
+        """Index of the one that is being recorded."""
+        return self._segment
+
+    @property
+    def merged(self) -> list[layout.JSON]:
+        """What the root says was merged of parts, so far."""
+        return [dict(entry) for entry in self._attributes.get("merged", ())]
+
+    def split(self, name: str) -> Split:
+        """One that is declared."""
+        return self._splits[name]
+
     def length(self, split: str) -> int:
         """Snapshots of a split that are committed, those that are superseded too."""
         return self._lengths[split]
