@@ -265,14 +265,14 @@ class EachOnce:
     """Remembers the samples of a snapshot by their ids, so that each counts once."""
 
     def __init__(self) -> None:
-        self.seen: set[Any] = set()
+        self._seen: set[Any] = set()
         self.repeated = 0
 
     def first(self, ids: Sequence[Any]) -> np.ndarray | None:
         """[sample] bool, whether a sample is seen for the first time; None where all are."""
         first = np.empty(len(ids), bool)
         for i, one in enumerate(ids):
-            first[i] = one not in self.seen
-            self.seen.add(one)
+            first[i] = one not in self._seen
+            self._seen.add(one)
         self.repeated += int(len(ids) - first.sum())
         return None if first.all() else first

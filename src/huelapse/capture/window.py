@@ -113,7 +113,7 @@ class Window:
             if self._sums is None:
                 if not self.wanted():
                     break  # what is left of this batch belongs to no window
-                self._sums = Sums(self._capture)
+                self._sums = Sums(self._capture, shared=self._ranks > 1)
             stop = min(n, start + self.samples - self._sums.samples)
             whole = start == 0 and stop == n
             self._sums.add(

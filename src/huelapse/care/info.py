@@ -46,6 +46,8 @@ def summary(run: Any) -> dict[str, Any]:
                 "steps": run.coordinate("step", split.name).tolist(),
                 "groupings": [g.name for g in split.groupings],
                 "metrics": run.metrics(split.name),
+                "ranks": split.facts.get("ranks"),
+                "padding": split.facts.get("padding"),
                 "incomplete": [asdict(one) for one in run.incomplete(split.name)],
             }
             for split in run.splits
@@ -83,6 +85,18 @@ def _missing(incomplete: Sequence[dict[str, Any]]) -> str:
     )
 
 
+def _gap(gap: dict[str, Any]) -> str:
+    """What is missing, before its reason."""
+    if "rank" in gap:
+        who = f"Rank {gap['rank']}"
+        if "until" in gap:
+            return f"{who} could not write its share of steps {gap['step']} to {gap['until']}"
+        return f"{who} stopped recording at step {gap['step']}"
+    if "until" in gap:
+        return f"Snapshots of steps {gap['step']} to {gap['until']} could not be written"
+    return f"Recording stopped at step {gap['step']}"
+
+
 def print_summary(out: Console, found: dict[str, Any]) -> None:
     facts: dict[str, Any] = found["facts"] or {}
     out.print(
@@ -99,9 +113,12 @@ def print_summary(out: Console, found: dict[str, Any]) -> None:
         out.print(
             f"{shown(name)}: {shown(split['kind'])} of {split['samples']:,} samples in "
             f"{shown(split['mode'])} mode, "
-            f"{split['snapshots']} snapshots"
+            + (f"of {split['ranks']} ranks together, " if split["ranks"] else "")
+            + f"{split['snapshots']} snapshots"
             + (f", steps {steps[0]} to {steps[-1]}" if steps else "")
         )
+        if split["padding"]:
+            out.print(f"  {shown(split['padding'])}", soft_wrap=True)
         if split["incomplete"]:
             out.print(f"[yellow]{_missing(split['incomplete'])}[/yellow]", soft_wrap=True)
     cost: dict[str, float] = found.get("cost") or {}
@@ -115,13 +132,17 @@ def print_summary(out: Console, found: dict[str, Any]) -> None:
             + f", handing over {cost.get('waiting_seconds', 0.0):.2g} s; "
             f"{found['dropped'] or 0} snapshots dropped"
         )
+    ranks: dict[str, Any] = found.get("ranks") or {}
+    unseen = ranks.get("expected", 0) - len(ranks.get("seen", ()))
+    if ranks and unseen > 0:
+        out.print(
+            f"[yellow]{unseen} of {ranks['expected']} ranks were never seen where this run was "
+            f"recorded: is it on a disk that all of them share?[/yellow]",
+            soft_wrap=True,
+        )
     gaps: list[dict[str, Any]] = found.get("gaps") or []
     for gap in gaps:
-        if "until" in gap:
-            what = f"Snapshots of steps {gap['step']} to {gap['until']} could not be written"
-        else:
-            what = f"Recording stopped at step {gap['step']}"
-        out.print(f"{what}: {shown(gap['reason'])}")
+        out.print(f"{_gap(gap)}: {shown(gap['reason'])}", soft_wrap=True)
     if found["accuracy_last"] is not None:
         out.print(f"Accuracy at the last snapshot: {found['accuracy_last']:.1%}")
     table = Table("layer", "kind", box=None, pad_edge=False)

@@ -338,6 +338,7 @@ def _share(snapshot: Snapshot, captured: Captured, capture: Capture) -> Share:
         **own,
         layers=capture.layers,
         output=capture.found.output_kind,
-        samples=captured.samples,
+        samples=captured.samples if captured.held is None else len(captured.ids or ()),
         ids=captured.ids,
+        held=captured.held.on_host() if captured.held is not None else None,
     )

@@ -394,7 +394,7 @@ class Recorder:
                 if not self._idle("probing()") and not (alone and self._rank):
                     self._take_turn(name)
                     around.callback(self._alone.release)
-                    one = Pass(self._capture)
+                    one = Pass(self._capture, shared=self._filing.ranks > 1 and not alone)
                     around.enter_context(one.attached())
                     probing = Probing(one, lambda error: self._failed_inside(error, name))
             except HuelapseError:

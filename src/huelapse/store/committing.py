@@ -18,7 +18,7 @@ from huelapse.errors import HuelapseError, PartialError
 from huelapse.schema import Layer, RunState, Split
 from huelapse.snapshot import Share, Snapshot
 from huelapse.store.disk import disk_fault
-from huelapse.store.joining import Part, digest_of, forwarded_twice, merge_parts
+from huelapse.store.joining import Part, digest_of, forwarded_twice, merge_parts, samples_of
 from huelapse.store.ledger import entries_with
 from huelapse.store.meeting import Answer, Meeting
 from huelapse.store.merging import Merging
@@ -162,7 +162,7 @@ class Committer(SharedStore):
         with PartialFile(path) as file:
             own = Part(path, file.about, file.digest)
         self._last[snapshot.split] = snapshot.step
-        plain = replace(part, moments={}, peaks={}, confusion=None, ids=None)
+        plain = replace(part, moments={}, peaks={}, confusion=None, ids=None, apart=None)
         self._moments[snapshot.split, snapshot.step] = _Moment(
             split=snapshot.split,
             step=snapshot.step,
@@ -279,7 +279,7 @@ class Committer(SharedStore):
             self._give_up(moment, error)
             return
         try:
-            self._declare(moment.split, sum(part.about.samples for part in parts), twice)
+            self._declare(moment.split, parts, twice)
             entries = entries_with(
                 self._entries,
                 split=moment.split,
@@ -314,11 +314,11 @@ class Committer(SharedStore):
             except BaseException:  # sys.exit() in it would end this thread, unseen
                 logger.warning("on_commit raised", exc_info=True)
 
-    def _declare(self, name: str, samples: int, twice: int | None) -> None:
+    def _declare(self, name: str, parts: Sequence[Part], twice: int | None) -> None:
         split = self._awaited.get(name)
         if split is None:
             return
-        facts = {**split.facts, "samples": samples}
+        facts = {**split.facts, "samples": samples_of(parts)}
         if twice is None:
             facts["padding"] = (
                 "nobody told samples apart (ids): one that a sampler forwards on two ranks, to "

@@ -85,6 +85,7 @@ class Meeting:
     nonce: str = field(default_factory=lambda: uuid4().hex[:16])
     answered: bool = False
     """Whether an answer has come."""
+    _made: bool = False
 
     @property
     def place(self) -> Path:
@@ -100,6 +101,7 @@ class Meeting:
         """
         if self.answered and not self.place.is_dir():
             return  # rank 0 has ended the run and cleared up
+        self._made = self._made or not self.given.exists()
         self.place.mkdir(parents=True, exist_ok=True)
         told = Told(
             rank=self.rank,
@@ -136,6 +138,8 @@ class Meeting:
             with suppress(OSError):
                 self._own.unlink(missing_ok=True)
                 self.place.rmdir()
+                if self._made:
+                    self.given.rmdir()
 
     @property
     def _own(self) -> Path:

@@ -11,8 +11,8 @@ from jaxtyping import Int64
 from huelapse.errors import RankError
 from huelapse.moments import Moments
 from huelapse.schema import Grouping, RunState, Split
-from huelapse.snapshot import Share, Snapshot
-from huelapse.store.partial import Partial
+from huelapse.snapshot import Held, Share, Snapshot
+from huelapse.store.partial import Apart, Partial
 
 Layers = tuple[tuple[str, int], ...]
 """Path and number of units of each."""
@@ -120,6 +120,17 @@ def part_of(
         peaks={name: _of(share.peaks[name], columns) for name in names if share.peaks},
         confusion=share.confusion,
         ids=None if share.ids is None else numbers_of(share.ids),
+        held=len(share.held.ids) if share.held is not None else 0,
+        apart=_apart(share.held, columns, names) if share.held is not None else None,
+    )
+
+
+def _apart(held: Held, columns: np.ndarray | None, names: Sequence[str]) -> Apart:
+    rows = {name: held.rows[name] for name in names}
+    return Apart(
+        ids=numbers_of(held.ids),
+        responses=tuple(one if columns is None else one[:, columns] for one in held.responses),
+        rows={n: r.astype(np.uint8 if r.ndim > 1 else np.int64) for n, r in rows.items()},
     )
 
 
