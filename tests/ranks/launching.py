@@ -65,11 +65,15 @@ def run_rank(environment: dict[str, str], out: str, told: dict[str, Any]) -> Non
     os.dup2(log, 2)
     import training
 
-    training.main(Path(out), told)
-    # what a program does as it ends: a forked process leaves without
-    from huelapse.recording import ending
+    try:
+        training.main(Path(out), told)
+    except BaseException as error:
+        sys.last_value = error
+        raise
+    finally:  # what a program does as it ends: a forked process leaves without
+        from huelapse.recording import ending
 
-    ending._at_exit()
+        ending._at_exit()
 
 
 def wait(processes: list[BaseProcess], seconds: float = 60.0) -> list[int | None]:

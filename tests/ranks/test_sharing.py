@@ -272,12 +272,18 @@ def test_a_rank_that_lacks_a_layer_says_which_and_the_run_that_it_is_missing(
 
 
 def test_outputs_taken_for_different_things_are_not_mixed(run_path: Path) -> None:
-    ranks = Together(run_path, 2, output=Each("logits", "probability"))
+    class Sure(Net):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x).softmax(1)
+
+    ranks = Together(run_path, 2, net=Sure, output=Each("logits", "probability"))
     with pytest.warns(HuelapseWarning) as told:
         ranks.steps(WINDOW)
         until(lambda: ranks.recorders[1]._filing.error is not None)
         ranks.close(1, 0)
-    assert any("was taken for a" in str(one.message) for one in told)
+    expected = "a probability on rank 1 and for a logits on rank 0"
+    assert any(expected in str(one.message) for one in told)
+    assert huelapse.open(run_path).incomplete("train")[0].parts == 1
 
 
 def test_a_full_disk_delays_a_merge_and_loses_nothing(

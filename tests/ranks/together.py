@@ -27,17 +27,24 @@ class Together:
     """Ranks that make the same steps, one after the other."""
 
     def __init__(
-        self, place: Path | list[Path], ranks: int = 2, *, only: Any = None, **options: Any
+        self,
+        place: Path | list[Path],
+        ranks: int = 2,
+        *,
+        only: Any = None,
+        net: Any = Net,
+        **options: Any,
     ) -> None:
         """
         Args:
             place: given to all ranks, or one for each.
             ranks: how many there are said to be.
             only: those that are made at all.
+            net: what they train.
             options: of the recorders; `Each` is one for each rank.
         """
         torch.manual_seed(0)
-        model = Net()
+        model = net()
         self.ranks = list(range(ranks)) if only is None else list(only)
         self.models = {rank: copy.deepcopy(model) for rank in self.ranks}
         self.truths = {rank: Truth(one) for rank, one in self.models.items()}

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from huelapse.store.partial import PARTIAL, SUFFIX
 from huelapse.terminal import shown
 
 
@@ -57,9 +59,16 @@ def summary(run: Any) -> dict[str, Any]:
         if not steps or run.split().multilabel
         else round(float(run.accuracy()[-1]), 4),
         "layers": layers,
+        "parts_waiting": _parts_waiting(run.place),
         "bytes": run.bytes,
         **run.facts,
     }
+
+
+def _parts_waiting(place: str) -> int:
+    """Files of ranks and workers that are in no snapshot, or in one that is not whole."""
+    directory = Path(place).absolute() / PARTIAL
+    return sum(1 for _ in directory.glob(f"*{SUFFIX}")) if directory.is_dir() else 0
 
 
 def _mean(strength: Any) -> float | None:
@@ -138,6 +147,12 @@ def print_summary(out: Console, found: dict[str, Any]) -> None:
         out.print(
             f"[yellow]{unseen} of {ranks['expected']} ranks were never seen where this run was "
             f"recorded: is it on a disk that all of them share?[/yellow]",
+            soft_wrap=True,
+        )
+    if found["parts_waiting"] and found["state"] != "recording":
+        out.print(
+            f"[yellow]{found['parts_waiting']:,} parts of ranks or workers are not merged: "
+            f"`huelapse merge` tells what they wait for[/yellow]",
             soft_wrap=True,
         )
     gaps: list[dict[str, Any]] = found.get("gaps") or []

@@ -310,7 +310,8 @@ class Filing:
         *,
         shared: bool,
     ) -> Split:
-        """A split as its first snapshot shows it; how many samples all ranks have, they tell later."""
+        """A split as its first snapshot shows it; how many samples all ranks have, they tell as
+        soon as they have met."""
         modes = {True: "train", False: "eval", None: "mixed"}
         own = capture.groupings.values()
         return Split(
@@ -323,7 +324,8 @@ class Filing:
             multilabel=capture.multilabel,
             extras=captured.parts.arrays() if captured.parts is not None else (),
             facts={
-                **({"ranks": self.ranks} if shared else {"samples": captured.samples}),
+                "samples": captured.samples * (self.ranks if shared else 1),
+                **({"ranks": self.ranks} if shared else {}),
                 "mode": modes[captured.training],
                 "measures": {"version": 1},
                 **facts,

@@ -92,7 +92,7 @@ class Committer(SharedStore):
             output=output,
         )
         self._entries: list[dict[str, Any]] = store.merged
-        self._awaited: dict[str, Split] = {}
+        self._described: set[str] = set()
         self._moments: dict[tuple[str, int], _Moment] = {}
         self._last: dict[str, int] = {}
         self._answered: set[str] = set()
@@ -121,10 +121,7 @@ class Committer(SharedStore):
         self._store.check_split(split)
 
     def add_split(self, split: Split, static: Mapping[str, np.ndarray] | None = None) -> None:
-        if "ranks" in split.facts:  # of how many samples its first snapshot shows
-            self._awaited[split.name] = split
-        else:
-            self._store.add_split(split, static)
+        self._store.add_split(split, static)
 
     def note(self, **attributes: Any) -> None:
         if "gaps" in attributes:
@@ -156,7 +153,7 @@ class Committer(SharedStore):
             run=self._answer.run,
             segment=self._answer.segment,
             layers=self._layers,
-            groupings=self._split(snapshot.split).groupings,
+            groupings=self._store.split(snapshot.split).groupings,
         )
         path = write_partial(self._store.directory, part)
         with PartialFile(path) as file:
@@ -171,9 +168,6 @@ class Committer(SharedStore):
             parts={0: own},
         )
         self.look()
-
-    def _split(self, name: str) -> Split:
-        return self._awaited.get(name) or self._store.split(name)
 
     # --- what the others give ----------------------------------------------------------------------
 
@@ -279,7 +273,7 @@ class Committer(SharedStore):
             self._give_up(moment, error)
             return
         try:
-            self._declare(moment.split, parts, twice)
+            self._describe(moment.split, parts, twice)
             entries = entries_with(
                 self._entries,
                 split=moment.split,
@@ -314,18 +308,18 @@ class Committer(SharedStore):
             except BaseException:  # sys.exit() in it would end this thread, unseen
                 logger.warning("on_commit raised", exc_info=True)
 
-    def _declare(self, name: str, parts: Sequence[Part], twice: int | None) -> None:
-        split = self._awaited.get(name)
-        if split is None:
+    def _describe(self, name: str, parts: Sequence[Part], twice: int | None) -> None:
+        """What the first merged snapshot of a split shows of it."""
+        if name in self._described:
             return
-        facts = {**split.facts, "samples": samples_of(parts)}
+        self._described.add(name)
+        facts: dict[str, Any] = {"samples": samples_of(parts)} if len(parts) == self._ranks else {}
         if twice is None:
             facts["padding"] = (
                 "nobody told samples apart (ids): one that a sampler forwards on two ranks, to "
                 "give all as many, counts twice"
             )
-        self._store.add_split(replace(split, facts=facts))
-        del self._awaited[name]
+        self._store.tell(name, facts)
 
     def _give_up(self, moment: _Moment, error: Exception) -> None:
         """Its files stay, for `huelapse merge`."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -299,6 +300,12 @@ class StoreWriter:
         self._attributes["splits"] = [s.as_json() for s in self._splits.values()]
         sync_directory(self.root)
         self._write_root()
+
+    def tell(self, name: str, facts: Mapping[str, Any]) -> None:
+        """More facts of a split that is declared; visible from the next commit on."""
+        split = self._splits[name]
+        self._splits[name] = replace(split, facts={**split.facts, **facts})
+        self._attributes["splits"] = [s.as_json() for s in self._splits.values()]
 
     def commit(self, snapshot: Snapshot) -> None:
         """Make one snapshot visible, durably and as a whole.
