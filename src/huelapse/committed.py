@@ -90,8 +90,8 @@ class Committed:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Provenance and price: versions, model, seed, gaps, dropped snapshots, cost."""
-        kept = ("facts", "gaps", "dropped", "cost", "notes")
+        """Provenance and price: versions, model, seed, gaps, dropped snapshots, cost, ranks."""
+        kept = ("facts", "gaps", "dropped", "cost", "notes", "ranks")
         return {name: self._reader.attributes.get(name) for name in kept}
 
     # --- what is there -------------------------------------------------------------------------

@@ -165,7 +165,7 @@ def replay(
     if engine != "local" and not callable(engine):
         raise OptionError(f"engine is {engine!r}, expected local, or a function that gives one")
     own = shard_of(shard)
-    place = take_directory(run, "resume") if own is None else directory_of(run)
+    place = take_directory(run, "resume")[1] if own is None else directory_of(run)
     there = standing(place, asked.split)
     asked = _like_before(asked, place, there)
     report = Report(run=str(place), split=asked.split)
