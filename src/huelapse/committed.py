@@ -164,6 +164,19 @@ class Committed:
                 )
         return tuple(sorted(found, key=lambda one: one.snapshot))
 
+    @property
+    def segments(self) -> tuple[int, ...]:
+        """Optimizer steps made when each recording of the run began: several where it was resumed."""
+        told = self._reader.attributes.get("segments", ())
+        return tuple(int(one.get("first_step", 0)) for one in told)
+
+    def hidden(self, split: str | None = None) -> int:
+        """How many snapshots are kept but not shown, since a resumed training made them again."""
+        name = self.split(split).name
+        given_away = self._reader.attributes.get("pruned", {}).get(name, ())
+        gone = sum(end - first for first, end in given_away)
+        return self._reader.stored(name) - gone - len(self.coordinate("step", name))
+
     def metrics(self, split: str | None = None) -> list[str]:
         """Names of the scalars the user passed."""
         prefix = f"{self.split(split).name}/metric."

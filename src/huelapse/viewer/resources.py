@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
-from huelapse.errors import FormatError, SelectionError
+from huelapse.errors import SelectionError
 from huelapse.events import KINDS, Log
 from huelapse.measures import (
     MEASURES,
@@ -21,11 +21,21 @@ from huelapse.measures import (
     read,
 )
 from huelapse.moments import Moments
-from huelapse.painting import BINS, CHUNK, PICTURE, STATES, Painter, class_on_wire, on_wire
+from huelapse.painting import (
+    BINS,
+    CHUNK,
+    NO_CLASS,
+    NOT_RECORDED,
+    PICTURE,
+    STATES,
+    Painter,
+    class_on_wire,
+    on_wire,
+)
 from huelapse.palette import LEVELS, Choice, palette, palette_for
 from huelapse.run import Run
 from huelapse.schema import PREDICTED, TRUE, Split
-from huelapse.viewer import closer, happened, single
+from huelapse.viewer import closer, growing, happened, single
 from huelapse.viewer.keeping import Keeper
 
 logger = logging.getLogger(__name__)
@@ -34,6 +44,15 @@ TITLES = {TRUE: "True label", PREDICTED: "Predicted"}
 
 PREDICTIONS_BYTES = 64 * 2**20
 """Of the predictions of a split, that are kept in memory."""
+
+DAMAGED = {
+    **dict.fromkeys(("mean", "low", "high", "active", "active_low", "active_high"), np.nan),
+    **dict.fromkeys(("value", "strength", "sure"), np.nan),
+    "preferred": NO_CLASS,
+    "runner_up": NO_CLASS,
+    "state": NOT_RECORDED,
+}
+"""What a unit's history holds at a snapshot that cannot be read back, other than 0."""
 
 Arrays = dict[str, np.ndarray]
 
@@ -52,7 +71,9 @@ class Resources:
         """
         self.run = run
         self.colors = colors
-        self.painter = Painter(run, before.painter if before is not None else None)
+        self.painter = Painter(
+            run, before.painter if before is not None else None, past_damage=True
+        )
         self.keeper = before.keeper if before is not None else Keeper()
         self._kept: dict[str, bytes] = {}
         self._logs: dict[tuple[str, str, str], Log] = dict(before._logs) if before else {}
@@ -70,6 +91,8 @@ class Resources:
         match path.split("/"):
             case ["manifest.json"]:
                 return json.dumps(self.manifest(), allow_nan=False).encode(), "application/json"
+            case ["live.json"]:
+                return json.dumps(growing.pulse(self.run)).encode(), "application/json"
             case ["palette.st"]:
                 arrays = self._palette()
             case ["glance.st"]:
@@ -106,6 +129,13 @@ class Resources:
                 return self._keep(path, lambda: self._summary(split, grouping, measure))
             case [split, grouping, measure, "classes.st"]:
                 return self._keep(path, lambda: self._classes(split, grouping, measure))
+            case [split, grouping, measure, "summary", first] if first.endswith(".st"):
+                arrays = self._summary(split, grouping, measure, self._at(split, first))
+            case [split, grouping, measure, "classes", first] if first.endswith(".st"):
+                arrays = self._classes(split, grouping, measure, self._at(split, first))
+            case [split, grouping, measure, "damaged.json"]:
+                content = self._damaged(split, grouping, measure)
+                return json.dumps(content).encode(), "application/json"
             case [split, grouping, measure, "events.st"]:
                 arrays = happened.events(self._log(split, grouping, measure))
             case [split, "true", measure, "floor", index] if index.endswith(".st"):
@@ -156,6 +186,7 @@ class Resources:
             ],
             "event_kinds": list(KINDS),
             "layers": [layer.as_json() for layer in run.layers],
+            "segments": list(run.segments),
             "splits": [self._split(split) for split in run.splits],
         }
 
@@ -168,6 +199,7 @@ class Resources:
             "weights": split.facts.get("weights"),
             "multilabel": split.multilabel,
             "snapshots": len(self.run.coordinate("step", split.name)),
+            "hidden": self.run.hidden(split.name),
             "metrics": self.run.metrics(split.name),
             "incomplete": [
                 {"snapshot": one.snapshot, "parts": one.parts, "expected": one.expected}
@@ -216,14 +248,10 @@ class Resources:
         run, name = self.run, split.name
         arrays = {
             coordinate: run.coordinate(coordinate, name).astype(np.float64)
-            for coordinate in ("step", "epoch", "wall_time")
+            for coordinate in ("step", "epoch", "wall_time", "segment")
         }
         if not split.multilabel:
-            try:
-                arrays["accuracy"] = run.accuracy(name)
-            except FormatError as error:  # the rest can still be seen
-                logger.warning("the accuracy is not known: %s", error)
-                arrays["accuracy"] = np.full(len(arrays["step"]), np.nan)
+            arrays["accuracy"] = closer.accuracy(run, name)
         for metric in run.metrics(name):
             arrays[f"metric.{metric}"] = run.coordinate(f"metric.{metric}", name)
         return arrays
@@ -234,7 +262,7 @@ class Resources:
         painted = self.painter.chunk(split, grouping, measure, chunk)
         return {name: painted[name] for name in PICTURE}
 
-    def _summary(self, split: str, grouping: str, measure: str) -> Arrays:
+    def _summary(self, split: str, grouping: str, measure: str, first: int = 0) -> Arrays:
         layers, classes = len(self.run.layers), len(self.run.grouping(grouping, split).classes)
         empty: Arrays = {
             "n": np.zeros((0, classes), np.uint32),
@@ -243,23 +271,35 @@ class Resources:
             "bins": np.zeros((0, layers, BINS), np.uint32),
             "states": np.zeros((0, layers, STATES), np.uint32),
         }
-        return self._curves(split, grouping, measure, empty)
+        found = self._curves(split, grouping, measure, empty, first)
+        damaged = np.zeros(len(found["n"]), np.uint8)
+        for t in self.painter.damaged(split, grouping, measure):
+            if t >= first:
+                damaged[t - first] = 1
+        return {**found, "damaged": damaged}
 
-    def _classes(self, split: str, grouping: str, measure: str) -> Arrays:
+    def _classes(self, split: str, grouping: str, measure: str, first: int = 0) -> Arrays:
         classes = len(self.run.grouping(grouping, split).classes)
         empty: Arrays = {"class_bins": np.zeros((0, classes, BINS), np.uint32)}
-        return {"bins": self._curves(split, grouping, measure, empty)["class_bins"]}
+        return {"bins": self._curves(split, grouping, measure, empty, first)["class_bins"]}
 
-    def _curves(self, split: str, grouping: str, measure: str, empty: Arrays) -> Arrays:
-        """Curves of all snapshots, those named in `empty`."""
+    def _curves(self, split: str, grouping: str, measure: str, empty: Arrays, first: int) -> Arrays:
+        """Curves from snapshot `first` on, those named in `empty`."""
         find_measure(measure)
-        parts = [
-            self.painter.curves(split, grouping, measure, chunk)
-            for chunk in range(self.painter.chunks(split))
-        ]
+        chunks = range(first // CHUNK, self.painter.chunks(split))
+        parts = [self.painter.curves(split, grouping, measure, chunk) for chunk in chunks]
+        start = first % CHUNK
         return {
-            name: np.concatenate([none, *(p[name] for p in parts)]) for name, none in empty.items()
+            name: np.concatenate([none, *(p[name] for p in parts)])[start:]
+            for name, none in empty.items()
         }
+
+    def _damaged(self, split: str, grouping: str, measure: str) -> dict[str, str]:
+        """Why snapshots cannot be read back, by their number; without the place on this disk."""
+        self.get(f"{split}/{grouping}/{measure}/summary.st")  # looks at all of them
+        place, name = self.run.place, self.run.name
+        found = self.painter.damaged(split, grouping, measure)
+        return {str(t): why.replace(place, name) for t, why in found.items()}
 
     def _log(self, split: str, grouping: str, measure: str) -> Log:
         find_measure(measure)
@@ -313,18 +353,20 @@ class Resources:
             raise SelectionError(f"no unit {unit}: the run has {self.run.units}")
         signed = self.run.signed[unit]
         parts: list[tuple[np.ndarray, Arrays]] = []
-        for snapshots, moments in self.run.through_time(unit, grouping, split):
+        for snapshots, moments in closer.history(self.run, unit, grouping, split):
             signs = np.full(len(snapshots), signed)
             parts.append(
                 (snapshots, _traced(moments, read(moments, signed=signs, measure=measured_by)))
             )
         self.keeper.unit_was_asked(self.run, split, grouping)
-        if not parts:
-            return {}
-        order = np.concatenate([snapshots for snapshots, _ in parts]).argsort()
-        return {
-            name: np.concatenate([part[name] for _, part in parts])[order] for name in parts[0][1]
-        }
+        total, found = len(self.run.coordinate("step", split)), dict[str, np.ndarray]()
+        for snapshots, traced in parts:
+            for name, values in traced.items():
+                if name not in found:
+                    shape = (total, *values.shape[1:])
+                    found[name] = np.full(shape, DAMAGED.get(name, 0), values.dtype)
+                found[name][snapshots] = values
+        return found
 
 
 def _traced(moments: Moments, reading: Reading) -> Arrays:
