@@ -10,6 +10,7 @@ import {
   chosenLayer,
   currentAddress,
   defaultAddress,
+  event,
   highlighted,
   only,
   playing,
@@ -22,6 +23,7 @@ import {
   threshold,
   unit,
   view,
+  zoom,
 } from "./state";
 import { readAddress, writeAddress } from "./url";
 
@@ -34,7 +36,7 @@ export function followAddress(): () => void {
   const stop = effect(() => {
     const open = session.value;
     if (!open) return;
-    void snapshot.value;
+    void [snapshot.value, zoom.value];
     // Walking from unit to unit is not a choice to go back through one by one.
     const chosen = [
       unit.value >= 0,
@@ -47,9 +49,11 @@ export function followAddress(): () => void {
       cell.value?.true,
       cell.value?.predicted,
       sample.value >= 0,
+      event.value !== "",
       only.value,
     ].join();
     const set = [
+      event.value,
       unit.value,
       sample.value,
       threshold.value,

@@ -1,6 +1,6 @@
 // What several parts of the page count or say about the snapshot at the playhead.
 
-import { computed } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import {
   classesWithSamples,
   samplesAt,
@@ -12,6 +12,7 @@ import {
 } from "./run/counts";
 import type { Track } from "./run/session";
 import type { LayerNumbers } from "./network/draw";
+import { stepText } from "./format";
 import { isolated } from "./inline";
 import { networkSubtitle, networkTitle, type Counted, type NetworkFacts } from "./sentences";
 import {
@@ -26,13 +27,17 @@ import {
 } from "./state";
 import { FEWEST_SAMPLES, HELD, NOT_DEFINED, NO_DATA, SILENT, STATES, TIED } from "./wire/manifest";
 
+/** Whether the snapshot at the playhead cannot be read back. */
+export const isDamaged = computed(() => track.value?.summary.damaged[snapshot.value] === 1);
+
 let counts = new Uint32Array(0);
 
-/** Units tuned by layer and class, counted from the cells being drawn. */
+/** Units tuned by layer and class at the playhead; null while its cells are not here: those that are
+ * drawn meanwhile are of a snapshot beside. */
 export const tunedByLayerAndClass = computed(() => {
   const open = session.value;
   const cells = painted.value;
-  if (!open || !cells) return null;
+  if (!open || !cells || cells.snapshot !== snapshot.value || isDamaged.value) return null;
   const length = open.layers.length * classes.value.length;
   if (counts.length !== length) counts = new Uint32Array(length);
   tunedPerLayerAndClass(cells.paint, open.layers, classes.value.length, threshold.value, counts);
@@ -54,12 +59,13 @@ export const layerNumbers = computed((): LayerNumbers[] => {
     return {
       tuned:
         k >= 0
-          ? (cells?.counts[l * classes.value.length + k] ?? 0)
+          ? (cells?.counts[l * classes.value.length + k] ?? NaN)
           : tunedInLayer(current.summary, L, t, l, threshold.value),
       silent: states[SILENT],
       missing: states.slice(SILENT + 1).reduce((a, b) => a + b, 0),
       notDefined: states[NOT_DEFINED],
       meanStrength: current.summary.meanStrength[t * L + l],
+      damaged: isDamaged.value,
     };
   });
 });
@@ -150,13 +156,44 @@ export const facts = computed((): NetworkFacts | null => {
   };
 });
 
-export const title = computed(() => (facts.value ? networkTitle(facts.value) : ""));
+const stepNow = computed(() => stepText(session.value?.scalars.step[snapshot.value] ?? 0));
+
+/** Of every view that shows units: a snapshot that is damaged has none. */
+export const damagedTitle = computed(() =>
+  isDamaged.value ? `Step ${stepNow.value}: this snapshot cannot be read back.` : "",
+);
+
+const reasons = signal<{ of: Track; told: Record<string, string> } | null>(null);
+
+/** What is wrong with a snapshot that cannot be read back, and what to do. */
+export const damagedReason = computed(() => {
+  const told = reasons.value?.of === track.value ? reasons.value?.told[snapshot.value] : undefined;
+  return `${told ? `${told}. ` : ""}All other snapshots are as they were. huelapse verify RUN says what is whole.`;
+});
+
+/** Asks why, once a damaged snapshot is looked at. */
+export function followDamage(): () => void {
+  return effect(() => {
+    const [open, of] = [session.value, track.value];
+    if (!open || !of || !isDamaged.value || reasons.peek()?.of === of) return;
+    open.damaged(of.grouping.name).then(
+      (told) => (reasons.value = { of, told }),
+      () => undefined, // that it cannot be read is said already
+    );
+  });
+}
+
+export const title = computed(
+  () => damagedTitle.value || (facts.value ? networkTitle(facts.value) : ""),
+);
 /** The title with its names in full, where it had to shorten them. */
 export const wholeTitle = computed(() => {
   const whole = facts.value ? networkTitle(facts.value, isolated) : "";
-  return whole === title.value ? undefined : whole;
+  return damagedTitle.value || whole === title.value ? undefined : whole;
 });
-export const subtitle = computed(() => (facts.value ? networkSubtitle(facts.value) : ""));
+export const subtitle = computed(() =>
+  isDamaged.value ? damagedReason.value : facts.value ? networkSubtitle(facts.value) : "",
+);
 
 export const samples = computed(() => {
   const current = track.value;
@@ -194,7 +231,8 @@ export function classShares(current: Track, cls: number, level: number): Float32
         let n = 0;
         for (let u = layer.offset; u < layer.offset + layer.units; u++)
           if (cells.state[u] === HELD && cells.preferred[u] === cls && cells.level[u] >= level) n++;
-        (known as Shares).values[t * L + l] = n / layer.units;
+        const there = !Number.isNaN(current.summary.meanStrength[t * L + l]);
+        (known as Shares).values[t * L + l] = there ? n / layer.units : NaN;
       });
     }
   }

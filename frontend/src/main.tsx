@@ -6,10 +6,11 @@ import { App } from "./frame/App";
 import { followKeys } from "./keys";
 import { drawn } from "./network/drawn";
 import { followPlay } from "./play";
+import { followDamage } from "./derive";
 import { followFloor } from "./rail/floor";
 import { followGrowth } from "./run/growth";
 import { followEvents } from "./run/happened";
-import { Session } from "./run/session";
+import { EmptyRunError, Session } from "./run/session";
 import {
   applyAddress,
   approximate,
@@ -22,9 +23,11 @@ import {
   shownGrouping,
   snapshot,
   theme,
+  waiting,
 } from "./state";
 import { StartPage } from "./start/StartPage";
-import { readAddress } from "./url";
+import { followPlayhead } from "./timeline/zoom";
+import { readAddress, type Address } from "./url";
 import "./main.css";
 import { InlineSource } from "./wire/inline";
 import { HttpSource, type Source } from "./wire/source";
@@ -43,19 +46,40 @@ async function open(source: Source, root: HTMLElement): Promise<void> {
     const run = runs.value.find((r) => r.id === address.run) ?? runs.value[0];
     if (!run) throw new Error("There is no run here. Name a run directory: huelapse view runs/…");
     render(<App />, root);
-    applyAddress(await Session.open(source, run.id, address.split ?? "", address.measure), address);
+    applyAddress(await first(source, run.id, address), address);
     document.title = `${session.peek()?.manifest.name} · huelapse`;
     followAddress();
     followKeys();
     followFloor();
     followPlay();
     followEvents();
-    followGrowth(source, session);
+    followDamage();
+    followPlayhead();
+    followGrowth();
   } catch (error) {
     console.error(error);
+    waiting.value = false;
     problem.value = explain(error);
     render(<App />, root);
   }
+}
+
+const WAIT_MS = 2000;
+
+/** Opens a run; one that is being recorded, as soon as it holds something. */
+async function first(source: Source, run: string, address: Partial<Address>): Promise<Session> {
+  for (;;)
+    try {
+      const open = await Session.open(source, run, address.split ?? "", address.measure);
+      problem.value = "";
+      waiting.value = false;
+      return open;
+    } catch (error) {
+      if (!(error instanceof EmptyRunError) || !error.recording) throw error;
+      waiting.value = true;
+      problem.value = error.message;
+      await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
+    }
 }
 
 effect(() => {

@@ -2,10 +2,17 @@
 
 import { batch, computed, effect, signal } from "@preact/signals";
 import { explain } from "./explain";
-import { newSnapshots } from "./run/growth";
 import { indexOrder, unitOrder } from "./run/order";
-import { firstSplit, server, type Session, type Theme, type Track } from "./run/session";
-import { axisPositions, defaultAxis, snapshotAtStep, type Axis } from "./timeline/scale";
+import {
+  firstSplit,
+  server,
+  type Placed,
+  type Session,
+  type Theme,
+  type Track,
+} from "./run/session";
+import { axisPositions, defaultAxis, snapshotAtStep, takeOf, type Axis } from "./timeline/scale";
+import { fitted, readSpan, writeSpan, type Span } from "./timeline/span";
 import type { Address, Only, View } from "./url";
 import type { Grouping, RunEntry } from "./wire/manifest";
 
@@ -34,11 +41,17 @@ export const sample = signal(-1);
 export const only = signal<Only>("all");
 export const threshold = signal(50);
 export const axis = signal<Axis>("snapshot");
+/** The part of the run that the time axis shows; null for all of it. */
+export const zoom = signal<Span | null>(null);
+/** The event that is looked at, by its name (`run/happened`); "" for none. */
+export const event = signal("");
 export const playing = signal(false);
 export const speed = signal(1);
 export const help = signal(false);
 /** Why nothing can be shown. */
 export const problem = signal("");
+/** Whether that will pass by itself: nothing is recorded yet. */
+export const waiting = signal(false);
 /** Said once to those who listen rather than look. */
 export const announcement = signal("");
 
@@ -81,23 +94,38 @@ export const approximate = computed(
   () => painted.value !== null && painted.value.snapshot !== snapshot.value,
 );
 
-const orders = new WeakMap<Track, Uint32Array>();
+/** Grows when units are to be placed anew. */
+const placings = signal(0);
 
-/** Units in their places; by index only until the last snapshot, which decides, is here. */
-export const order = computed(() => {
+/** Units in their places; by index only until the last snapshot, which decides, is here. While a run
+ * grows they stay where they are. */
+const placed = computed((): Placed | null => {
   const current = track.value;
   const open = session.value;
+  void placings.value;
   if (!current || !open) return null;
-  let known = orders.get(current);
+  const name = current.grouping.name;
+  let known = open.placed.get(name);
   if (!known) {
     void current.paint.arrived.value;
     const last = current.paint.at(open.snapshots - 1);
     if (!last) return null;
-    known = unitOrder(last, open.layers);
-    orders.set(current, known);
+    known = { order: unitOrder(last, open.layers), by: open.snapshots - 1 };
+    open.placed.set(name, known);
   }
   return known;
 });
+
+export const order = computed(() => placed.value?.order ?? null);
+
+/** The snapshot that put the units where they are; -1 while they have no places. */
+export const placedBy = computed(() => placed.value?.by ?? -1);
+
+/** Puts the units where the newest snapshot wants them. */
+export function placeAnew(): void {
+  session.peek()?.placed.clear();
+  placings.value++;
+}
 
 export const placedOrder = computed(() => order.value ?? indexOrder(session.value?.units ?? 0));
 
@@ -214,10 +242,10 @@ export async function chooseSplit(name: string, address: Partial<Address> = {}):
       split: next.split.name,
       measure: next.measure.name,
       // the third sample of one split is not the third of another
-      ...(next.split.name !== open.split.name && { sample: -1 }),
+      ...(next.split.name !== open.split.name && { sample: -1, take: 0, zoom: "", event: "" }),
     };
     const shown = groupingOf(next, there.grouping);
-    const t = snapshotAtStep(next.scalars.step, there.step);
+    const t = snapshotAtStep(next.scalars.step, there.step, there.take);
     const loaded = await loadWhole(next, shown.name, t);
     if (wanted()) applyAddress(next, there, loaded);
   } catch (error) {
@@ -261,6 +289,9 @@ export function defaultAddress(open: Session): Address {
     run: runs.peek().length > 1 ? "" : (runs.peek()[0]?.id ?? open.run),
     split: (firstSplit(open.manifest) ?? open.split).name,
     step: steps[steps.length - 1],
+    take: 0,
+    zoom: "",
+    event: "",
     unit: -1,
     grouping: open.split.groupings[0].name,
     measure: open.manifest.measures[0].name,
@@ -281,6 +312,9 @@ export function currentAddress(open: Session): Address {
     run: open.run,
     split: open.split.name,
     step: open.scalars.step[snapshot.peek()],
+    take: takeOf(open.scalars.step, snapshot.peek()),
+    zoom: zoom.peek() ? writeSpan(zoom.peek() as Span) : "",
+    event: event.peek(),
     unit: unit.peek(),
     grouping: shownGrouping.peek()?.name ?? grouping.peek(),
     measure: open.measure.name,
@@ -302,9 +336,11 @@ export function applyAddress(
   const same = session.peek() === open && track.peek()?.grouping === shown;
   batch(() => {
     if (!same) track.value = loaded;
-    if (session.peek() !== open) newSnapshots.value = 0;
     grouping.value = shown.name;
-    snapshot.value = snapshotAtStep(open.scalars.step, wanted.step);
+    snapshot.value = snapshotAtStep(open.scalars.step, wanted.step, wanted.take);
+    const span = readSpan(wanted.zoom);
+    zoom.value = span ? fitted(span, open.snapshots) : null;
+    event.value = wanted.event;
     unit.value = wanted.unit < open.units ? wanted.unit : -1;
     highlighted.value = wanted.class < shown.classes.length ? wanted.class : -1;
     view.value = wanted.view;
@@ -316,6 +352,22 @@ export function applyAddress(
     theme.value = wanted.theme;
     axis.value = wanted.axis;
     session.value = open;
+  });
+}
+
+/** The same run with more snapshots. Who was at the newest stays at the newest, everyone else where
+ * they are, and nothing that was chosen is lost. */
+export function applyGrown(open: Session, grown: Session, loaded: Track): void {
+  const last = open.snapshots - 1;
+  batch(() => {
+    if (snapshot.peek() === last) snapshot.value = grown.snapshots - 1;
+    const span = zoom.peek();
+    if (span && span.to >= last) {
+      const by = grown.snapshots - open.snapshots;
+      zoom.value = fitted({ from: span.from + by, to: span.to + by }, grown.snapshots);
+    }
+    session.value = grown;
+    track.value = loaded;
   });
 }
 

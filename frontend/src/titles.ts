@@ -1,17 +1,24 @@
 // The sentence above each view, computed from what the view shows.
 
 import { computed } from "@preact/signals";
-import { confusionNow, largestConfusion } from "./confusion/now";
-import { layerNumbers, title as networkTitle } from "./derive";
+import { confusionNow, confusionProblem, largestConfusion } from "./confusion/now";
+import {
+  damagedReason,
+  damagedTitle,
+  isDamaged,
+  layerNumbers,
+  title as networkTitle,
+} from "./derive";
 import { count, list, plural, stepText } from "./format";
 import { said } from "./inline";
 import { tunedToClass } from "./run/counts";
-import { samplesNow } from "./samples/now";
+import { samplesNow, samplesProblem } from "./samples/now";
 import { countWrong } from "./samples/reading";
 import {
   approximate,
   classes,
   highlighted,
+  placedBy,
   session,
   shownLayer,
   snapshot,
@@ -27,6 +34,7 @@ const layerTitle = computed(() => {
   const l = shownLayer.value;
   const numbers = layerNumbers.value[l];
   if (!open || !numbers) return "";
+  if (damagedTitle.value) return damagedTitle.value;
   const { units } = open.layers[l];
   const at = `${said(open.names[l])} at step ${step.value}`;
   if (numbers.notDefined === units)
@@ -48,13 +56,20 @@ const layerTitle = computed(() => {
 export const layerSubtitle = computed(() => {
   const layer = session.value?.layers[shownLayer.value];
   if (!layer) return "";
-  return `${layer.kind}. A column is a unit; it keeps its place, by its class at the last snapshot. On top: how much each class drives it now.`;
+  if (isDamaged.value) return damagedReason.value;
+  const by = placedBy.value;
+  const last = by < 0 || by === (session.value?.snapshots ?? 0) - 1;
+  const where = last
+    ? "the last snapshot"
+    : `step ${stepText(session.value?.scalars.step[by] ?? 0)}`;
+  return `${layer.kind}. A column is a unit; it keeps its place, by its class at ${where}. On top: how much each class drives it now.`;
 });
 
 const classesTitle = computed(() => {
   const open = session.value;
   const current = track.value;
   if (!open || !current) return "";
+  if (damagedTitle.value) return damagedTitle.value;
   const names = current.grouping.classes;
   const tuned = names.map((_, k) =>
     tunedToClass(current.classBins, names.length, snapshot.value, k, threshold.value),
@@ -79,7 +94,10 @@ const confusionTitle = computed(() => {
     return open.split.multilabel
       ? "There is no confusion of this split: a sample may have several classes."
       : "There is no confusion of this split.";
-  if (!now) return `Step ${step.value}`;
+  if (!now)
+    return confusionProblem.value
+      ? `Step ${step.value}: the confusion of this snapshot cannot be read back.`
+      : `Step ${step.value}`;
   const { names, matrix, samples } = now;
   const K = names.length;
   const all = samples.reduce((sum, n) => sum + n, 0);
@@ -106,7 +124,10 @@ const samplesTitle = computed(() => {
       ? "The samples are not in this file."
       : "The samples of this split were not kept.";
   const now = samplesNow.value;
-  if (!now) return `Step ${step.value}`;
+  if (!now)
+    return samplesProblem.value
+      ? `Step ${step.value}: the samples of this snapshot cannot be read back.`
+      : `Step ${step.value}`;
   const { all, wrong, unknown } = countWrong(now.samples.label, now.samples.prediction);
   const at = `Step ${stepText(open.scalars.step[now.snapshot])}`;
   if (all === 0 && unknown > 0) return `${at}: how samples are read was not kept here.`;

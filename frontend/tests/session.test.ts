@@ -46,6 +46,8 @@ const colors = (k: number): [string, number[], Uint8Array] => [
 const source: Source = {
   runs: async () => [],
   manifest: async () => manifest,
+  live: async () => Promise.reject(new RefusedError("live.json", 404)),
+  damaged: async () => ({}),
   get: async (key) => {
     if (refuse) throw refuse;
     const T = key.includes("/train/") ? 1 : 2;

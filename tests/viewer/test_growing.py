@@ -94,7 +94,10 @@ def test_a_resumed_run_says_where_and_what_it_made_again(resumed: huelapse.Run) 
     assert scalars["segment"].tolist() == [0] * 4 + [1] * 6
     everything = huelapse.open(resumed.path, superseded=True)
     assert Resources(everything).manifest()["splits"][0]["hidden"] == 0
-    assert sorted(get(everything, "val/scalars.st")["step"]) == sorted([*range(7), *range(4, 10)])
+    found = get(everything, "val/scalars.st")
+    assert found["step"].tolist() == [*range(7), *range(4, 10)]
+    assert np.flatnonzero(found["superseded"]).tolist() == [4, 5, 6]
+    assert "superseded" not in scalars
 
 
 def test_a_damaged_snapshot_leaves_the_others_as_they_are(

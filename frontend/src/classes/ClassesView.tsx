@@ -250,7 +250,8 @@ function recallOf(grouping: string | undefined, K: number): Float64Array | null 
   const found = new Float64Array(open.snapshots * K);
   for (let t = 0; t < open.snapshots; t++) {
     const { matrix, samples } = confusionOfSnapshot(whole, t);
-    for (let k = 0; k < K; k++) found[t * K + k] = shareRight(matrix, samples, k, grouping);
+    if (whole.damaged?.[t]) found.fill(NaN, t * K, (t + 1) * K);
+    else for (let k = 0; k < K; k++) found[t * K + k] = shareRight(matrix, samples, k, grouping);
   }
   return found;
 }

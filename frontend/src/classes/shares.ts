@@ -69,7 +69,7 @@ export class ShareCounter {
       found = true;
       const first = chunk * paint.chunkLength;
       for (let t = first; t < Math.min(first + paint.chunkLength, this.snapshots); t++)
-        this.count(t);
+        if (!this.track.summary.damaged[t]) this.count(t);
     }
     return found;
   }

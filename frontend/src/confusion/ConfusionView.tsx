@@ -16,6 +16,7 @@ import { drawHistories, drawNumbers, drawTexels, type MatrixLayout } from "./dra
 import {
   confusionNames,
   confusionNow,
+  confusionProblem,
   shownCell,
   useConfusion,
   wholeConfusion,
@@ -55,9 +56,10 @@ export function ConfusionView() {
     return whole && whole.of === open && open ? confusionScale(whole.counts, K, open.snapshots) : 0;
   }, [wholeConfusion.value, open, K]);
   const none = open !== null && !open.has("confusion") && !open.has("confusion_at");
+  const nothing = none || confusionProblem.value !== "";
   useEffect(() => {
-    if (none) drawn.view(true, 0);
-  }, [none]);
+    if (nothing) drawn.view(true, 0);
+  }, [nothing]);
   if (!open) return null;
   const large = K > MOST_CELLS;
   const about = large
@@ -67,7 +69,9 @@ export function ConfusionView() {
     <>
       <div class="head">
         <h1 data-testid="title">{viewTitle}</h1>
-        <p class="subtitle">{now ? about : ""}</p>
+        <p class="subtitle" data-testid="about">
+          {now ? about : confusionProblem.value}
+        </p>
       </div>
       <div class="confusion" ref={frame}>
         {now && size && size.width > 0 && !large && (

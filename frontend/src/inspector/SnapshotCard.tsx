@@ -10,6 +10,7 @@ import { missingSentence, splitSentence } from "../sentences";
 import { Happened } from "./Happened";
 import { Reading } from "../frame/Reading";
 import { stageRows, type StageRow } from "../network/stages";
+import { segmentSentence } from "../timeline/Axis";
 import { positions, session, snapshot, track } from "../state";
 
 const WIDTH = 120;
@@ -58,6 +59,11 @@ export function SnapshotCard() {
         {accuracy?.some(Number.isFinite) && <Fact name="accuracy" value={texts.accuracy} />}
         <Fact name={`${counted.value}s`} value={texts.samples} />
       </div>
+      {segmentSentence.value && (
+        <p class="note segment" data-testid="segment">
+          {segmentSentence}
+        </p>
+      )}
       {texts.missing.value && <p class="warning">{texts.missing}</p>}
       <Happened />
       <Strengths />

@@ -247,7 +247,7 @@ function Glyphs() {
         </Glyph>
       )}
       {ever[NOT_RECORDED] && (
-        <Glyph name="not recorded" n={numbers[NOT_RECORDED]}>
+        <Glyph name="cannot be read" n={numbers[NOT_RECORDED]}>
           <rect class="dot-glyph" x={5.5} y={5.5} width={2} height={2} />
         </Glyph>
       )}

@@ -10,6 +10,8 @@ export interface Summary {
   meanStrength: Float32Array;
   bins: Uint32Array;
   states: Uint32Array;
+  /** 1 for snapshots that cannot be read back: nothing else is known of them. */
+  damaged: Uint8Array;
 }
 
 function fromThreshold(bins: Uint32Array, row: number, threshold: number): number {

@@ -7,6 +7,7 @@ import {
   unitCount,
   type Grouping,
   type Layer,
+  type Live,
   type Manifest,
   type Measure,
   type Split,
@@ -57,6 +58,18 @@ export function heard(error?: unknown): boolean {
   return restarted || away;
 }
 
+/** Nothing was recorded, or not yet. */
+export class EmptyRunError extends Error {
+  override name = "EmptyRunError";
+  constructor(readonly recording: boolean) {
+    super(
+      recording
+        ? "This run holds no snapshot yet. It is shown here as soon as it does."
+        : "This run holds no snapshot: its recording ended before the first.",
+    );
+  }
+}
+
 /** One grouping and measure of a split. */
 export interface Track {
   grouping: Grouping;
@@ -64,6 +77,12 @@ export interface Track {
   /** Held units by class and level, `[snapshot, class, bin]`. */
   classBins: Uint32Array;
   paint: PaintChunks;
+}
+
+/** Units in their places, and the snapshot that put them there. */
+export interface Placed {
+  order: Uint32Array;
+  by: number;
 }
 
 export type Theme = "dark" | "light";
@@ -86,6 +105,13 @@ export class Session {
   private readonly confusions = new Map<number, Promise<Confusion>>();
   private readonly confusionOnce = new Map<string, Promise<Confusion>>();
   private readonly pages = new Map<number, Promise<Pictures>>();
+  private readonly reasons = new Map<string, Promise<Record<string, string>>>();
+  /** Of an earlier state of the run: what is to be gone on with. */
+  private readonly earlier = new Map<string, Promise<Track>>();
+  /** By grouping; units keep their places while the run grows. */
+  readonly placed = new Map<string, Placed>();
+  /** The same for a run and all that it grew to. */
+  lineage: object = {};
 
   private constructor(
     private readonly source: Source,
@@ -113,13 +139,45 @@ export class Session {
     const { measures } = manifest;
     const measure = measures.find((m) => m.name === measureName) ?? measures[0];
     const split = manifest.splits.find((s) => s.name === splitName) ?? firstSplit(manifest);
-    if (!split || split.snapshots === 0)
-      throw new Error("This run holds no snapshot yet. Reload when the training has begun.");
+    if (!split || split.snapshots === 0) throw new EmptyRunError(manifest.state === "recording");
     const [palette, scalars] = await Promise.all([
       source.get(`${run}/palette.st`).then((b) => new Tensors(b)),
       source.get(`${run}/${split.name}/scalars.st`).then((b) => new Tensors(b)),
     ]);
     return new Session(source, run, manifest, split, measure, scalarsOf(scalars), palette);
+  }
+
+  /** What the run has become, with all that is still true of it; null where snapshots that are shown
+   * here are others now, so that it has to be opened anew. */
+  async grown(): Promise<Session | null> {
+    const manifest = await this.source.manifest(this.run);
+    const split = manifest.splits.find((s) => s.name === this.split.name);
+    const measure = manifest.measures.find((m) => m.name === this.measure.name);
+    if (!split || !measure || split.snapshots < this.snapshots) return null;
+    const scalars = scalarsOf(
+      new Tensors(await this.source.get(`${this.run}/${split.name}/scalars.st`)),
+    );
+    for (const name of ["step", "wallTime", "segment"] as const)
+      for (let t = 0; t < this.snapshots; t++)
+        if (scalars[name][t] !== this.scalars[name][t]) return null;
+    const { source, run, palettes } = this;
+    // another commit may lie between the two answers
+    const now = { ...split, snapshots: scalars.step.length };
+    const next = new Session(source, run, manifest, now, measure, scalars, palettes);
+    next.lineage = this.lineage;
+    const keep = <K, T>(from: Map<K, T>, to: Map<K, T>): void =>
+      from.forEach((value, key) => to.set(key, value));
+    keep(this.placed, next.placed);
+    keep(this.earlier, next.earlier);
+    keep(this.tracks, next.earlier);
+    keep(this.floors, next.floors);
+    keep(this.heats, next.heats);
+    keep(this.drivers, next.drivers);
+    keep(this.samplings, next.samplings);
+    keep(this.driven, next.driven);
+    keep(this.confusions, next.confusions);
+    keep(this.pages, next.pages);
+    return next;
   }
 
   /** The same run by another split or measure. */
@@ -153,6 +211,16 @@ export class Session {
     return once(this.happenings, groupingName, async () =>
       eventsOf(await this.fetch(`${this.base(groupingName)}/events.st`)),
     );
+  }
+
+  /** Why snapshots of a grouping cannot be read back, by their number. */
+  damaged(groupingName: string): Promise<Record<string, string>> {
+    return once(this.reasons, groupingName, () => this.source.damaged(this.base(groupingName)));
+  }
+
+  /** How far the run is now. */
+  live(): Promise<Live> {
+    return this.source.live(this.run);
   }
 
   /** Strength under permuted labels, by layer, at a snapshot; not asked for twice at once. */
@@ -251,23 +319,30 @@ export class Session {
     const grouping = this.split.groupings.find((g) => g.name === groupingName);
     if (!grouping) throw new Error(`This run has no grouping named ${groupingName}.`);
     const base = this.base(groupingName);
+    const before = await this.earlier.get(groupingName)?.catch(() => null);
+    const first = before?.paint.snapshots ?? 0;
+    const end = first > 0 ? `/${first}` : "";
     const paint = new PaintChunks(
       this.snapshots,
       this.units,
       this.manifest.chunk,
       PAINT_BUDGET / this.split.groupings.length,
       (chunk) => this.fetchPatiently(`${base}/paint/${chunk}.st`),
+      before?.paint,
     );
+    if (before && first === this.snapshots) {
+      this.earlier.delete(groupingName);
+      return { ...before, paint };
+    }
     const [summary, classes] = await Promise.all([
-      this.fetch(`${base}/summary.st`),
-      this.fetch(`${base}/classes.st`),
+      this.fetch(`${base}/summary${end}.st`),
+      this.fetch(`${base}/classes${end}.st`),
     ]);
-    return {
-      grouping,
-      summary: summaryOf(summary),
-      classBins: classes.get("bins", "U32"),
-      paint,
-    };
+    this.earlier.delete(groupingName);
+    const T = this.snapshots;
+    const track = { summary: summaryOf(summary), classBins: classes.get("bins", "U32") };
+    const known = before ? continued(before, track) : track;
+    return { grouping, ...trimmed(known, T), paint };
   }
 
   private async fetch(key: string): Promise<Tensors> {
@@ -288,6 +363,48 @@ export class Session {
       }
     }
   }
+}
+
+type Curves = Pick<Track, "summary" | "classBins">;
+
+/** Curves that are gone on with. */
+function continued(before: Curves, after: Curves): Curves {
+  return {
+    summary: {
+      n: joined(before.summary.n, after.summary.n),
+      meanStrength: joined(before.summary.meanStrength, after.summary.meanStrength),
+      bins: joined(before.summary.bins, after.summary.bins),
+      states: joined(before.summary.states, after.summary.states),
+      damaged: joined(before.summary.damaged, after.summary.damaged),
+    },
+    classBins: joined(before.classBins, after.classBins),
+  };
+}
+
+function joined<A extends Uint8Array | Uint32Array | Float32Array>(a: A, b: A): A {
+  const both = new (a.constructor as new (length: number) => A)(a.length + b.length);
+  both.set(a);
+  both.set(b, a.length);
+  return both;
+}
+
+/** The run may have grown since the scalars were asked for: the curves of as many snapshots. */
+function trimmed(curves: Curves, snapshots: number): Curves {
+  const { summary, classBins } = curves;
+  const T = summary.damaged.length;
+  if (T <= snapshots) return curves;
+  const cut = <A extends Uint8Array | Uint32Array | Float32Array>(values: A): A =>
+    values.subarray(0, (values.length / T) * snapshots) as A;
+  return {
+    summary: {
+      n: cut(summary.n),
+      meanStrength: cut(summary.meanStrength),
+      bins: cut(summary.bins),
+      states: cut(summary.states),
+      damaged: cut(summary.damaged),
+    },
+    classBins: cut(classBins),
+  };
 }
 
 /** The first split that holds something. */

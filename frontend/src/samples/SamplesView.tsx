@@ -1,17 +1,18 @@
 // The samples of the probe, each with what it is read as now.
 
 import { effect } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { noSamples } from "../confusion/CellCard";
 import { answerColor, answerPalette } from "../confusion/ConfusionView";
 import { confusionNames } from "../confusion/now";
+import { explain } from "../explain";
 import { count, plural } from "../format";
 import { fitCanvas, useSize } from "../frame/size";
 import { hideTip, tip } from "../frame/tip";
 import { said } from "../inline";
 import { pageColorsNow } from "../network/current";
 import { drawn } from "../network/drawn";
-import { useLatest } from "../run/latest";
+import { useAnswer } from "../run/latest";
 import { drawStamp, stampIn } from "../run/pictures";
 import type { Pictures } from "../run/resources";
 import type { Session } from "../run/session";
@@ -24,6 +25,7 @@ import {
   loadedSamples,
   sampleOrder,
   samplesNow,
+  samplesProblem,
   shownSamples,
 } from "./now";
 import { isClass, isWrong } from "./reading";
@@ -40,7 +42,7 @@ export function SamplesView() {
   const open = session.value;
   const t = snapshot.value;
   const there = open?.has("samples") ?? false;
-  const found = useLatest(open && there ? [open] : null, t, async () => ({
+  const { loaded: found, refused } = useAnswer(open && there ? [open] : null, t, async () => ({
     of: open,
     snapshot: t,
     samples: await (open as Session).samples(t),
@@ -48,6 +50,11 @@ export function SamplesView() {
   useEffect(() => {
     loadedSamples.value = found && found.value;
   }, [found]);
+  const wrong = refused && refused.at === t ? explain(refused.error) : "";
+  useLayoutEffect(() => {
+    samplesProblem.value = wrong;
+    return () => void (samplesProblem.value = "");
+  }, [wrong]);
   useEffect(() => {
     if (!open || !there || lastSamples.peek()?.of === open) return;
     open.samples(open.snapshots - 1).then(
@@ -56,8 +63,8 @@ export function SamplesView() {
     );
   }, [open, there]);
   useEffect(() => {
-    if (open && !there) drawn.view(true, 0);
-  }, [open, there]);
+    if (open && (!there || wrong)) drawn.view(true, 0);
+  }, [open, there, wrong]);
   if (!open) return null;
   return (
     <>
@@ -65,9 +72,11 @@ export function SamplesView() {
         <div>
           <h1 data-testid="title">{viewTitle}</h1>
           <p class="subtitle">
-            {there
-              ? "Hardest at the last snapshot first; each keeps its place. The bar: what it is read as, thick where that is wrong. Choose a class at the left to see its samples alone."
-              : noSamples(open)}
+            {wrong
+              ? wrong
+              : there
+                ? "Hardest at the last snapshot first; each keeps its place. The bar: what it is read as, thick where that is wrong. Choose a class at the left to see its samples alone."
+                : noSamples(open)}
           </p>
         </div>
         {there && (

@@ -1,13 +1,20 @@
 // Where the page reads from. One interface, so that a server, a notebook widget and a single file
 // can feed the same page.
 
-import { FORMAT, type Manifest, type RunEntry } from "./manifest";
+import { FORMAT, type Live, type Manifest, type RunEntry } from "./manifest";
 
 export interface Source {
   runs(): Promise<RunEntry[]>;
   manifest(run: string): Promise<Manifest>;
+  /** How far a run is now; refused where it cannot grow: in a file, on a static site. */
+  live(run: string): Promise<Live>;
+  /** Why snapshots cannot be read back, by their number. */
+  damaged(base: string): Promise<Record<string, string>>;
   get(key: string, signal?: AbortSignal): Promise<ArrayBuffer>;
 }
+
+/** What a server answers of a part that it cannot read back. */
+export const DAMAGED = 422;
 
 /** Nobody answered: worth trying again. */
 export class UnreachableError extends Error {
@@ -20,8 +27,10 @@ export class RefusedError extends Error {
   constructor(
     readonly key: string,
     readonly status: number,
+    /** What the server says of it. */
+    readonly why = "",
   ) {
-    super(`${key}: ${status}`);
+    super(`${key}: ${status}${why && `: ${why}`}`);
   }
 }
 
@@ -42,6 +51,14 @@ export class HttpSource implements Source {
     return manifest;
   }
 
+  async live(run: string): Promise<Live> {
+    return (await this.json(`${run}/live.json`)) as Live;
+  }
+
+  async damaged(base: string): Promise<Record<string, string>> {
+    return (await this.json(`${base}/damaged.json`)) as Record<string, string>;
+  }
+
   async get(key: string, signal?: AbortSignal): Promise<ArrayBuffer> {
     return (await this.fetch(key, signal)).arrayBuffer();
   }
@@ -60,7 +77,10 @@ export class HttpSource implements Source {
       throw new UnreachableError(`${key}: no answer`);
     }
     if (response.status >= 500) throw new UnreachableError(`${key}: ${response.status}`);
-    if (!response.ok) throw new RefusedError(key, response.status);
+    if (!response.ok) {
+      const why = response.status === DAMAGED ? await response.text() : "";
+      throw new RefusedError(key, response.status, why);
+    }
     return response;
   }
 }

@@ -214,7 +214,8 @@ class Parts:
     def _track(self, split: str, grouping: JSON, measure: str) -> Iterator[str]:
         base = f"{split}/{grouping['name']}/{measure}"
         chunks = self.resources.painter.chunks(split)
-        yield from (f"{base}/{one}.st" for one in ("summary", "classes", "events"))
+        yield from (f"{base}/{one}" for one in ("summary.st", "classes.st", "events.st"))
+        yield f"{base}/damaged.json"
         yield from (f"{base}/paint/{chunk}.st" for chunk in range(chunks))
 
     @staticmethod

@@ -250,6 +250,8 @@ class Resources:
             coordinate: run.coordinate(coordinate, name).astype(np.float64)
             for coordinate in ("step", "epoch", "wall_time", "segment")
         }
+        if (given_up := run.superseded(name)).any():
+            arrays["superseded"] = given_up.astype(np.float64)
         if not split.multilabel:
             arrays["accuracy"] = closer.accuracy(run, name)
         for metric in run.metrics(name):
