@@ -133,6 +133,7 @@ export const facts = computed((): NetworkFacts | null => {
         name: open.names[l],
         units: layer.units - stateCounts(current.summary, open.layers.length, t, l)[NOT_DEFINED],
         tuned: tunedInLayer(current.summary, open.layers.length, t, l, threshold.value),
+        silent: stateCounts(current.summary, open.layers.length, t, l)[SILENT],
         output: layer.output,
       }))
       .filter((layer) => layer.units > 0),

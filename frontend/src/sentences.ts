@@ -31,6 +31,8 @@ export interface LayerShare {
   name: string;
   units: number;
   tuned: number;
+  /** Units that give the same response to every sample. */
+  silent?: number;
   output: boolean;
 }
 
@@ -63,9 +65,19 @@ export function networkTitle(facts: NetworkFacts, say: Say = said): string {
   const at = `Step ${stepText(facts.step)}`;
   if (facts.responding === 0) return ended(`${at}: ${whyNothing(facts, units, say)}`);
   if (facts.highlighted) return ended(`${at}: ${ofClass(facts, facts.highlighted, units, say)}`);
-  if (facts.step === 0) return `${at}, before training: ${already(tuned, units)}.`;
-  if (tuned === 0) return `${at}: no unit is tuned to a class.`;
-  return `${at}: ${percent(tuned / units)} of units are tuned${extremes(facts.layers, say)}.`;
+  const dead = allSilent(facts.layers, say);
+  if (facts.step === 0) return `${at}, before training: ${already(tuned, units)}${dead}.`;
+  if (tuned === 0) return `${at}: no unit is tuned to a class${dead}.`;
+  const living = facts.layers.filter((layer) => layer.silent !== layer.units);
+  return `${at}: ${percent(tuned / units)} of units are tuned${extremes(living, say)}${dead}.`;
+}
+
+/** Layers of which every unit is silent: they are worth a word of their own. */
+function allSilent(layers: readonly LayerShare[], say: Say): string {
+  const dead = layers.filter((layer) => layer.silent === layer.units);
+  if (dead.length === 0) return "";
+  if (dead.length > NAMED_TOGETHER) return `; ${count(dead.length)} layers are silent as a whole`;
+  return `; all of ${list(dead.map((layer) => say(spoken(layer.name))))} is silent`;
 }
 
 /** A sentence whose last name was cut short has its points already. */

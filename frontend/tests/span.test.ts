@@ -91,7 +91,7 @@ describe("columns", () => {
 
   it("are only those in view", () => {
     const place = { left: 20, right: 1020, width: 1100 };
-    const chart = chartOf(even, { from: 100, to: 199 }, place, true);
+    const chart = chartOf(even, { from: 100, to: 199 }, place);
     expect([chart.first, chart.last]).toEqual([100, 199]);
     expect(chart.x[100]).toBeCloseTo(20);
     expect(chart.x[199]).toBeCloseTo(1020);

@@ -33,11 +33,13 @@ export function zoomTo(span: Span): void {
 
 export const showAll = (): void => void (zoom.value = null);
 
-/** The playhead never leaves the axis by itself. */
+/** A playhead that leaves what is shown takes it along; an address may say otherwise. */
 export function followPlayhead(): () => void {
+  let before = { t: snapshot.peek(), span: zoom.peek() };
   return effect(() => {
-    const t = snapshot.value;
-    const span = zoom.peek();
-    if (span) zoom.value = holding(span, t, positions.peek().length);
+    const [t, span] = [snapshot.value, zoom.value];
+    const went = t !== before.t && span === before.span;
+    before = { t, span };
+    if (span && went) zoom.value = holding(span, t, positions.peek().length);
   });
 }
