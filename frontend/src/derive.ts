@@ -13,6 +13,7 @@ import {
 import type { Track } from "./run/session";
 import type { LayerNumbers } from "./network/draw";
 import { stepText } from "./format";
+import { firstClause } from "./explain";
 import { isolated } from "./inline";
 import { networkSubtitle, networkTitle, type Counted, type NetworkFacts } from "./sentences";
 import {
@@ -169,7 +170,7 @@ const reasons = signal<{ of: Track; told: Record<string, string> } | null>(null)
 /** What is wrong with a snapshot that cannot be read back, and what to do. */
 export const damagedReason = computed(() => {
   const told = reasons.value?.of === track.value ? reasons.value?.told[snapshot.value] : undefined;
-  return `${told ? `${told}. ` : ""}All other snapshots are as they were. huelapse verify RUN says what is whole.`;
+  return `${told ? `${firstClause(told)}. ` : ""}The other snapshots are as they were; huelapse verify RUN lists what is damaged.`;
 });
 
 /** Asks why, once a damaged snapshot is looked at. */
@@ -198,6 +199,7 @@ export const subtitle = computed(() =>
 
 export const samples = computed(() => {
   const current = track.value;
+  if (isDamaged.value) return NaN;
   return current ? samplesAt(current.summary, current.grouping.classes.length, snapshot.value) : 0;
 });
 

@@ -38,7 +38,7 @@ const texts = {
     const accuracy = at(session.value?.scalars.accuracy);
     return Number.isFinite(accuracy) ? `${fixed(100 * accuracy, 1)}%` : "–";
   }),
-  samples: computed(() => count(samples.value)),
+  samples: computed(() => (Number.isNaN(samples.value) ? "–" : count(samples.value))),
   missing: computed(() => {
     const open = session.value;
     return open ? (missingSentence(open.split, snapshot.value) ?? "") : "";
@@ -60,7 +60,7 @@ export function SnapshotCard() {
         <Fact name={`${counted.value}s`} value={texts.samples} />
       </div>
       {segmentSentence.value && (
-        <p class="note segment" data-testid="segment">
+        <p class="note" data-testid="segment">
           {segmentSentence}
         </p>
       )}

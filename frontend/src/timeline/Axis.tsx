@@ -209,16 +209,20 @@ function Samples() {
   const constant = useMemo(() => {
     if (!current || !open) return true;
     const K = current.grouping.classes.length;
-    const first = samplesAt(current.summary, K, 0);
-    for (let t = 1; t < open.snapshots; t++)
-      if (samplesAt(current.summary, K, t) !== first) return false;
+    let first = -1;
+    for (let t = 0; t < open.snapshots; t++) {
+      if (current.summary.damaged[t]) continue;
+      const n = samplesAt(current.summary, K, t);
+      if (first >= 0 && n !== first) return false;
+      first = n;
+    }
     return true;
   }, [current, open]);
   const text = useMemo(
     () =>
       computed(
         () =>
-          `n = ${count(samples.value)} ${counted.value}s at ${constant ? "every" : "this"} snapshot`,
+          `n = ${Number.isNaN(samples.value) ? "–" : count(samples.value)} ${counted.value}s at ${constant ? "every" : "this"} snapshot`,
       ),
     [constant],
   );
