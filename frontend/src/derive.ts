@@ -3,6 +3,9 @@
 import { computed, effect, signal } from "@preact/signals";
 import {
   classesWithSamples,
+  DAMAGED,
+  HERE,
+  LOADING,
   samplesAt,
   stateCounts,
   suppressedByClass,
@@ -28,8 +31,11 @@ import {
 } from "./state";
 import { FEWEST_SAMPLES, HELD, NOT_DEFINED, NO_DATA, SILENT, STATES, TIED } from "./wire/manifest";
 
-/** Whether the snapshot at the playhead cannot be read back. */
-export const isDamaged = computed(() => track.value?.summary.damaged[snapshot.value] === 1);
+/** Whether the numbers of the snapshot at the playhead are here. */
+const presence = computed(() => track.value?.summary.missing[snapshot.value] ?? LOADING);
+export const isHere = computed(() => presence.value === HERE);
+/** Whether it cannot be read back. */
+export const isDamaged = computed(() => presence.value === DAMAGED);
 
 let counts = new Uint32Array(0);
 
@@ -38,7 +44,7 @@ let counts = new Uint32Array(0);
 export const tunedByLayerAndClass = computed(() => {
   const open = session.value;
   const cells = painted.value;
-  if (!open || !cells || cells.snapshot !== snapshot.value || isDamaged.value) return null;
+  if (!open || !cells || cells.snapshot !== snapshot.value || !isHere.value) return null;
   const length = open.layers.length * classes.value.length;
   if (counts.length !== length) counts = new Uint32Array(length);
   tunedPerLayerAndClass(cells.paint, open.layers, classes.value.length, threshold.value, counts);
@@ -50,7 +56,7 @@ export const tunedByLayerAndClass = computed(() => {
 export const layerNumbers = computed((): LayerNumbers[] => {
   const open = session.value;
   const current = track.value;
-  if (!open || !current) return [];
+  if (!open || !current || presence.value === LOADING) return [];
   const t = snapshot.value;
   const L = open.layers.length;
   const k = highlighted.value;
@@ -160,10 +166,12 @@ export const facts = computed((): NetworkFacts | null => {
 
 const stepNow = computed(() => stepText(session.value?.scalars.step[snapshot.value] ?? 0));
 
-/** Of every view that shows units: a snapshot that is damaged has none. */
-export const damagedTitle = computed(() =>
-  isDamaged.value ? `Step ${stepNow.value}: this snapshot cannot be read back.` : "",
-);
+/** Of every view that shows units, where there is nothing to be said of them. */
+export const missingTitle = computed(() => {
+  if (isHere.value || !session.value) return "";
+  const at = `Step ${stepNow.value}`;
+  return isDamaged.value ? `${at}: this snapshot cannot be read back.` : `${at}: loading.`;
+});
 
 const reasons = signal<{ of: Track; told: Record<string, string> } | null>(null);
 
@@ -186,20 +194,24 @@ export function followDamage(): () => void {
 }
 
 export const title = computed(
-  () => damagedTitle.value || (facts.value ? networkTitle(facts.value) : ""),
+  () => missingTitle.value || (facts.value ? networkTitle(facts.value) : ""),
 );
 /** The title with its names in full, where it had to shorten them. */
 export const wholeTitle = computed(() => {
   const whole = facts.value ? networkTitle(facts.value, isolated) : "";
-  return damagedTitle.value || whole === title.value ? undefined : whole;
+  return missingTitle.value || whole === title.value ? undefined : whole;
 });
 export const subtitle = computed(() =>
-  isDamaged.value ? damagedReason.value : facts.value ? networkSubtitle(facts.value) : "",
+  isDamaged.value
+    ? damagedReason.value
+    : isHere.value && facts.value
+      ? networkSubtitle(facts.value)
+      : "",
 );
 
 export const samples = computed(() => {
   const current = track.value;
-  if (isDamaged.value) return NaN;
+  if (!isHere.value) return NaN;
   return current ? samplesAt(current.summary, current.grouping.classes.length, snapshot.value) : 0;
 });
 

@@ -131,7 +131,7 @@ export const placedOrder = computed(() => order.value ?? indexOrder(session.valu
 
 /** A grouping's numbers and its cells at the playhead, so that nothing is shown by halves. */
 async function loadWhole(open: Session, name: string, t: number): Promise<Track> {
-  const loaded = await open.track(name);
+  const loaded = await open.track(name, t);
   await loaded.paint.settled(t);
   return loaded;
 }
@@ -142,7 +142,9 @@ effect(() => {
   if (!open) return;
   const before = track.peek();
   const wanted = (): boolean => session.peek() === open && grouping.peek() === name;
-  const loading = before ? loadWhole(open, name, snapshot.peek()) : open.track(name);
+  const loading = before
+    ? loadWhole(open, name, snapshot.peek())
+    : open.track(name, snapshot.peek());
   loading.then(
     (loaded) => {
       if (wanted()) track.value = loaded;
@@ -158,6 +160,21 @@ effect(() => {
 });
 
 effect(() => track.value?.paint.want(snapshot.value));
+
+let asking: Track | null = null;
+
+// What is counted of a long run comes piece by piece, around the playhead first.
+effect(() => {
+  const [open, current] = [session.value, track.value];
+  if (!open || !current || current.complete || asking === current) return;
+  asking = current;
+  open.more(current, snapshot.peek()).then(
+    (longer) => {
+      if (track.peek() === current) track.value = longer;
+    },
+    (error: unknown) => (announcement.value = explain(error)),
+  );
+});
 
 // A unit's history is asked for at once; its card, which shows it, is drawn only in the next frame.
 effect(() => {

@@ -4,7 +4,7 @@ import { computed } from "@preact/signals";
 import { confusionNow, confusionProblem, largestConfusion } from "./confusion/now";
 import {
   damagedReason,
-  damagedTitle,
+  missingTitle,
   isDamaged,
   layerNumbers,
   title as networkTitle,
@@ -32,9 +32,9 @@ const step = computed(() => stepText(session.value?.scalars.step[snapshot.value]
 const layerTitle = computed(() => {
   const open = session.value;
   const l = shownLayer.value;
+  if (missingTitle.value) return missingTitle.value;
   const numbers = layerNumbers.value[l];
   if (!open || !numbers) return "";
-  if (damagedTitle.value) return damagedTitle.value;
   const { units } = open.layers[l];
   const at = `${said(open.names[l])} at step ${step.value}`;
   if (numbers.notDefined === units)
@@ -68,8 +68,8 @@ export const layerSubtitle = computed(() => {
 const classesTitle = computed(() => {
   const open = session.value;
   const current = track.value;
+  if (missingTitle.value) return missingTitle.value;
   if (!open || !current) return "";
-  if (damagedTitle.value) return damagedTitle.value;
   const names = current.grouping.classes;
   const tuned = names.map((_, k) =>
     tunedToClass(current.classBins, names.length, snapshot.value, k, threshold.value),

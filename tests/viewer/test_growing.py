@@ -12,7 +12,7 @@ from torch import nn
 
 import huelapse
 from conftest import SmallNet, batches
-from huelapse.errors import FormatError
+from huelapse.errors import FormatError, SelectionError
 from huelapse.painting import NO_CLASS, NOT_RECORDED
 from huelapse.viewer import growing
 from huelapse.viewer.resources import Resources
@@ -65,13 +65,26 @@ def get(run: huelapse.Run, path: str) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", ["summary", "classes"])
-@pytest.mark.parametrize("first", [0, 7, 16, 24])
-def test_the_end_of_a_curve_is_that_of_the_whole(run: huelapse.Run, name: str, first: int) -> None:
-    whole, end = get(run, f"{BASE}/{name}.st"), get(run, f"{BASE}/{name}/{first}.st")
-    assert whole.keys() == end.keys()
+@pytest.mark.parametrize(("first", "end"), [(0, 25), (7, 9), (16, 25), (24, 25), (3, 20)])
+def test_a_piece_of_a_curve_is_that_of_the_whole(
+    run: huelapse.Run, name: str, first: int, end: int
+) -> None:
+    whole, piece = get(run, f"{BASE}/{name}.st"), get(run, f"{BASE}/{name}/{first}-{end}.st")
+    assert whole.keys() == piece.keys()
     for array in whole:
-        assert len(end[array]) == 25 - first
-        np.testing.assert_array_equal(end[array], whole[array][first:])
+        assert len(piece[array]) == end - first
+        np.testing.assert_array_equal(piece[array], whole[array][first:end])
+
+
+@pytest.mark.parametrize("piece", ["5-5", "9-5", "20-26", "x-3", "3", "-", "3-4-5"])
+def test_a_piece_that_is_not_there_is_not_found(run: huelapse.Run, piece: str) -> None:
+    with pytest.raises(SelectionError):
+        Resources(run).get(f"{BASE}/summary/{piece}.st")
+
+
+def test_a_piece_tells_its_own_damage(damaged: huelapse.Run) -> None:
+    assert get(damaged, f"{BASE}/summary/{BAD - 2}-{BAD + 1}.st")["damaged"].tolist() == [0, 0, 1]
+    assert not get(damaged, f"{BASE}/summary/{BAD + 1}-{BAD + 4}.st")["damaged"].any()
 
 
 def test_the_pulse_tells_how_far_a_run_is(run: huelapse.Run, monkeypatch) -> None:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from made import Units, begin, snapshot, write
 from viewing import Viewer, looked_at, served
 
 import huelapse
-from made import Units, begin, snapshot, write
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
@@ -341,9 +341,7 @@ def test_a_damaged_snapshot_is_told_in_place_and_the_others_are_shown(
             assert "cannot be read" not in viewer.by("title").inner_text(), view
         viewer.open("view=confusion&step=60")
         title = "Step 60: the confusion of this snapshot cannot be read back."
-        viewer.until(
-            f"() => document.querySelector('[data-testid=title]').innerText === '{title}'"
-        )
+        viewer.until(f"() => document.querySelector('[data-testid=title]').innerText === '{title}'")
         viewer.until(
             "() => document.querySelector('[data-testid=about]').innerText.includes('confusion')"
         )

@@ -1,7 +1,7 @@
 // The share of each layer's units that is tuned to each class, through time, counted from cells.
 
 import type { Track } from "../run/session";
-import { mostTuned } from "../run/counts";
+import { DAMAGED, mostTuned } from "../run/counts";
 import { HELD, type Layer } from "../wire/manifest";
 
 /** A column of the trellis: a layer, or a stage of several. */
@@ -69,7 +69,7 @@ export class ShareCounter {
       found = true;
       const first = chunk * paint.chunkLength;
       for (let t = first; t < Math.min(first + paint.chunkLength, this.snapshots); t++)
-        if (!this.track.summary.damaged[t]) this.count(t);
+        if (this.track.summary.missing[t] !== DAMAGED) this.count(t);
     }
     return found;
   }

@@ -88,9 +88,10 @@ function drawRowTitle(
   g.font = `400 11px ${FONT}`;
   g.fillStyle = scene.page.ink3;
   const layers = `${row.layers.length} ${row.layers.length === 1 ? "layer" : "layers"}`;
-  const share = scene.paint
-    ? ` · ${shareText({ tuned, missing: missing - notDefined }, units - notDefined)} tuned`
-    : "";
+  const share =
+    scene.paint && known.length === row.layers.length
+      ? ` · ${shareText({ tuned, missing: missing - notDefined }, units - notDefined)} tuned`
+      : "";
   const long = `${layers} · ${count(units)} units${share}`;
   const fits = x + g.measureText(long).width <= scene.layout.width;
   g.fillText(fits ? long : `${count(units)} units${share}`, x, row.y);

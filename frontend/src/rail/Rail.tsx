@@ -116,7 +116,7 @@ function ClassRow({ cls, name, most, spark }: Row) {
   const path = useMemo(() => {
     if (!current || !open) return "";
     const shape = area<number>()
-      .defined((t) => !current.summary.damaged[t])
+      .defined((t) => !current.summary.missing[t])
       .x((t) => round(x[t] * spark))
       .y0(SPARK_HEIGHT - 2)
       .y1((t) => {

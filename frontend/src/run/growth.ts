@@ -111,7 +111,7 @@ async function grow(open: Session): Promise<void> {
   }
   if (!track.peek()) return; // still opening: the next time
   const t = snapshot.peek() === open.snapshots - 1 ? grown.snapshots - 1 : snapshot.peek();
-  const loaded = await grown.track(name);
+  const loaded = await grown.track(name, t);
   await loaded.paint.settled(t);
   const [u, i, at] = [unit.peek(), sample.peek(), cell.peek()];
   const whole = wholeConfusion.peek()?.of === open ? grown.confusion() : null;

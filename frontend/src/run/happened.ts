@@ -23,14 +23,14 @@ export const happened = computed((): Events | null => {
   return found.of === open || found.of.lineage === open.lineage ? found.events : null;
 });
 
-/** The server makes events of the same pictures: asked for first, they would delay what is looked at. */
+/** The server makes events of all pictures: asked for first, they would delay what is looked at. */
 export function followEvents(): () => void {
   let wanted = 0;
   const stop = followChoice();
   const end = effect(() => {
     const open = session.value;
     const name = shownGrouping.value?.name;
-    const pictured = track.value !== null;
+    const pictured = track.value?.complete ?? false;
     const mine = ++wanted;
     if (!open || name === undefined || !pictured) return;
     open.events(name).then(

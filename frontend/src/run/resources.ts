@@ -159,7 +159,7 @@ export const summaryOf = (t: Tensors): Summary => ({
   meanStrength: t.get("mean_strength", "F32"),
   bins: t.get("bins", "U32"),
   states: t.get("states", "U32"),
-  damaged: t.get("damaged", "U8"),
+  missing: t.get("damaged", "U8"),
 });
 
 export const confusionOf = (t: Tensors): Confusion => ({

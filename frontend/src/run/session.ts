@@ -3,7 +3,9 @@
 import { signal } from "@preact/signals";
 import { Tensors } from "../wire/safetensors";
 import {
+  BINS,
   layerOfUnit,
+  STATES,
   unitCount,
   type Grouping,
   type Layer,
@@ -15,7 +17,7 @@ import {
 import { RefusedError, UnreachableError, type Source } from "../wire/source";
 import { shortNames } from "../names";
 import { PaintChunks } from "./paint";
-import type { Summary } from "./counts";
+import { LOADING, type Summary } from "./counts";
 import {
   cellSamplesOf,
   cellUnitsOf,
@@ -42,6 +44,9 @@ import {
 
 const PAINT_BUDGET = 256 * 2 ** 20;
 const KEPT = 64;
+/** Snapshots whose curves are asked for together: a server that paints them for the first time takes a
+ * second or two. */
+const PIECE = 512;
 const RETRY_FIRST_MS = 500;
 const RETRY_LAST_MS = 8000;
 
@@ -77,6 +82,8 @@ export interface Track {
   /** Held units by class and level, `[snapshot, class, bin]`. */
   classBins: Uint32Array;
   paint: PaintChunks;
+  /** Whether curves of all snapshots are here. */
+  complete: boolean;
 }
 
 /** Units in their places, and the snapshot that put them there. */
@@ -196,8 +203,30 @@ export class Session {
     return this.split.snapshots;
   }
 
-  track(groupingName: string): Promise<Track> {
-    return once(this.tracks, groupingName, () => this.loadTrack(groupingName));
+  /** A grouping's numbers: of all snapshots where these are few, else for now around `t`. */
+  track(groupingName: string, t: number): Promise<Track> {
+    return once(this.tracks, groupingName, () => this.loadTrack(groupingName, t));
+  }
+
+  /** The same with more snapshots: those around `t`, or else the first that are not here. */
+  more(track: Track, t: number): Promise<Track> {
+    const name = track.grouping.name;
+    const { missing } = track.summary;
+    const here = missing[t] === LOADING;
+    let from = here ? t : missing.indexOf(LOADING);
+    while (here && from > this.around(t) && missing[from - 1] === LOADING) from--;
+    const most = here ? this.around(t) + this.manifest.chunk : from + PIECE;
+    let to = from;
+    while (to < Math.min(this.snapshots, most) && missing[to] === LOADING) to++;
+    return this.piece(track, from, to).then((longer) => {
+      this.tracks.set(name, Promise.resolve(longer));
+      return longer;
+    });
+  }
+
+  /** The first snapshot of its chunk. */
+  private around(t: number): number {
+    return t - (t % this.manifest.chunk);
   }
 
   history(groupingName: string, unit: number): Promise<UnitHistory> {
@@ -315,13 +344,11 @@ export class Session {
     return `${this.run}/${this.split.name}/${groupingName}/${this.measure.name}`;
   }
 
-  private async loadTrack(groupingName: string): Promise<Track> {
+  private async loadTrack(groupingName: string, t: number): Promise<Track> {
     const grouping = this.split.groupings.find((g) => g.name === groupingName);
     if (!grouping) throw new Error(`This run has no grouping named ${groupingName}.`);
     const base = this.base(groupingName);
     const before = await this.earlier.get(groupingName)?.catch(() => null);
-    const first = before?.paint.snapshots ?? 0;
-    const end = first > 0 ? `/${first}` : "";
     const paint = new PaintChunks(
       this.snapshots,
       this.units,
@@ -330,19 +357,46 @@ export class Session {
       (chunk) => this.fetchPatiently(`${base}/paint/${chunk}.st`),
       before?.paint,
     );
-    if (before && first === this.snapshots) {
-      this.earlier.delete(groupingName);
-      return { ...before, paint };
-    }
-    const [summary, classes] = await Promise.all([
-      this.fetch(`${base}/summary${end}.st`),
-      this.fetch(`${base}/classes${end}.st`),
-    ]);
-    this.earlier.delete(groupingName);
+    // cells do not wait for what is counted
+    paint.want(t);
     const T = this.snapshots;
-    const track = { summary: summaryOf(summary), classBins: classes.get("bins", "U32") };
-    const known = before ? continued(before, track) : track;
-    return { grouping, ...trimmed(known, T), paint };
+    const first = before?.paint.snapshots ?? 0;
+    const nothing = emptyCurves(T, this.layers.length, grouping.classes.length);
+    const curves = before ? copied(before, nothing, 0) : nothing;
+    const start: Track = { grouping, ...curves, paint, complete: false };
+    this.earlier.delete(groupingName);
+    if (first === T) return { ...start, complete: !start.summary.missing.includes(LOADING) };
+    if (T - first > PIECE) {
+      const from = Math.max(first, this.around(t));
+      try {
+        return await this.piece(start, from, Math.min(T, from + this.manifest.chunk));
+      } catch (error) {
+        // a static site has them as a whole
+        if (!(error instanceof RefusedError) || first > 0) throw error;
+      }
+    }
+    return first > 0 ? this.piece(start, first, T) : this.whole(start, base);
+  }
+
+  private async whole(track: Track, base: string): Promise<Track> {
+    const [summary, classes] = await Promise.all([
+      this.fetch(`${base}/summary.st`),
+      this.fetch(`${base}/classes.st`),
+    ]);
+    const found = { summary: summaryOf(summary), classBins: classes.get("bins", "U32") };
+    return { ...track, ...copied(found, track, 0), complete: true };
+  }
+
+  /** Snapshots `from` … `to` - 1 are added. */
+  private async piece(track: Track, from: number, to: number): Promise<Track> {
+    const base = this.base(track.grouping.name);
+    const [summary, classes] = await Promise.all([
+      this.fetch(`${base}/summary/${from}-${to}.st`),
+      this.fetch(`${base}/classes/${from}-${to}.st`),
+    ]);
+    const found = { summary: summaryOf(summary), classBins: classes.get("bins", "U32") };
+    const curves = copied(found, track, from);
+    return { ...track, ...curves, complete: !curves.summary.missing.includes(LOADING) };
   }
 
   private async fetch(key: string): Promise<Tensors> {
@@ -367,43 +421,42 @@ export class Session {
 
 type Curves = Pick<Track, "summary" | "classBins">;
 
-/** Curves that are gone on with. */
-function continued(before: Curves, after: Curves): Curves {
+/** Nothing is known yet. */
+function emptyCurves(snapshots: number, layers: number, classes: number): Curves {
+  const rows = snapshots * layers;
   return {
     summary: {
-      n: joined(before.summary.n, after.summary.n),
-      meanStrength: joined(before.summary.meanStrength, after.summary.meanStrength),
-      bins: joined(before.summary.bins, after.summary.bins),
-      states: joined(before.summary.states, after.summary.states),
-      damaged: joined(before.summary.damaged, after.summary.damaged),
+      n: new Uint32Array(snapshots * classes),
+      meanStrength: new Float32Array(rows).fill(NaN),
+      bins: new Uint32Array(rows * BINS),
+      states: new Uint32Array(rows * STATES),
+      missing: new Uint8Array(snapshots).fill(LOADING),
     },
-    classBins: joined(before.classBins, after.classBins),
+    classBins: new Uint32Array(snapshots * classes * BINS),
   };
 }
 
-function joined<A extends Uint8Array | Uint32Array | Float32Array>(a: A, b: A): A {
-  const both = new (a.constructor as new (length: number) => A)(a.length + b.length);
-  both.set(a);
-  both.set(b, a.length);
-  return both;
-}
-
-/** The run may have grown since the scalars were asked for: the curves of as many snapshots. */
-function trimmed(curves: Curves, snapshots: number): Curves {
-  const { summary, classBins } = curves;
-  const T = summary.damaged.length;
-  if (T <= snapshots) return curves;
-  const cut = <A extends Uint8Array | Uint32Array | Float32Array>(values: A): A =>
-    values.subarray(0, (values.length / T) * snapshots) as A;
+/** Curves of some snapshots, put among others from snapshot `at` on. Those of more snapshots than the
+ * run had when it was asked for are cut off. What is drawn from means is drawn anew, so these are a
+ * new array. */
+function copied(some: Curves, into: Curves, at: number): Curves {
+  const T = into.summary.missing.length;
+  const n = some.summary.missing.length;
+  const put = <A extends Uint8Array | Uint32Array | Float32Array>(from: A, to: A): A => {
+    const row = to.length / T;
+    to.set(from.subarray(0, row * Math.min(n, T - at)), row * at);
+    return to;
+  };
+  const [a, b] = [some.summary, into.summary];
   return {
     summary: {
-      n: cut(summary.n),
-      meanStrength: cut(summary.meanStrength),
-      bins: cut(summary.bins),
-      states: cut(summary.states),
-      damaged: cut(summary.damaged),
+      n: put(a.n, b.n),
+      meanStrength: put(a.meanStrength, b.meanStrength.slice()),
+      bins: put(a.bins, b.bins),
+      states: put(a.states, b.states),
+      missing: put(a.missing, b.missing),
     },
-    classBins: cut(classBins),
+    classBins: put(some.classBins, into.classBins),
   };
 }
 

@@ -3,7 +3,7 @@ import { useMemo } from "preact/hooks";
 import { counted, samples } from "../derive";
 import { count, fixed, plural, stepText } from "../format";
 import { session, snapshot, track } from "../state";
-import { samplesAt } from "../run/counts";
+import { DAMAGED, samplesAt } from "../run/counts";
 import { following } from "../run/growth";
 import { AXIS_CAPTIONS, labelled, type Axis } from "./scale";
 import { AXIS_Y, type Chart } from "./chart";
@@ -69,10 +69,10 @@ function Caption({ chart, axis }: { chart: Chart; axis: Axis }) {
 /** ✕ on the axis where a snapshot cannot be read back. */
 function Damaged({ chart }: { chart: Chart }) {
   const open = session.value;
-  const damaged = track.value?.summary.damaged;
-  if (!open || !damaged) return null;
+  const missing = track.value?.summary.missing;
+  if (!open || !missing) return null;
   const found: number[] = [];
-  for (let t = chart.first; t <= chart.last; t++) if (damaged[t]) found.push(t);
+  for (let t = chart.first; t <= chart.last; t++) if (missing[t] === DAMAGED) found.push(t);
   return (
     <>
       {found.map((t) => {
@@ -209,9 +209,10 @@ function Samples() {
   const constant = useMemo(() => {
     if (!current || !open) return true;
     const K = current.grouping.classes.length;
+    if (!current.complete) return false;
     let first = -1;
     for (let t = 0; t < open.snapshots; t++) {
-      if (current.summary.damaged[t]) continue;
+      if (current.summary.missing[t]) continue;
       const n = samplesAt(current.summary, K, t);
       if (first >= 0 && n !== first) return false;
       first = n;

@@ -54,6 +54,8 @@ DAMAGED = {
 }
 """What a unit's history holds at a snapshot that cannot be read back, other than 0."""
 
+ALL = slice(None)
+
 Arrays = dict[str, np.ndarray]
 
 
@@ -129,10 +131,12 @@ class Resources:
                 return self._keep(path, lambda: self._summary(split, grouping, measure))
             case [split, grouping, measure, "classes.st"]:
                 return self._keep(path, lambda: self._classes(split, grouping, measure))
-            case [split, grouping, measure, "summary", first] if first.endswith(".st"):
-                arrays = self._summary(split, grouping, measure, self._at(split, first))
-            case [split, grouping, measure, "classes", first] if first.endswith(".st"):
-                arrays = self._classes(split, grouping, measure, self._at(split, first))
+            case [split, grouping, measure, "summary", some] if some.endswith(".st"):
+                with self._making:  # both are asked for together, and are painted once
+                    arrays = self._summary(split, grouping, measure, self._range(split, some))
+            case [split, grouping, measure, "classes", some] if some.endswith(".st"):
+                with self._making:
+                    arrays = self._classes(split, grouping, measure, self._range(split, some))
             case [split, grouping, measure, "damaged.json"]:
                 content = self._damaged(split, grouping, measure)
                 return json.dumps(content).encode(), "application/json"
@@ -264,7 +268,7 @@ class Resources:
         painted = self.painter.chunk(split, grouping, measure, chunk)
         return {name: painted[name] for name in PICTURE}
 
-    def _summary(self, split: str, grouping: str, measure: str, first: int = 0) -> Arrays:
+    def _summary(self, split: str, grouping: str, measure: str, part: slice = ALL) -> Arrays:
         layers, classes = len(self.run.layers), len(self.run.grouping(grouping, split).classes)
         empty: Arrays = {
             "n": np.zeros((0, classes), np.uint32),
@@ -273,26 +277,33 @@ class Resources:
             "bins": np.zeros((0, layers, BINS), np.uint32),
             "states": np.zeros((0, layers, STATES), np.uint32),
         }
-        found = self._curves(split, grouping, measure, empty, first)
+        found = self._curves(split, grouping, measure, empty, part)
         damaged = np.zeros(len(found["n"]), np.uint8)
+        start = part.start or 0
         for t in self.painter.damaged(split, grouping, measure):
-            if t >= first:
-                damaged[t - first] = 1
+            if start <= t < start + len(damaged):
+                damaged[t - start] = 1
         return {**found, "damaged": damaged}
 
-    def _classes(self, split: str, grouping: str, measure: str, first: int = 0) -> Arrays:
+    def _classes(self, split: str, grouping: str, measure: str, part: slice = ALL) -> Arrays:
         classes = len(self.run.grouping(grouping, split).classes)
         empty: Arrays = {"class_bins": np.zeros((0, classes, BINS), np.uint32)}
-        return {"bins": self._curves(split, grouping, measure, empty, first)["class_bins"]}
+        return {"bins": self._curves(split, grouping, measure, empty, part)["class_bins"]}
 
-    def _curves(self, split: str, grouping: str, measure: str, empty: Arrays, first: int) -> Arrays:
-        """Curves from snapshot `first` on, those named in `empty`."""
+    def _curves(
+        self, split: str, grouping: str, measure: str, empty: Arrays, part: slice
+    ) -> Arrays:
+        """Curves of some snapshots, those named in `empty`."""
         find_measure(measure)
-        chunks = range(first // CHUNK, self.painter.chunks(split))
-        parts = [self.painter.curves(split, grouping, measure, chunk) for chunk in chunks]
-        start = first % CHUNK
+        start, stop, _ = part.indices(len(self.run.coordinate("step", split)))
+        first = start // CHUNK
+        parts = [
+            self.painter.curves(split, grouping, measure, chunk)
+            for chunk in range(first, -(-stop // CHUNK))
+        ]
+        own = slice(start - first * CHUNK, stop - first * CHUNK)
         return {
-            name: np.concatenate([none, *(p[name] for p in parts)])[start:]
+            name: np.concatenate([none, *(p[name] for p in parts)])[own]
             for name, none in empty.items()
         }
 
@@ -314,6 +325,15 @@ class Resources:
     def _floor(self, split: str, measure: str, index: str) -> Arrays:
         find_measure(measure)
         return happened.floor(self.run, split, measure, self._at(split, index))
+
+    def _range(self, split: str, some: str) -> slice:
+        """Which snapshots a path names, as in "16-32.st": the second number is not in it."""
+        first, _, end = some.removesuffix(".st").partition("-")
+        start, stop = _number(first), _number(end)
+        total = len(self.run.coordinate("step", split))
+        if not start < stop <= total:
+            raise SelectionError(f"no snapshots {start} to {stop}: the run has {total}")
+        return slice(start, stop)
 
     def _at(self, split: str, index: str) -> int:
         """Which snapshot a path names."""
