@@ -26,6 +26,7 @@ import {
   waiting,
 } from "./state";
 import { StartPage } from "./start/StartPage";
+import { timing } from "./timeline/Strip";
 import { followPlayhead } from "./timeline/zoom";
 import { readAddress, type Address } from "./url";
 import "./main.css";
@@ -103,7 +104,7 @@ if (root) void open(inline.holds ? inline : new HttpSource(), root);
   show,
   shownGrouping,
   cellPixel: (unit: number) => drawn.pixelOf(unit),
-  get timings(): { network: number } {
-    return { network: drawn.milliseconds };
+  get timings(): { network: number; strip: number } {
+    return { network: drawn.milliseconds, strip: timing.strip };
   },
 };

@@ -1,9 +1,8 @@
 // What happened, where it happened: marks on the rows of the strip, taller where there is more; half
 // of a layer tuned; the first time a layer is not finite; how many units switched.
 
-import { effect } from "@preact/signals";
 import type { RefObject } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import { count, list, plural, stepText } from "../format";
 import { fitCanvas } from "../frame/size";
 import { pageColorsNow } from "../network/current";
@@ -20,7 +19,7 @@ import {
 import { session, theme, track } from "../state";
 import { AXIS_Y, ROOM, STRIP_TOP, type Chart } from "./chart";
 import { pyramidOf } from "./pyramid";
-import { NAMED_ROW, rowAt, rowHeight } from "./Strip";
+import { NAMED_ROW, rowAt, rowHeight, useDrawing } from "./Strip";
 
 /** Pixels to either side that a click means too. */
 const AROUND = 4;
@@ -75,20 +74,7 @@ function drawMarks(canvas: HTMLCanvasElement, chart: Chart): void {
 }
 
 export function useMarks(canvas: RefObject<HTMLCanvasElement | null>, chart: Chart): void {
-  useEffect(() => {
-    let pending = 0;
-    const stop = effect(() => {
-      void [happened.value, theme.value];
-      pending ||= requestAnimationFrame(() => {
-        pending = 0;
-        if (canvas.current) drawMarks(canvas.current, chart);
-      });
-    });
-    return () => {
-      stop();
-      cancelAnimationFrame(pending);
-    };
-  }, [chart]);
+  useDrawing(canvas, chart, drawMarks, () => void [happened.value, theme.value]);
 }
 
 /** The snapshots at a place of the axis, and what is looked for there. */

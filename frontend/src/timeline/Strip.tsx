@@ -3,7 +3,7 @@
 
 import { effect } from "@preact/signals";
 import type { RefObject } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
+import { useLayoutEffect, useMemo } from "preact/hooks";
 import { computed } from "@preact/signals";
 import { classShares, takesPart } from "../derive";
 import { count, fixed, percent, plural, stepText } from "../format";
@@ -105,6 +105,7 @@ function draw(canvas: HTMLCanvasElement, chart: Chart): void {
   const height = STRIP_TOP + ROOM + 4;
   const g = fitCanvas(canvas, chart.width, height);
   g.clearRect(0, 0, chart.width, height);
+  const began = performance.now();
   const what = shown();
   if (!what || canvas.width === 0) return;
   // One texel for each pixel and row, which is then made as tall as the row.
@@ -135,6 +136,7 @@ function draw(canvas: HTMLCanvasElement, chart: Chart): void {
     g.drawImage(texture, 0, l, W, 1, 0, top, chart.width, tall);
   }
   drawNotFinite(g, chart.columns, L);
+  timing.strip = performance.now() - began;
 }
 
 /** Hatched where units of a layer are not finite. */
@@ -172,12 +174,26 @@ function columnOf(columns: readonly Column[], t: number): Column | undefined {
   return columns[low];
 }
 
-export function useStrip(canvas: RefObject<HTMLCanvasElement | null>, chart: Chart): void {
-  useEffect(() => {
-    let pending = 0;
+/** Milliseconds of the last drawing. */
+export const timing = { strip: 0 };
+
+/** Draws at once where another part of the run is shown, so that it moves with the axis; else in the
+ * next frame. */
+export function useDrawing(
+  canvas: RefObject<HTMLCanvasElement | null>,
+  chart: Chart,
+  draw: (canvas: HTMLCanvasElement, chart: Chart) => void,
+  watch: () => void,
+): void {
+  useLayoutEffect(() => {
+    let pending = -1;
     const stop = effect(() => {
-      void [track.value, highlighted.value, palette.value, theme.value];
-      if (highlighted.value >= 0) void [threshold.value, track.value?.paint.arrived.value];
+      watch();
+      if (pending < 0) {
+        pending = 0;
+        if (canvas.current) draw(canvas.current, chart);
+        return;
+      }
       pending ||= requestAnimationFrame(() => {
         pending = 0;
         if (canvas.current) draw(canvas.current, chart);
@@ -188,6 +204,13 @@ export function useStrip(canvas: RefObject<HTMLCanvasElement | null>, chart: Cha
       cancelAnimationFrame(pending);
     };
   }, [chart]);
+}
+
+export function useStrip(canvas: RefObject<HTMLCanvasElement | null>, chart: Chart): void {
+  useDrawing(canvas, chart, draw, () => {
+    void [track.value, highlighted.value, palette.value, theme.value];
+    if (highlighted.value >= 0) void [threshold.value, track.value?.paint.arrived.value];
+  });
 }
 
 export function StripLabels() {
