@@ -221,9 +221,10 @@ function Samples() {
   }, [current, open]);
   const text = useMemo(
     () =>
-      computed(
-        () =>
-          `n = ${Number.isNaN(samples.value) ? "–" : count(samples.value)} ${counted.value}s at ${constant ? "every" : "this"} snapshot`,
+      computed(() =>
+        Number.isNaN(samples.value)
+          ? "n is not known at this snapshot"
+          : `n = ${count(samples.value)} ${counted.value}s at ${constant ? "every" : "this"} snapshot`,
       ),
     [constant],
   );

@@ -24,6 +24,8 @@ import { NAMED_ROW, rowAt, rowHeight, useDrawing } from "./Strip";
 /** Pixels to either side that a click means too. */
 const AROUND = 4;
 const LEAST_MARK = 2;
+/** Lower rows have no room for marks. */
+const LOWEST = 4;
 /** From this mean strength on a row is nearer to the ink than to the page. */
 const STRONG = 0.5;
 
@@ -37,7 +39,7 @@ function drawMarks(canvas: HTMLCanvasElement, chart: Chart): void {
   const height = STRIP_TOP + ROOM + 4;
   const g = fitCanvas(canvas, chart.width, height);
   g.clearRect(0, 0, chart.width, height);
-  if (!open || !events || rowHeight(L) < NAMED_ROW) return;
+  if (!open || !events || rowHeight(L) < LOWEST) return;
   const W = Math.ceil(chart.width);
   const many = new Uint32Array(L * W);
   const last = new Uint32Array(L * W);
