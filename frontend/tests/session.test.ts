@@ -154,7 +154,7 @@ describe("a session", () => {
             ...{ state: bytes(), flags: bytes() },
           });
         }
-        const n = T - from;
+        const n = Number(/-(\d+)\.st$/.exec(key)?.[1] ?? T) - from;
         const values = Float32Array.from({ length: n * 2 }, (_, i) => 2 * from + i);
         if (key.includes("/classes"))
           return tensors({ bins: ["U32", [n, 2, 21], new Uint32Array(n * 42).fill(T)] });
@@ -199,6 +199,27 @@ describe("a session", () => {
       expect(asked.filter((key) => key.includes("paint"))).toEqual([
         "r/val/true/margin/paint/1.st",
       ]);
+    });
+
+    it("asks for a long run piece by piece, around the playhead first", async () => {
+      T = 1100;
+      const session = await Session.open(growing, "r", "val");
+      asked.length = 0;
+      let track = await session.track("true", 700);
+      const pieces = () => asked.filter((key) => key.includes("summary")).map((k) => k.slice(26));
+      expect(pieces()).toEqual(["688-704.st"]);
+      expect(track.complete).toBe(false);
+      expect([687, 688, 703, 704].map((t) => track.summary.missing[t])).toEqual([2, 0, 0, 2]);
+      expect(track.summary.meanStrength[2 * 700]).toBe(1400);
+      expect(track.summary.meanStrength[0]).toBeNaN();
+      track = await session.more(track, 700);
+      track = await session.more(track, 1090); // the playhead has gone elsewhere
+      while (!track.complete) track = await session.more(track, 1090);
+      expect(pieces()).toEqual(
+        ["688-704", "0-512", "1088-1100", "512-688", "704-1088"].map((piece) => `${piece}.st`),
+      );
+      expect([...track.summary.meanStrength]).toEqual(Array.from({ length: 2200 }, (_, i) => i));
+      expect(await session.track("true", 0)).toBe(track);
     });
 
     it("is another where snapshots that were there are others now", async () => {

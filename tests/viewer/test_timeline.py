@@ -211,6 +211,28 @@ def test_brackets_go_from_switch_to_switch_of_the_selected_unit(viewer: Viewer) 
     assert "switches to no other class after this" in viewer.page.locator(".notice").inner_text()
 
 
+def test_while_cells_load_nothing_beside_is_counted_as_theirs(browser: Any, address: str) -> None:
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    held: list[Any] = []
+    page.route("**/paint/2.st", lambda route: held.append(route))
+    viewer = Viewer(page, address)
+    page.keyboard.press("l")
+    page.locator(".layer-totals").wait_for()
+    page.evaluate("() => globalThis.huelapse.show(36)")
+    viewer.until(
+        "() => document.querySelector('[data-testid=playhead]').innerText.startsWith('≈ step')"
+    )
+    assert page.locator(".layer-totals").count() == 0
+    page.keyboard.press("2")  # of a class alone, shares are counted from cells too
+    assert viewer.by("title").inner_text() == f"second at step {STEPS[36]}: loading."
+    while held:
+        held.pop().continue_()
+    page.locator(".layer-totals").wait_for()
+    assert "loading" not in viewer.by("title").inner_text()
+    page.close()
+    assert viewer.said == []
+
+
 # --- resumed -----------------------------------------------------------------------------------
 
 

@@ -69,7 +69,7 @@ function Scrubber({ chart }: { chart: Chart }) {
     return { snapshot: nearestIn(chart, x), x, y: event.clientY - (box?.top ?? 0) };
   };
   /** Which position of the axis is there. */
-  const positionOf = (x: number): number => {
+  const placeOnAxis = (x: number): number => {
     const index = indexAt(chart.x, Math.min(chart.right, Math.max(chart.left, x)));
     return positionAt(positions.peek(), index);
   };
@@ -87,7 +87,7 @@ function Scrubber({ chart }: { chart: Chart }) {
     const now = [...held.values()];
     const apart = Math.max(10, Math.abs(now[0] - now[1]));
     const middle = at({ clientX: (now[0] + now[1]) / 2, clientY: 0 }).x;
-    zoomBy(Math.max(10, Math.abs(before[0] - before[1])) / apart, positionOf(middle));
+    zoomBy(Math.max(10, Math.abs(before[0] - before[1])) / apart, placeOnAxis(middle));
     return true;
   };
   const wheel = (event: WheelEvent): void => {
@@ -96,7 +96,7 @@ function Scrubber({ chart }: { chart: Chart }) {
     if (Math.abs(x) > Math.abs(y)) panBy(x / (chart.right - chart.left));
     else {
       const turn = Math.min(MOST_TURN, Math.max(-MOST_TURN, y * (event.ctrlKey ? 6 : 1)));
-      zoomBy(Math.exp(turn * WHEEL), positionOf(at(event).x));
+      zoomBy(Math.exp(turn * WHEEL), placeOnAxis(at(event).x));
     }
   };
   const release = (event: PointerEvent): void => {
