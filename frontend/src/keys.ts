@@ -1,8 +1,10 @@
 // The keyboard. Keys act on the page unless a control that uses them has the focus.
 
 import { copyLink } from "./address";
+import { home } from "./frame/home";
 import { togglePlay } from "./play";
 import { happened, moment, switchBeside } from "./run/happened";
+import { finder } from "./rail/listing";
 import { walkSamples } from "./samples/now";
 import { showAll, zoomBy } from "./timeline/zoom";
 import {
@@ -32,6 +34,7 @@ export const KEYS: [keys: string[], does: string][] = [
   [["←", "→"], "previous, next snapshot (with Shift: five)"],
   [["Home", "End"], "first, last snapshot"],
   [["0", "–", "9"], "highlight a class; again to clear (up to ten classes)"],
+  [["/"], "find a class, where there are more than ten; arrows and Enter highlight what is found"],
   [["↑", "↓"], "walk the units of the selected unit’s layer, or the samples"],
   [["N", "L", "C", "X", "P"], "the network, one layer, the classes, the confusion, the samples"],
   [["[", "]"], "previous, next switch of the selected unit to another class"],
@@ -127,7 +130,8 @@ function onKey(event: KeyboardEvent): void {
     p: () => (view.value = "samples"),
     t: nextGrouping,
     d: toggleTheme,
-    s: () => void share(),
+    ...(home().alone && { s: () => void share() }),
+    "/": () => finder.current?.focus(),
     "?": () => (help.value = !help.peek()),
     Escape: escape,
   };
@@ -147,7 +151,9 @@ function onKey(event: KeyboardEvent): void {
   action();
 }
 
-export function followKeys(): () => void {
-  addEventListener("keydown", onKey);
-  return () => removeEventListener("keydown", onKey);
+/** Hears the keys of a target: the window, or the page's element in a notebook. */
+export function followKeys(target: EventTarget): () => void {
+  const hear = onKey as EventListener;
+  target.addEventListener("keydown", hear);
+  return () => target.removeEventListener("keydown", hear);
 }

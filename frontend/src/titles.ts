@@ -4,14 +4,18 @@ import { computed } from "@preact/signals";
 import { confusionNow, confusionProblem, largestConfusion } from "./confusion/now";
 import {
   damagedReason,
-  missingTitle,
+  facts,
   isDamaged,
   layerNumbers,
+  missingTitle,
   title as networkTitle,
 } from "./derive";
 import { count, list, plural, stepText } from "./format";
 import { said } from "./inline";
+import { nothingTitle } from "./sentences";
 import { tunedToClass } from "./run/counts";
+import { levelOf } from "./run/groupings";
+import { picturesSubtitle } from "./pictures/titles";
 import { samplesNow, samplesProblem } from "./samples/now";
 import { countWrong } from "./samples/reading";
 import {
@@ -57,6 +61,8 @@ export const layerSubtitle = computed(() => {
   const layer = session.value?.layers[shownLayer.value];
   if (!layer) return "";
   if (isDamaged.value) return damagedReason.value;
+  const pictures = picturesSubtitle(shownLayer.value);
+  if (pictures) return pictures;
   const by = placedBy.value;
   const last = by < 0 || by === (session.value?.snapshots ?? 0) - 1;
   const where = last
@@ -76,13 +82,20 @@ const classesTitle = computed(() => {
   );
   const most = Math.max(...tuned);
   const at = `Step ${step.value}`;
-  if (most === 0) return `${at}: no class has a unit tuned to it.`;
+  if (facts.value?.responding === 0) return nothingTitle(facts.value);
+  const [one, several] =
+    levelOf(current.grouping) === "class"
+      ? ["class", "classes"]
+      : levelOf(current.grouping) === "finest"
+        ? ["class or superclass", "classes and superclasses"]
+        : ["superclass", "superclasses"];
+  if (most === 0) return `${at}: no ${one} has a unit tuned to it.`;
   const first = tuned.indexOf(most);
   const some = tuned.filter((n) => n > 0).length;
   const all =
     some === names.length
-      ? `all ${count(some)} classes have`
-      : `${count(some)} of ${count(names.length)} classes ${plural(some, "has", "have")}`;
+      ? `all ${count(some)} ${several} have`
+      : `${count(some)} of ${count(names.length)} ${several} ${plural(some, "has", "have")}`;
   return `${at}: ${all} units tuned to ${plural(some, "it", "them")}; most are tuned to ${said(names[first])} (${count(most)}).`;
 });
 

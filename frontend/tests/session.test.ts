@@ -46,8 +46,6 @@ const colors = (k: number): [string, number[], Uint8Array] => [
 const source: Source = {
   runs: async () => [],
   manifest: async () => manifest,
-  live: async () => Promise.reject(new RefusedError("live.json", 404)),
-  damaged: async () => ({}),
   get: async (key) => {
     if (refuse) throw refuse;
     const T = key.includes("/train/") ? 1 : 2;
@@ -106,7 +104,7 @@ describe("a session", () => {
   it("has other splits of its run, and the colors of every grouping", async () => {
     const session = await Session.open(source, "r", "val");
     expect(session.snapshots).toBe(2);
-    const grouping = (name: string, classes: string[]) => ({ name, classes });
+    const grouping = (name: string, classes: string[]) => ({ name, title: name, classes });
     expect(session.palette("dark", grouping("true", ["a", "b"]))).toHaveLength(2 * 404);
     expect(session.palette("light", grouping("true", ["a", "b", "c"]))[0]).toBe(3);
     expect(session.palette("dark", grouping("own", ["a", "b"]))[0]).toBe(7);

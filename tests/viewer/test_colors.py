@@ -66,10 +66,9 @@ def test_a_grouping_of_which_nothing_was_said_needs_no_table(run: huelapse.Run) 
 
 
 def test_a_run_may_hold_its_colors(run: huelapse.Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    resources = Resources(run)
     facts: dict[str, Any] = {**(run.facts["facts"] or {}), "palette": {"palette": "tritan"}}
     monkeypatch.setattr(type(run), "facts", property(lambda _: {"facts": facts}))
-    assert np.array_equal(tables(resources)["dark/val/true"], palette(3, name="tritan").dark)
+    assert np.array_equal(tables(Resources(run))["dark/val/true"], palette(3, name="tritan").dark)
 
 
 def test_the_choice_stays_as_a_run_grows(tmp_path: Path) -> None:
@@ -90,7 +89,7 @@ def test_the_choice_stays_as_a_run_grows(tmp_path: Path) -> None:
     recorder.step(loss=1.0)
     recorder.close()
     assert live.refreshed() is not live
-    assert before is not None and "dark/val/true" in load(before[0])
+    assert before is not None and "dark/val/true" in load(before.content)
     assert page.answer(address) == before
 
 

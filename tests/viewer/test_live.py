@@ -94,7 +94,7 @@ def grown_to(viewer: Viewer, snapshots: int) -> None:
 
 def state_is(viewer: Viewer, words: str) -> None:
     there = "(document.querySelector('[data-testid=run-state]')?.innerText ?? '')"
-    viewer.until(f"() => {there} === '{words}'")
+    viewer.until(f"() => {there} === '{words}'", seconds=60)  # asked for every ten seconds at most
 
 
 def test_the_page_grows_with_the_run_and_nothing_else_moves(browser: Any, tmp_path: Path) -> None:

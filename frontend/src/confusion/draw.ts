@@ -104,20 +104,24 @@ export function drawNumbers(
   }
 }
 
-/** One texel per cell: its share of the true class's samples, in the hue of the answer. */
+/** One texel per cell: its share of the true class's samples, in the hue of the answer. Rows and
+ * columns stand in the order given. */
 export function drawTexels(
   matrix: Uint32Array,
-  classes: number,
+  order: readonly number[],
   palette: Uint8Array,
   page: PageColors,
 ): ImageData {
+  const classes = order.length;
   const image = new ImageData(classes, classes);
-  for (let row = 0; row < classes; row++) {
+  for (let y = 0; y < classes; y++) {
+    const row = order[y];
     let n = 0;
     for (let k = 0; k < classes; k++) n += matrix[row * classes + k];
-    for (let column = 0; column < classes; column++) {
+    for (let x = 0; x < classes; x++) {
+      const column = order[x];
       const share = n > 0 ? matrix[row * classes + column] / n : 0;
-      const i = 4 * (row * classes + column);
+      const i = 4 * (y * classes + x);
       // a root, so that a few samples of many can be seen
       const level = Math.round((LEVELS - 1) * Math.min(1, Math.sqrt(2 * share)));
       const p = 4 * (column * LEVELS + level);

@@ -10,6 +10,7 @@ import { announcement, playing, problem, server, session, view, waiting } from "
 import { SamplesView } from "../samples/SamplesView";
 import { Timeline } from "../timeline/Timeline";
 import { viewTitle } from "../titles";
+import { home } from "./home";
 import { Help } from "./Help";
 import { Tip } from "./tip";
 import { TopBar } from "./TopBar";
@@ -22,17 +23,21 @@ export function App() {
         <p class="subtitle">{problem.value}</p>
       </main>
     );
+  // A notebook has a main part of its own.
+  const Main = home().alone ? "main" : "section";
   return (
     <div class={layoutClass.value}>
-      <a class="skip" href="#main" onClick={focusMain}>
-        Skip to the picture
-      </a>
+      {home().alone && (
+        <a class="skip" href="#main" onClick={focusMain}>
+          Skip to the picture
+        </a>
+      )}
       <TopBar />
       <Rail />
-      <main class="main" id="main" tabIndex={-1}>
+      <Main class="main" id="main" tabIndex={-1} aria-label={home().alone ? undefined : "Picture"}>
         <Shown />
         <Banner />
-      </main>
+      </Main>
       <Inspector />
       <Timeline />
       <Tip />
@@ -66,16 +71,13 @@ const layoutClass = computed(() => {
   return names.join(" ");
 });
 
-const BANNERS = {
-  away: "Showing what was loaded; reconnecting",
-  restarted: "The viewer was restarted: open the address it printed",
-};
+const RESTARTED = "The viewer was restarted: open the address it printed";
 
 function Banner() {
   if (server.value === "answers") return null;
   return (
     <p class="banner" role="status" data-testid="banner">
-      {BANNERS[server.value]}
+      {server.value === "away" ? home().away : RESTARTED}
     </p>
   );
 }
@@ -83,7 +85,7 @@ function Banner() {
 /** The hash belongs to the state, so the link moves the focus itself. */
 function focusMain(event: MouseEvent): void {
   event.preventDefault();
-  document.getElementById("main")?.focus();
+  (event.currentTarget as Element).closest(".page")?.querySelector<HTMLElement>("#main")?.focus();
 }
 
 const NOTICE_MS = 2400;

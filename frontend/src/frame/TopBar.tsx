@@ -4,24 +4,26 @@ import {
   chooseSplit,
   grouping,
   help,
-  palette,
   placeAnew,
   placedBy,
   runs,
   session,
   shownGrouping,
+  theme,
   toggleTheme,
 } from "../state";
 import { count, durationText, plural, stepText } from "../format";
 import { isolated } from "../inline";
 import { share } from "../keys";
 import { live, stale } from "../run/growth";
+import { baseOf } from "../run/groupings";
 import type { Session } from "../run/session";
 import { splitSentence } from "../sentences";
 import { cssColor } from "../network/colors";
 import { LEVELS, type Grouping } from "../wire/manifest";
 import { readAddress } from "../url";
 import { Chooser } from "./Chooser";
+import { home } from "./home";
 import { KeysIcon, LinkIcon, ThemeIcon } from "./icons";
 import { Views } from "./Views";
 
@@ -44,7 +46,8 @@ function allRuns(event: MouseEvent): void {
 
 /** Three classes at two strengths: the page's idea in six cells. */
 function Mark() {
-  const colors = palette.value;
+  const [open, shown] = [session.value, shownGrouping.value];
+  const colors = open && shown ? open.palette(theme.value, baseOf(shown)) : new Uint8Array(0);
   const classes = colors.length / (4 * LEVELS);
   return (
     <svg width={17} height={11} aria-hidden="true">
@@ -85,7 +88,7 @@ function Splits({ open }: { open: Session }) {
 const SIDE_BY_SIDE = 34;
 
 function Groupings({ groupings }: { groupings: readonly Grouping[] }) {
-  const shown = shownGrouping.value?.name ?? grouping.value;
+  const shown = shownGrouping.value ? baseOf(shownGrouping.value).name : grouping.value;
   const letters = groupings.reduce((sum, g) => sum + g.title.length, 0);
   if (letters > SIDE_BY_SIDE)
     return (
@@ -225,16 +228,18 @@ export function TopBar() {
         >
           <ThemeIcon />
         </button>
-        <button
-          type="button"
-          class="icon"
-          data-testid="link"
-          title="Copy link (S)"
-          aria-label="Copy a link to this picture"
-          onClick={() => void share()}
-        >
-          <LinkIcon />
-        </button>
+        {home().alone && (
+          <button
+            type="button"
+            class="icon"
+            data-testid="link"
+            title="Copy link (S)"
+            aria-label="Copy a link to this picture"
+            onClick={() => void share()}
+          >
+            <LinkIcon />
+          </button>
+        )}
         <button
           type="button"
           class="icon"

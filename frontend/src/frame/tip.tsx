@@ -19,13 +19,13 @@ export function Tip() {
     const element = box.current;
     if (!element || !shown) return;
     const { width, height } = element.getBoundingClientRect();
-    const root = document.documentElement;
+    const page = (element.parentElement as HTMLElement).getBoundingClientRect();
     const within = (v: number, most: number): number =>
       Math.max(MARGIN, Math.min(v, most - MARGIN));
-    const below = shown.y + BESIDE + height < root.clientHeight - MARGIN;
-    const y = below ? shown.y + BESIDE : shown.y - BESIDE - height;
-    element.style.left = `${within(shown.x + BESIDE, root.clientWidth - width)}px`;
-    element.style.top = `${within(y, root.clientHeight - height)}px`;
+    const below = shown.y - page.top + BESIDE + height < page.height - MARGIN;
+    const y = shown.y - page.top + (below ? BESIDE : -BESIDE - height);
+    element.style.left = `${within(shown.x - page.left + BESIDE, page.width - width)}px`;
+    element.style.top = `${within(y, page.height - height)}px`;
   });
   return (
     <div ref={box} class="tip" role="tooltip" hidden={!shown}>

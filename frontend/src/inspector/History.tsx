@@ -5,6 +5,7 @@ import { area, line } from "d3-shape";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { digitsFor, fixed, stepText } from "../format";
 import { fitCanvas } from "../frame/size";
+import { home } from "../frame/home";
 import { cssColor, pageColors } from "../network/colors";
 import type { UnitHistory } from "../run/resources";
 import { highlighted, palette, positions, session, show, snapshot, theme } from "../state";
@@ -167,7 +168,7 @@ export function Barcode({ history }: { history: UnitHistory }) {
     const g = fitCanvas(canvas.current, WIDTH, CODE);
     g.clearRect(0, 0, WIDTH, CODE);
     const marks = spans(x, 0);
-    const line = pageColors(document.documentElement).ink4;
+    const line = pageColors(home().root).ink4;
     for (let t = 0; t < x.length; t++) {
       const left = Math.round(marks[t] * WIDTH);
       const width = Math.max(1, Math.round(marks[t + 1] * WIDTH) - left);

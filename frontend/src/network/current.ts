@@ -1,5 +1,6 @@
 // Colors of what is shown now, made once for each palette and theme.
 
+import { home } from "../frame/home";
 import { palette, theme } from "../state";
 import { CellColors, pageColors, type PageColors } from "./colors";
 
@@ -13,7 +14,6 @@ export function cellColorsNow(): CellColors {
 }
 
 export function pageColorsNow(): PageColors {
-  if (page?.theme !== theme.peek())
-    page = { theme: theme.peek(), colors: pageColors(document.documentElement) };
+  if (page?.theme !== theme.peek()) page = { theme: theme.peek(), colors: pageColors(home().root) };
   return page.colors;
 }

@@ -3,8 +3,15 @@
 import { computed, effect, signal } from "@preact/signals";
 import { event, highlighted, session, shownGrouping, track, unit } from "../state";
 import { NOT_FINITE, NO_UNIT, STATES } from "../wire/manifest";
+import { baseOf, levelOf } from "./groupings";
 import type { Events } from "./resources";
 import type { Session, Track } from "./session";
+
+/** The grouping by which events are told: across levels nothing happens, so by the classes there. */
+export const toldBy = computed(() => {
+  const shown = shownGrouping.value;
+  return shown && levelOf(shown) === "finest" ? baseOf(shown) : shown;
+});
 
 interface Loaded {
   of: Session;
@@ -19,7 +26,7 @@ const latest = signal<Loaded | null>(null);
 export const happened = computed((): Events | null => {
   const found = latest.value;
   const open = session.value;
-  if (!found || !open || track.value?.grouping.name !== found.grouping) return null;
+  if (!found || !open || toldBy.value?.name !== found.grouping) return null;
   return found.of === open || found.of.lineage === open.lineage ? found.events : null;
 });
 
@@ -29,7 +36,7 @@ export function followEvents(): () => void {
   const stop = followChoice();
   const end = effect(() => {
     const open = session.value;
-    const name = shownGrouping.value?.name;
+    const name = toldBy.value?.name;
     const pictured = track.value?.complete ?? false;
     const mine = ++wanted;
     if (!open || name === undefined || !pictured) return;

@@ -4,6 +4,7 @@ import { signal } from "@preact/signals";
 import { Tensors } from "../wire/safetensors";
 import {
   BINS,
+  LEVELS,
   layerOfUnit,
   STATES,
   unitCount,
@@ -16,6 +17,8 @@ import {
 } from "../wire/manifest";
 import { RefusedError, UnreachableError, type Source } from "../wire/source";
 import { shortNames } from "../names";
+import { withPins, type Pins } from "../rail/pins";
+import { baseOf, groupingNamed } from "./groupings";
 import { PaintChunks } from "./paint";
 import { LOADING, type Summary } from "./counts";
 import {
@@ -47,6 +50,10 @@ const KEPT = 64;
 /** Snapshots whose curves are asked for together: a server that paints them for the first time takes a
  * second or two. */
 const PIECE = 512;
+/** Hue is a name for so many classes; among more some can be pinned. */
+const NAMED = 10;
+/** Palettes with pins: of two themes, and of groupings that are shown side by side. */
+const KEPT_PALETTES = 6;
 const RETRY_FIRST_MS = 500;
 const RETRY_LAST_MS = 8000;
 
@@ -111,6 +118,7 @@ export class Session {
   private readonly driven = new Map<string, Promise<Driven>>();
   private readonly confusions = new Map<number, Promise<Confusion>>();
   private readonly confusionOnce = new Map<string, Promise<Confusion>>();
+  private readonly alikes = new Map<string, Promise<Uint32Array>>();
   private readonly pages = new Map<number, Promise<Pictures>>();
   private readonly reasons = new Map<string, Promise<Record<string, string>>>();
   /** Of an earlier state of the run: what is to be gone on with. */
@@ -119,6 +127,8 @@ export class Session {
   readonly placed = new Map<string, Placed>();
   /** The same for a run and all that it grew to. */
   lineage: object = {};
+  private readonly pinnedPalettes = new Map<string, Uint8Array>();
+  private readonly others = new Map<string, Promise<Tensors>>();
 
   private constructor(
     private readonly source: Source,
@@ -192,11 +202,36 @@ export class Session {
     return Session.open(this.source, this.run, splitName, measureName);
   }
 
-  /** Colors of a grouping's classes, `[class, level, 4]`: its own, or those of any so many classes. */
-  palette(theme: Theme, grouping: Pick<Grouping, "name" | "classes">): Uint8Array {
-    const own = `${theme}/${this.split.name}/${grouping.name}`;
-    const name = this.palettes.has(own) ? own : `${theme}.${grouping.classes.length}`;
-    return this.palettes.get(name, "U8");
+  /** Whether some of a grouping's classes can be pinned. */
+  canPin(grouping: Grouping): boolean {
+    return grouping.classes.length > NAMED && this.palettes.has("dark.grey");
+  }
+
+  /** Colors of a grouping's classes, `[class, level, 4]`: its own, or those of any so many classes;
+   * with pins those of their slots, and grey for all others (docs/wire.md). The same array each time. */
+  palette(theme: Theme, grouping: Grouping, pins: Pins = []): Uint8Array {
+    const at = `/${this.split.name}/${grouping.name}`;
+    const table = (...names: string[]): Uint8Array =>
+      this.palettes.get(names.find((name) => this.palettes.has(name)) ?? names[0], "U8");
+    const of = `/${this.split.name}/${baseOf(grouping).name}`;
+    const own = table(
+      `${theme}.unpinned${at}`,
+      `${theme}${at}`,
+      `${theme}.${grouping.classes.length}`,
+    );
+    if (pins.every((k) => k < 0) || !this.canPin(grouping)) return own;
+    const key = `${theme}${at}/${pins.join()}`;
+    let made = this.pinnedPalettes.get(key);
+    if (!made) {
+      const { rest, colored = [] } = baseOf(grouping);
+      const others = rest === "wheel" ? null : table(`${theme}.grey`);
+      const hues = table(`${theme}.pins${of}`, `${theme}.pins`);
+      made = withPins(own, pins, hues, others, colored, LEVELS);
+      this.pinnedPalettes.set(key, made);
+      if (this.pinnedPalettes.size > KEPT_PALETTES)
+        this.pinnedPalettes.delete(this.pinnedPalettes.keys().next().value as string);
+    }
+    return made;
   }
 
   get snapshots(): number {
@@ -244,12 +279,14 @@ export class Session {
 
   /** Why snapshots of a grouping cannot be read back, by their number. */
   damaged(groupingName: string): Promise<Record<string, string>> {
-    return once(this.reasons, groupingName, () => this.source.damaged(this.base(groupingName)));
+    return once(this.reasons, groupingName, () =>
+      this.json<Record<string, string>>(`${this.base(groupingName)}/damaged.json`),
+    );
   }
 
   /** How far the run is now. */
   live(): Promise<Live> {
-    return this.source.live(this.run);
+    return this.json(`${this.run}/live.json`);
   }
 
   /** Strength under permuted labels, by layer, at a snapshot; not asked for twice at once. */
@@ -274,6 +311,13 @@ export class Session {
     if (!this.has("confusion")) return null;
     return once(this.confusionOnce, "", async () =>
       confusionOf(await this.fetch(`${this.at("confusion")}.st`)),
+    );
+  }
+
+  /** Classes in an order in which those that are alike to the network stand side by side. */
+  alike(): Promise<Uint32Array> {
+    return once(this.alikes, "", async () =>
+      (await this.fetch(`${this.at("alike")}.st`)).get("order", "U32"),
     );
   }
 
@@ -325,6 +369,16 @@ export class Session {
     );
   }
 
+  /** The same of a grouping, by the measure that is shown. */
+  tensorsOf(groupingName: string, path: string): Promise<Tensors> {
+    return this.tensors(`${groupingName}/${this.measure.name}/${path}`);
+  }
+
+  /** A resource below the split as it stands, without its ending. */
+  tensors(path: string): Promise<Tensors> {
+    return lately(this.others, path, () => this.fetch(`${this.at(path)}.st`));
+  }
+
   /** Whether the split has a resource, by its name in the manifest. */
   has(resource: string): boolean {
     return this.split.resources.includes(resource);
@@ -336,6 +390,10 @@ export class Session {
     return this.manifest.left_out?.some((name) => names.includes(name)) ?? false;
   }
 
+  private async json<T>(key: string): Promise<T> {
+    return JSON.parse(new TextDecoder().decode(await this.source.get(key))) as T;
+  }
+
   private at(name: string): string {
     return `${this.run}/${this.split.name}/${name}`;
   }
@@ -345,7 +403,7 @@ export class Session {
   }
 
   private async loadTrack(groupingName: string, t: number): Promise<Track> {
-    const grouping = this.split.groupings.find((g) => g.name === groupingName);
+    const grouping = groupingNamed(this.split, groupingName);
     if (!grouping) throw new Error(`This run has no grouping named ${groupingName}.`);
     const base = this.base(groupingName);
     const before = await this.earlier.get(groupingName)?.catch(() => null);

@@ -1,6 +1,6 @@
 // A run that is part of the page itself: `huelapse export RUN -o run.html`.
 
-import type { Live, Manifest, RunEntry } from "./manifest";
+import type { Manifest, RunEntry } from "./manifest";
 import { RefusedError, type Source } from "./source";
 
 /** What a file does not hold is gone for good: trying again will not help. */
@@ -25,14 +25,6 @@ export class InlineSource implements Source {
 
   async manifest(run: string): Promise<Manifest> {
     return (await this.json(`${run}/manifest.json`)) as Manifest;
-  }
-
-  async live(run: string): Promise<Live> {
-    throw new RefusedError(`${run}/live.json`, LEFT_OUT);
-  }
-
-  async damaged(base: string): Promise<Record<string, string>> {
-    return (await this.json(`${base}/damaged.json`)) as Record<string, string>;
   }
 
   async get(key: string): Promise<ArrayBuffer> {

@@ -1,15 +1,11 @@
 // Where the page reads from. One interface, so that a server, a notebook widget and a single file
 // can feed the same page.
 
-import { FORMAT, type Live, type Manifest, type RunEntry } from "./manifest";
+import { FORMAT, type Manifest, type RunEntry } from "./manifest";
 
 export interface Source {
   runs(): Promise<RunEntry[]>;
   manifest(run: string): Promise<Manifest>;
-  /** How far a run is now; refused where it cannot grow: in a file, on a static site. */
-  live(run: string): Promise<Live>;
-  /** Why snapshots cannot be read back, by their number. */
-  damaged(base: string): Promise<Record<string, string>>;
   get(key: string, signal?: AbortSignal): Promise<ArrayBuffer>;
 }
 
@@ -49,14 +45,6 @@ export class HttpSource implements Source {
           `Upgrade huelapse, then reload.`,
       );
     return manifest;
-  }
-
-  async live(run: string): Promise<Live> {
-    return (await this.json(`${run}/live.json`)) as Live;
-  }
-
-  async damaged(base: string): Promise<Record<string, string>> {
-    return (await this.json(`${base}/damaged.json`)) as Record<string, string>;
   }
 
   async get(key: string, signal?: AbortSignal): Promise<ArrayBuffer> {

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 DEMO = Path("runs/demo")
 
+FOUND = "found"
+"""In place of a file of superclasses."""
+
 Port = Annotated[
     int | None,
     typer.Option(help="Serve on this port; by default the first free one from 8765.", min=1,
@@ -124,6 +127,12 @@ def view(
                      '{"colors": {"cat": "#aa3300"}, "pinned": ["dog"], "superclasses": '
                      '{"cat": "animal"}}; every part may be left out.'),
     ] = None,
+    superclasses: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="What classes belong to: a file of lines \"parent child\", "
+                     "such as WordNet's is-a relation; or the word found: by how alike they are to the "
+                     "network at the last snapshot."),
+    ] = None,
 ) -> None:  # fmt: skip
     """Show a run in the browser, also while it is being recorded; or, of a folder, all its runs.
 
@@ -133,7 +142,7 @@ def view(
     Ctrl-C stops it. Nothing that was recorded is ever changed; what is derived from it is kept beside
     it, in the run's cache directory, so that it is fast the next time.
     """
-    _serve(run, port, browser, _choice(palette, colors))
+    _serve(run, port, browser, _choice(palette, colors, superclasses))
 
 
 @app.command()
@@ -173,13 +182,20 @@ def list_events(
     events(out, open_run(run), split=split, grouping=grouping, measure=measure, as_json=as_json)
 
 
-def _choice(name: str | None, file: Path | None) -> "Choice | None":
+def _choice(
+    name: str | None, file: Path | None, superclasses: str | None = None
+) -> "Choice | None":
     """What the options of `view` say of colors; None where they say nothing."""
-    if name is None and file is None:
+    if name is None and file is None and superclasses is None:
         return None
+    from huelapse.hierarchy import parents_in
     from huelapse.palette import Choice
 
     choice = Choice() if file is None else Choice.read(file)
+    if superclasses == FOUND:
+        choice = replace(choice, found=True)
+    elif superclasses is not None:
+        choice = replace(choice, taxonomy=parents_in(superclasses))
     return choice if name is None else replace(choice, palette=name)
 
 

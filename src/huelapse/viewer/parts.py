@@ -8,12 +8,15 @@ from typing import Any
 from huelapse.errors import ExportError
 from huelapse.palette import Choice
 from huelapse.run import Run
+from huelapse.schema import TRUE
 from huelapse.viewer.closer import PAGE
 from huelapse.viewer.resources import Resources
 
 BESIDE = 80
 """Bytes that a resource takes beside its content and its name."""
 
+MOST_FILES = 20_000
+"""Of pictures of one kind; more take long to make, and nobody looks at them all."""
 
 JSON = dict[str, Any]
 """A manifest, or a split of one."""
@@ -43,8 +46,9 @@ class Collected:
 class Parts:
     """What there is of a run, in the order in which it goes along: pictures, curves and events of the
     first split by its first grouping and the default measure; its other groupings and all other splits;
-    of every split heat maps, units' histories, samples and their pictures; histories by the other
-    groupings and of samples; other measures. Splits without a snapshot are passed over."""
+    of every split heat maps, units' histories, samples and their pictures, first weights and maps;
+    histories by the other groupings and of samples; other measures. Splits without a snapshot are
+    passed over."""
 
     def __init__(self, run: Run, colors: Choice | None) -> None:
         """
@@ -117,6 +121,7 @@ class Parts:
             yield self._heat(split)
             yield self._units(split, split["groupings"][0], "units")
             yield from self._samples(split)
+            yield from self._recorded(split)
         for split in self.whole["splits"]:
             yield from (self._units(split, grouping) for grouping in split["groupings"][1:])
             if "samples" in split["resources"]:
@@ -182,6 +187,61 @@ class Parts:
             within, keep = self._within(split, paths), _resource("thumbnails", split)
             yield Part(self._of("pictures of samples", split), within, keep)
 
+    def _recorded(self, split: JSON) -> Iterator[Part]:
+        """Pictures that were recorded, the smallest first: weights, maps, watched samples."""
+        name, snapshots = split["name"], range(split["snapshots"])
+        layers: list[int] = split.get("maps", [])
+        found: dict[str, tuple[str, Sequence[str]]] = {}
+        if "first_weights" in split:
+            paths = ["first_weights.st", *(f"first_weights/{t}.st" for t in snapshots)]
+            found["first_weights"] = "first weights", paths
+        if layers:
+            own = [self.run.layers[i] for i in layers]
+            units = [u for x in own for u in range(x.offset, x.offset + x.units)]
+            chunks = range(self.resources.painter.chunks(name))
+            found["unit_maps"] = (
+                "maps of units",
+                [f"maps/unit/{u}/{c}.st" for u in units for c in chunks],
+            )
+            classes = range(len(self.run.grouping(TRUE, name).classes))
+            found["maps"] = (
+                "maps of layers",
+                [
+                    f"maps/{t}/{layer}{of}.st"
+                    for t in snapshots
+                    for layer in layers
+                    for of in ("", *(f"/{k}" for k in classes))
+                ],
+            )
+        if "watched" in split:
+            watched = split["watched"]
+            found["watched"] = (
+                "feature maps of watched samples",
+                [
+                    f"watched/{which}/{t}/{layer}.st"
+                    for which in range(len(watched["samples"]))
+                    for t in snapshots
+                    for layer in watched["layers"]
+                ],
+            )
+        if layers:
+            yield Part(
+                self._of("maps in cells", split),
+                lambda manifest: self._cell_maps(manifest, split, self._usual),
+                _resource("cell_maps", split),
+            )
+        for resource, (what, paths) in found.items():
+            few = [f"{name}/{path}" for path in paths] if len(paths) <= MOST_FILES else []
+            within, keep = self._within(split, few), _resource(resource, split)
+            yield Part(self._of(what, split), within, keep)
+
+    def _cell_maps(self, manifest: JSON, split: JSON, measure: str) -> list[str]:
+        return [
+            f"{split['name']}/{grouping['name']}/{measure}/maps/{t}.st"
+            for grouping in _groupings(manifest, split)
+            for t in range(split["snapshots"])
+        ]
+
     def _cells(self, split: str) -> Iterator[str]:
         for t in range(len(self.run.coordinate("step", split))):
             for row, column in zip(*self.run.confusion_at(t, split).nonzero(), strict=True):
@@ -191,12 +251,16 @@ class Parts:
         """Another measure, of every split and grouping that goes along: each may be chosen with it."""
 
         def paths(manifest: JSON) -> list[str]:
-            return [
+            found = [
                 path
                 for split in manifest["splits"]
                 for grouping in split["groupings"]
                 for path in self._track(split["name"], grouping, measure["name"])
             ]
+            for split in manifest["splits"]:
+                if "cell_maps" in split["resources"]:
+                    found += self._cell_maps(manifest, split, measure["name"])
+            return found
 
         name = f"measure {measure['title'].lower()}"
         return Part(name, paths, lambda m: m["measures"].append(measure))
