@@ -118,7 +118,7 @@ export class Session {
   private readonly driven = new Map<string, Promise<Driven>>();
   private readonly confusions = new Map<number, Promise<Confusion>>();
   private readonly confusionOnce = new Map<string, Promise<Confusion>>();
-  private readonly alikes = new Map<string, Promise<Uint32Array>>();
+  private readonly likenesses = new Map<string, Promise<Uint32Array>>();
   private readonly pages = new Map<number, Promise<Pictures>>();
   private readonly reasons = new Map<string, Promise<Record<string, string>>>();
   /** Of an earlier state of the run: what is to be gone on with. */
@@ -316,7 +316,7 @@ export class Session {
 
   /** Classes in an order in which those that are alike to the network stand side by side. */
   alike(): Promise<Uint32Array> {
-    return once(this.alikes, "", async () =>
+    return once(this.likenesses, "", async () =>
       (await this.fetch(`${this.at("alike")}.st`)).get("order", "U32"),
     );
   }
