@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made import Units, begin, snapshot
 from safetensors.numpy import load
 from starlette.testclient import TestClient
 
@@ -173,6 +174,21 @@ def test_a_run_that_grows_is_served_as_it_is_now(tmp_path: Path, bundle: None) -
     recorder.close()
     assert client.get(path).json()["splits"][0]["snapshots"] == 2
     assert client.get(path).json()["state"] == "complete"
+
+
+def test_a_writer_that_is_gone_is_told_although_nothing_was_committed(
+    tmp_path: Path, bundle: None
+) -> None:
+    store = begin(tmp_path / "run")
+    store.commit(snapshot(0, Units.of([0] * 22), wall_time=1.7e9))
+    run = huelapse.open(tmp_path / "run")
+    app = server.build_app(Shelf([run]), token=TOKEN, port=PORT)
+    client = TestClient(app, base_url=f"http://127.0.0.1:{PORT}")
+    client.cookies.set(f"huelapse-{PORT}", TOKEN)
+    paths = [f"/{run_id(run)}/{name}" for name in ("manifest.json", "live.json")]
+    assert [client.get(path).json()["state"] for path in paths] == ["recording"] * 2
+    store.abandon()
+    assert [client.get(path).json()["state"] for path in paths] == ["interrupted"] * 2
 
 
 # --- who may ask -------------------------------------------------------------------------------
