@@ -3,12 +3,15 @@
 import { copyLink } from "./address";
 import { home } from "./frame/home";
 import { togglePlay } from "./play";
+import { happened, moment, switchBeside } from "./run/happened";
 import { finder } from "./rail/listing";
 import { walkSamples } from "./samples/now";
+import { showAll, zoomBy } from "./timeline/zoom";
 import {
   announcement,
   cell,
   classes,
+  event as shownEvent,
   help,
   highlight,
   highlighted,
@@ -34,6 +37,8 @@ export const KEYS: [keys: string[], does: string][] = [
   [["/"], "find a class, where there are more than ten; arrows and Enter highlight what is found"],
   [["↑", "↓"], "walk the units of the selected unit’s layer, or the samples"],
   [["N", "L", "C", "X", "P"], "the network, one layer, the classes, the confusion, the samples"],
+  [["[", "]"], "previous, next switch of the selected unit to another class"],
+  [["+", "–", "A"], "the time axis closer, farther, all of it"],
   [["PgUp", "PgDn"], "previous, next layer of the layer view"],
   [["T"], "next grouping of samples: true label, prediction, your own"],
   [["D"], "light or dark"],
@@ -43,6 +48,8 @@ export const KEYS: [keys: string[], does: string][] = [
 ];
 
 const JUMP = 5;
+/** How much farther one key goes. */
+const CLOSER = 1.6;
 /** Classes that have a key of their own. */
 export const CLASS_KEYS = 10;
 
@@ -64,8 +71,23 @@ function walk(by: number): void {
   else walkSamples(by);
 }
 
+/** To the selected unit's switch before or after the playhead. */
+function walkSwitches(by: number): void {
+  const [open, events, u] = [session.peek(), happened.peek(), unit.peek()];
+  if (!open || !events || u < 0) return;
+  const i = switchBeside(open, events, u, snapshot.peek(), by);
+  if (i < 0) {
+    announcement.value = `This unit switches to no other class ${by < 0 ? "before" : "after"} this.`;
+    return;
+  }
+  playing.value = false;
+  show(events.snapshot[i]);
+}
+
 function escape(): void {
   if (help.peek()) help.value = false;
+  else if (shownEvent.peek() !== "") shownEvent.value = "";
+  else if (moment.peek()) moment.value = null;
   else if (unit.peek() >= 0) unit.value = -1;
   else if (view.peek() === "confusion" && cell.peek()) cell.value = null;
   else if (view.peek() === "samples" && sample.peek() >= 0) sample.value = -1;
@@ -93,6 +115,12 @@ function onKey(event: KeyboardEvent): void {
     End: () => move(last),
     ArrowUp: () => walk(-1),
     ArrowDown: () => walk(1),
+    "[": () => walkSwitches(-1),
+    "]": () => walkSwitches(1),
+    "+": () => zoomBy(1 / CLOSER),
+    "=": () => zoomBy(1 / CLOSER),
+    "-": () => zoomBy(CLOSER),
+    a: showAll,
     PageUp: () => walkLayers(-1),
     PageDown: () => walkLayers(1),
     n: () => (view.value = "network"),
@@ -114,6 +142,7 @@ function onKey(event: KeyboardEvent): void {
     Number(key) < classes.peek().length
   )
     action = () => highlight(Number(key));
+  if ((key === "[" || key === "]") && unit.peek() < 0) return;
   if (key.startsWith("Page") && view.peek() !== "layer") return;
   if ((key === "ArrowUp" || key === "ArrowDown") && unit.peek() < 0)
     if (view.peek() !== "samples" || sample.peek() < 0) return;

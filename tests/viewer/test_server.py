@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made import Units, begin, snapshot
 from safetensors.numpy import load
 from starlette.testclient import TestClient
 
@@ -175,6 +176,21 @@ def test_a_run_that_grows_is_served_as_it_is_now(tmp_path: Path, bundle: None) -
     assert client.get(path).json()["state"] == "complete"
 
 
+def test_a_writer_that_is_gone_is_told_although_nothing_was_committed(
+    tmp_path: Path, bundle: None
+) -> None:
+    store = begin(tmp_path / "run")
+    store.commit(snapshot(0, Units.of([0] * 22), wall_time=1.7e9))
+    run = huelapse.open(tmp_path / "run")
+    app = server.build_app(Shelf([run]), token=TOKEN, port=PORT)
+    client = TestClient(app, base_url=f"http://127.0.0.1:{PORT}")
+    client.cookies.set(f"huelapse-{PORT}", TOKEN)
+    paths = [f"/{run_id(run)}/{name}" for name in ("manifest.json", "live.json")]
+    assert [client.get(path).json()["state"] for path in paths] == ["recording"] * 2
+    store.abandon()
+    assert [client.get(path).json()["state"] for path in paths] == ["interrupted"] * 2
+
+
 # --- who may ask -------------------------------------------------------------------------------
 
 
@@ -329,21 +345,26 @@ def test_a_damaged_run_is_an_answer_not_a_crash(tmp_path: Path, bundle: None) ->
         server.build_app(Shelf([run]), token=TOKEN, port=PORT), base_url="http://localhost"
     )
     client.cookies.set(f"huelapse-{PORT}", TOKEN)
-    answer = client.get(f"/{run_id(run)}/val/true/margin/summary.st")
+    answer = client.get(f"/{run_id(run)}/val/true/heat/0/0.st")
     assert answer.status_code == 422
     assert "cannot be read" in answer.text
     assert json.loads(client.get(f"/{run_id(run)}/manifest.json").text)["name"] == "run"
 
 
-def test_a_run_without_its_confusion_is_shown_without_accuracy(
+def test_a_snapshot_without_its_confusion_is_shown_without_accuracy(
     tmp_path: Path, run: huelapse.Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     shutil.copytree(run.path, tmp_path / "damaged")
     (tmp_path / "damaged/run.zarr/val/true/confusion/c.3.0.0").unlink()
     resources = Resources(huelapse.open(tmp_path / "damaged"))
     scalars = load(resources.get("val/scalars.st")[0])
-    assert np.isnan(scalars["accuracy"]).all()
+    assert np.flatnonzero(np.isnan(scalars["accuracy"])).tolist() == [3]
     assert scalars["step"].tolist() == list(range(21))
     assert "missing or damaged" in caplog.text
+    found = load(resources.get("val/confusion.st")[0])
+    assert np.flatnonzero(found["damaged"]).tolist() == [3]
+    assert not found["confusion"][3].any() and not found["samples"][3].any()
+    whole = np.arange(21) != 3
+    np.testing.assert_array_equal(found["confusion"][whole], run.confusion()[whole])
     with pytest.raises(FormatError, match="missing or damaged"):
-        resources.get("val/confusion.st")
+        resources.get("val/confusion/3.st")

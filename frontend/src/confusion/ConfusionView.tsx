@@ -17,6 +17,7 @@ import { LargeMatrix } from "./LargeMatrix";
 import {
   confusionNames,
   confusionNow,
+  confusionProblem,
   shownCell,
   useConfusion,
   wholeConfusion,
@@ -45,9 +46,10 @@ export function ConfusionView() {
     return whole && whole.of === open && open ? confusionScale(whole.counts, K, open.snapshots) : 0;
   }, [wholeConfusion.value, open, K]);
   const none = open !== null && !open.has("confusion") && !open.has("confusion_at");
+  const nothing = none || confusionProblem.value !== "";
   useEffect(() => {
-    if (none) drawn.view(true, 0);
-  }, [none]);
+    if (nothing) drawn.view(true, 0);
+  }, [nothing]);
   if (!open) return null;
   const large = K > MOST_CELLS;
   const about = large
@@ -57,7 +59,9 @@ export function ConfusionView() {
     <>
       <div class="head">
         <h1 data-testid="title">{viewTitle}</h1>
-        <p class="subtitle">{now ? about : ""}</p>
+        <p class="subtitle" data-testid="about">
+          {now ? about : confusionProblem.value}
+        </p>
       </div>
       <div class="confusion" ref={frame}>
         {now && size && size.width > 0 && !large && (

@@ -1,8 +1,9 @@
 // The confusion at the playhead: all snapshots are loaded once where they are small, else one by one.
 
 import { computed, signal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
-import { useLatest } from "../run/latest";
+import { useEffect, useLayoutEffect } from "preact/hooks";
+import { explain } from "../explain";
+import { useAnswer } from "../run/latest";
 import type { Confusion } from "../run/resources";
 import { cell, session, snapshot, type Cell } from "../state";
 
@@ -28,7 +29,10 @@ export const confusionNow = computed((): ConfusionNow | null => {
   const open = session.value;
   const names = confusionNames.value;
   const whole = wholeConfusion.value;
-  if (whole && whole.of === open) return { names, ...confusionOfSnapshot(whole, snapshot.value) };
+  if (whole && whole.of === open) {
+    if (whole.damaged?.[snapshot.value]) return null;
+    return { names, ...confusionOfSnapshot(whole, snapshot.value) };
+  }
   const one = oneConfusion.value;
   return one && one.of === open
     ? { snapshot: one.snapshot, names, matrix: one.counts, samples: one.samples }
@@ -63,13 +67,19 @@ export function useWholeConfusion(): Confusion | null {
   return wholeConfusion.value?.of === open ? wholeConfusion.value : null;
 }
 
+/** Why the confusion at the playhead cannot be shown; "" while nothing is known to be wrong. */
+export const confusionProblem = signal("");
+
 /** Loads the confusion of what is shown: all of it, or the snapshot at the playhead. */
 export function useConfusion(): ConfusionNow | null {
   const open = session.value;
   const t = snapshot.value;
   useWholeConfusion();
-  const single = open?.has("confusion_at") ? open : null;
-  const one = useLatest(single && [single], t, async () => ({
+  const whole = wholeConfusion.value;
+  const damaged = whole !== null && whole.of === open && whole.damaged?.[t] === 1;
+  // of a damaged one the server says why
+  const single = open && (open.has("confusion_at") || damaged) ? open : null;
+  const { loaded: one, refused } = useAnswer(single && [single, damaged], t, async () => ({
     of: single,
     snapshot: t,
     ...(await (single as NonNullable<typeof single>).confusionAt(t)),
@@ -77,6 +87,11 @@ export function useConfusion(): ConfusionNow | null {
   useEffect(() => {
     oneConfusion.value = one && one.value;
   }, [one]);
+  const wrong = refused && refused.at === t ? explain(refused.error) : "";
+  useLayoutEffect(() => {
+    confusionProblem.value = damaged ? wrong || "It cannot be read back." : wrong;
+    return () => void (confusionProblem.value = "");
+  }, [wrong, damaged]);
   return confusionNow.value;
 }
 

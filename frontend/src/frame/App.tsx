@@ -6,7 +6,7 @@ import { Inspector, isChosen } from "../inspector/Inspector";
 import { LayerView } from "../layer/LayerView";
 import { Network } from "../network/Network";
 import { Rail } from "../rail/Rail";
-import { announcement, playing, problem, server, session, view } from "../state";
+import { announcement, playing, problem, server, session, view, waiting } from "../state";
 import { SamplesView } from "../samples/SamplesView";
 import { Timeline } from "../timeline/Timeline";
 import { viewTitle } from "../titles";
@@ -19,7 +19,7 @@ export function App() {
   if (problem.value)
     return (
       <main class="problem" data-testid="problem">
-        <h1>This run cannot be shown</h1>
+        <h1>{waiting.value ? "Waiting for the first snapshot" : "This run cannot be shown"}</h1>
         <p class="subtitle">{problem.value}</p>
       </main>
     );

@@ -7,6 +7,10 @@ export interface Scalars {
   step: Float64Array;
   epoch: Float64Array;
   wallTime: Float64Array;
+  /** Which recording of the run each is of; 0 in runs that were never resumed. */
+  segment: Float64Array;
+  /** 1 for snapshots that a later segment made again, where those are shown. */
+  superseded: Float64Array | null;
   accuracy: Float64Array | null;
   loss: Float64Array | null;
 }
@@ -42,6 +46,8 @@ export interface Events {
   after: Uint16Array;
   level: Uint8Array;
   flags: Uint8Array;
+  /** The snapshot from which on it was sure. */
+  confirmed: Uint32Array;
   /** Of each kind, how many noise alone would give at most; NaN where not told. */
   expected: Float64Array;
 }
@@ -52,6 +58,8 @@ export interface Confusion {
   counts: Uint32Array;
   /** `[true]`, those without a prediction too. */
   samples: Uint32Array;
+  /** Of all snapshots: 1 for those that cannot be read back. */
+  damaged?: Uint8Array;
 }
 
 /** Samples of a confusion cell, and what each was predicted as. */
@@ -102,11 +110,13 @@ export interface Pictures {
 }
 
 export const scalarsOf = (t: Tensors): Scalars => {
-  const optional = (name: string) => (t.has(name) ? t.get(name, "F64") : null);
+  const optional = (name: string): Float64Array | null => (t.has(name) ? t.get(name, "F64") : null);
   return {
     step: t.get("step", "F64"),
     epoch: t.get("epoch", "F64"),
     wallTime: t.get("wall_time", "F64"),
+    segment: optional("segment") ?? new Float64Array(t.shape("step")[0]),
+    superseded: optional("superseded"),
     accuracy: optional("accuracy"),
     loss: optional("metric.loss"),
   };
@@ -140,6 +150,7 @@ export const eventsOf = (t: Tensors): Events => ({
   after: t.get("after", "U16"),
   level: t.get("level", "U8"),
   flags: t.get("flags", "U8"),
+  confirmed: t.get("confirmed", "U32"),
   expected: t.get("expected", "F64"),
 });
 
@@ -148,11 +159,13 @@ export const summaryOf = (t: Tensors): Summary => ({
   meanStrength: t.get("mean_strength", "F32"),
   bins: t.get("bins", "U32"),
   states: t.get("states", "U32"),
+  missing: t.get("damaged", "U8"),
 });
 
 export const confusionOf = (t: Tensors): Confusion => ({
   counts: t.get("confusion", "U32"),
   samples: t.get("samples", "U32"),
+  ...(t.has("damaged") && { damaged: t.get("damaged", "U8") }),
 });
 
 export const cellSamplesOf = (t: Tensors): CellSamples => ({

@@ -323,6 +323,7 @@ class Parts:
             else ("summary", "classes", "events")
         )
         yield from (f"{base}/{one}.st" for one in told)
+        yield f"{base}/damaged.json"
         yield from (f"{base}/paint/{chunk}.st" for chunk in range(chunks))
 
     @staticmethod
