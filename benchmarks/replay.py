@@ -17,6 +17,8 @@ from huelapse.replaying.asked import Asked, Data
 from huelapse.replaying.engines import Job, Task
 from huelapse.replaying.engines.local import Pool
 
+if "--quick" in sys.argv:
+    os.environ.setdefault("HUELAPSE_BENCH_SAMPLES", "128")  # and so for the workers
 SAMPLES = int(os.environ.get("HUELAPSE_BENCH_SAMPLES", "512"))
 BATCH = 32
 
@@ -167,8 +169,8 @@ def measure(quick: bool) -> harness.Numbers:
     build, name = (small, "small") if quick else (resnet, "resnet")
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        numbers = against_bare(folder, build, 4 if quick else 6, 3 if quick else 7)
-        paths = save(folder, build, 6 if quick else 12)
+        numbers = against_bare(folder, build, 3 if quick else 6, 2 if quick else 7)
+        paths = save(folder, build, 4 if quick else 12)
         alone = pool(folder, paths, name, 1)
         both = pool(folder, paths, name, 2)
     ratio = both["pool2_samples_per_second"] / alone["pool1_samples_per_second"]

@@ -94,7 +94,8 @@ class Pool:
                 process, told = said.get(timeout=0.5)
             except queue.Empty:
                 continue
-            if told is not None and "samples" in told and "task" not in told:
+            if told is not None and "task" not in told:
+                process.is_ready()
                 progress(int(told["samples"]))
                 continue
             task, process.task = process.task, None
@@ -140,7 +141,8 @@ class Pool:
         if self._timeout is None:
             return
         for process in everyone:
-            if process.task is not None and time.monotonic() - process.since > self._timeout:
+            took = process.seconds
+            if took is not None and took > self._timeout:
                 process.overdue = True
                 process.kill()
 
@@ -152,8 +154,9 @@ class _Process:
         self.number = number
         self.task: Task | None = None
         self.place: str | None = None
-        self.since = 0.0
         self.overdue = False
+        self._since = 0.0
+        self._ready = False
         self._said = said
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         try:
@@ -172,8 +175,19 @@ class _Process:
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
+    @property
+    def seconds(self) -> float | None:
+        """Since it was given its task; None where it has none, or is starting still."""
+        counts = self.task is not None and self._ready
+        return time.monotonic() - self._since if counts else None
+
+    def is_ready(self) -> None:
+        """It has spoken: what came before was its start."""
+        if not self._ready:
+            self._ready, self._since = True, time.monotonic()
+
     def give(self, task: Task, then: str | None) -> None:
-        self.task, self.place, self.since = task, task.place, time.monotonic()
+        self.task, self.place, self._since = task, task.place, time.monotonic()
         self._say({"task": task.as_json(), "then": then})
 
     def _say(self, told: dict[str, Any]) -> None:

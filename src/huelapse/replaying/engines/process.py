@@ -67,6 +67,7 @@ def serve(
             say({"samples": count})
             count, last = 0, time.monotonic()
 
+    say({"samples": 0})  # ready: the time of a task begins to count
     worker: Worker | None = None
     while (one := told.get()) is not None:
         working.set()
