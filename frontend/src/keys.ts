@@ -3,22 +3,26 @@
 import { copyLink } from "./address";
 import { home } from "./frame/home";
 import { togglePlay } from "./play";
+import { walkCells } from "./confusion/now";
 import { walkSamples } from "./samples/now";
 import {
   announcement,
   cell,
+  chosenLayer,
   classes,
   help,
   highlight,
   highlighted,
   nextGrouping,
   openLayer,
+  placedOrder,
   playing,
   sample,
   session,
   show,
   shownLayer,
   snapshot,
+  toggleTable,
   toggleTheme,
   unit,
   view,
@@ -30,9 +34,10 @@ export const KEYS: [keys: string[], does: string][] = [
   [["←", "→"], "previous, next snapshot (with Shift: five)"],
   [["Home", "End"], "first, last snapshot"],
   [["0", "–", "9"], "highlight a class; again to clear (up to ten classes)"],
-  [["↑", "↓"], "walk the units of the selected unit’s layer, or the samples"],
+  [["↑", "↓"], "walk the layer’s units, the classes, the samples, or rows of the confusion"],
   [["N", "L", "C", "X", "P"], "the network, one layer, the classes, the confusion, the samples"],
-  [["PgUp", "PgDn"], "previous, next layer of the layer view"],
+  [["PgUp", "PgDn"], "previous, next layer"],
+  [["."], "the layer’s units as a table, and back"],
   [["T"], "next grouping of samples: true label, prediction, your own"],
   [["D"], "light or dark"],
   [["S"], "copy a link to this picture"],
@@ -52,19 +57,55 @@ export async function share(): Promise<void> {
 
 function walkLayers(by: number): void {
   const layers = session.peek()?.layers.length ?? 0;
+  const now = view.peek();
+  if (now === "network") return walkUnitAcross(by);
   const next = shownLayer.peek() + by;
-  if (next >= 0 && next < layers) openLayer(next);
+  if (next < 0 || next >= layers) return;
+  openLayer(next);
+  view.value = now;
 }
 
-/** Up and down go through the samples where they are shown, else through the layer's units. */
+/** Up and down go through what the view shows: its samples, its classes, else the layer's units. */
 function walk(by: number): void {
   if (unit.peek() >= 0) walkUnits(by);
-  else walkSamples(by);
+  else if (view.peek() === "samples") walkSamples(by);
+  else if (view.peek() === "classes") walkClasses(by);
+  else if (view.peek() === "confusion") walkCells(by, 0);
+  else beginUnits(by);
+}
+
+/** The first unit of the layer that is looked at, or the last; of the network its first layer's. */
+function beginUnits(by: number): void {
+  const open = session.peek();
+  if (!open) return;
+  const l = view.peek() === "network" && chosenLayer.peek() < 0 ? 0 : shownLayer.peek();
+  const { offset, units } = open.layers[l];
+  unit.value = placedOrder.peek()[by > 0 ? offset : offset + units - 1];
+}
+
+function walkClasses(by: number): void {
+  const K = classes.peek().length;
+  const to = highlighted.peek() < 0 ? (by > 0 ? 0 : K - 1) : highlighted.peek() + by;
+  if (to >= 0 && to < K) highlighted.value = to;
+}
+
+/** The same place in another layer. */
+function walkUnitAcross(by: number): void {
+  const open = session.peek();
+  if (!open || unit.peek() < 0) return;
+  const places = placedOrder.peek();
+  const from = open.layers[open.layerOf[unit.peek()]];
+  const to = open.layers[open.layers.indexOf(from) + by];
+  if (!to) return;
+  const place = places.subarray(from.offset, from.offset + from.units).indexOf(unit.peek());
+  const share = from.units > 1 ? place / (from.units - 1) : 0;
+  unit.value = places[to.offset + Math.round(share * (to.units - 1))];
 }
 
 function escape(): void {
   if (help.peek()) help.value = false;
   else if (unit.peek() >= 0) unit.value = -1;
+  else if (view.peek() === "table") toggleTable();
   else if (view.peek() === "confusion" && cell.peek()) cell.value = null;
   else if (view.peek() === "samples" && sample.peek() >= 0) sample.value = -1;
   else if (highlighted.peek() >= 0) highlighted.value = -1;
@@ -98,6 +139,7 @@ function onKey(event: KeyboardEvent): void {
     c: () => (view.value = "classes"),
     x: () => (view.value = "confusion"),
     p: () => (view.value = "samples"),
+    ".": toggleTable,
     t: nextGrouping,
     d: toggleTheme,
     ...(home().alone && { s: () => void share() }),
@@ -111,9 +153,10 @@ function onKey(event: KeyboardEvent): void {
     Number(key) < classes.peek().length
   )
     action = () => highlight(Number(key));
-  if (key.startsWith("Page") && view.peek() !== "layer") return;
-  if ((key === "ArrowUp" || key === "ArrowDown") && unit.peek() < 0)
-    if (view.peek() !== "samples" || sample.peek() < 0) return;
+  if (key.startsWith("Page") && !["layer", "table", "network"].includes(view.peek())) return;
+  // what scrolls keeps its keys
+  const upOrDown = key === "ArrowUp" || key === "ArrowDown";
+  if (upOrDown && unit.peek() < 0 && target.closest(".rail, .inspector")) return;
   if (!action || (help.peek() && key !== "Escape" && key !== "?")) return;
   event.preventDefault();
   action();

@@ -4,7 +4,7 @@
 import type { Axis } from "./timeline/scale";
 import type { Theme } from "./run/session";
 
-export const VIEWS = ["network", "layer", "classes", "confusion", "samples"] as const;
+export const VIEWS = ["network", "layer", "classes", "confusion", "samples", "table"] as const;
 export type View = (typeof VIEWS)[number];
 
 export const ONLY = ["all", "wrong"] as const;

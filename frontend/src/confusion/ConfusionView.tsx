@@ -16,6 +16,7 @@ import { drawHistories, drawNumbers, drawTexels, type MatrixLayout } from "./dra
 import {
   confusionNames,
   confusionNow,
+  onCellKey,
   shownCell,
   useConfusion,
   wholeConfusion,
@@ -178,7 +179,9 @@ function Matrix(of: { now: ConfusionNow; scale: number; width: number; height: n
             ref={front}
             data-testid="confusion"
             role="img"
-            aria-label="Samples of each true class (rows) by what they were read as (columns)"
+            tabIndex={0}
+            aria-label="Samples of each true class (rows) by what they were read as (columns); arrows go from cell to cell"
+            onKeyDown={onCellKey}
             onClick={(event) => {
               const found = at(event);
               const was = cell.peek();
@@ -258,7 +261,9 @@ function LargeMatrix({ now, width, height }: { now: ConfusionNow; width: number;
         ref={canvas}
         data-testid="confusion"
         role="img"
-        aria-label="Share of each true class (rows) read as each class (columns)"
+        tabIndex={0}
+        aria-label="Share of each true class (rows) read as each class (columns); arrows go from cell to cell"
+        onKeyDown={onCellKey}
         onClick={(event) => (cell.value = at(event))}
         onPointerMove={(event) => {
           const content = <CellTip now={now} {...at(event)} />;

@@ -8,7 +8,9 @@ import {
   runs,
   session,
   shownGrouping,
+  toggleTable,
   toggleTheme,
+  view,
 } from "../state";
 import { count, plural } from "../format";
 import { isolated } from "../inline";
@@ -21,7 +23,7 @@ import { LEVELS, type Grouping } from "../wire/manifest";
 import { readAddress } from "../url";
 import { Chooser } from "./Chooser";
 import { home } from "./home";
-import { KeysIcon, LinkIcon, ThemeIcon } from "./icons";
+import { KeysIcon, LinkIcon, TableIcon, ThemeIcon } from "./icons";
 import { Views } from "./Views";
 
 /** Reopens the page on another run: everything else in the address belongs to this one. */
@@ -182,6 +184,17 @@ export function TopBar() {
         />
       )}
       <span class="icons">
+        <button
+          type="button"
+          class="icon"
+          data-testid="table"
+          title="Table of the layer’s units (.)"
+          aria-label="Table of the layer’s units"
+          aria-pressed={view.value === "table"}
+          onClick={toggleTable}
+        >
+          <TableIcon />
+        </button>
         <button
           type="button"
           class="icon"

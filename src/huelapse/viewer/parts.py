@@ -43,8 +43,8 @@ class Collected:
 class Parts:
     """What there is of a run, in the order in which it goes along: pictures, curves and events of the
     first split by its first grouping and the default measure; its other groupings and all other splits;
-    of every split heat maps, units' histories, samples and their pictures; histories by the other
-    groupings and of samples; other measures. Splits without a snapshot are passed over."""
+    of every split heat maps, units' histories, samples and their pictures; tables; histories by the
+    other groupings and of samples; other measures. Splits without a snapshot are passed over."""
 
     def __init__(self, run: Run, colors: Choice | None) -> None:
         """
@@ -118,6 +118,7 @@ class Parts:
             yield self._units(split, split["groupings"][0], "units")
             yield from self._samples(split)
         for split in self.whole["splits"]:
+            yield self._tables(split)
             yield from (self._units(split, grouping) for grouping in split["groupings"][1:])
             if "samples" in split["resources"]:
                 name, number = split["name"], len(self.run.labels(split["name"]))
@@ -157,6 +158,19 @@ class Parts:
             ]
 
         return Part(self._of("heat maps of layers", split), paths, _resource("heat", split))
+
+    def _tables(self, split: JSON) -> Part:
+        name, usual = split["name"], self._usual
+
+        def paths(manifest: JSON) -> list[str]:
+            return [
+                f"{name}/{grouping['name']}/{usual}/table/{t}/{layer}.st"
+                for grouping in _groupings(manifest, split)
+                for t in range(split["snapshots"])
+                for layer in range(len(self.run.layers))
+            ]
+
+        return Part(self._of("tables of layers", split), paths, _resource("table", split))
 
     def _units(self, split: JSON, grouping: JSON, resource: str = "") -> Part:
         base = f"{split['name']}/{grouping['name']}/{self._usual}"

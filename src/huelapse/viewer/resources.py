@@ -25,7 +25,7 @@ from huelapse.painting import BINS, CHUNK, PICTURE, STATES, Painter, class_on_wi
 from huelapse.palette import LEVELS, Choice, palette, palette_for
 from huelapse.run import Run
 from huelapse.schema import PREDICTED, TRUE, Split
-from huelapse.viewer import closer, happened, single
+from huelapse.viewer import closer, happened, single, tables
 from huelapse.viewer.keeping import Keeper
 
 logger = logging.getLogger(__name__)
@@ -112,6 +112,8 @@ class Resources:
                 return self._keep(path, lambda: self._floor(split, measure, index), slow=True)
             case [split, grouping, measure, "unit", unit] if unit.endswith(".st"):
                 arrays = self._unit(split, grouping, measure, _number(unit.removesuffix(".st")))
+            case [split, grouping, measure, "table", index, layer] if layer.endswith(".st"):
+                arrays = self._table(split, grouping, measure, index, layer)
             case [split, grouping, "heat", index, layer] if layer.endswith(".st"):
                 at = self._at(split, index), _number(layer.removesuffix(".st"))
                 arrays = closer.heat(self.run, split, grouping, *at)
@@ -175,7 +177,7 @@ class Resources:
             ],
             "resources": [
                 *closer.confusion_name(self.run, split),
-                *("heat", "units"),
+                *("heat", "units", "table"),
                 *(["floor", "cell_units"] if self.run.has("responses", split.name) else []),
                 *(["samples"] if closer.has_samples(self.run, split.name) else []),
                 *(["thumbnails"] if self.run.has("thumbnails", split.name) else []),
@@ -272,6 +274,15 @@ class Resources:
     def _floor(self, split: str, measure: str, index: str) -> Arrays:
         find_measure(measure)
         return happened.floor(self.run, split, measure, self._at(split, index))
+
+    def _table(self, split: str, grouping: str, measure: str, index: str, layer: str) -> Arrays:
+        number, layers = _number(layer.removesuffix(".st")), self.run.layers
+        if number >= len(layers):
+            raise SelectionError(f"no layer {number}: the run has {len(layers)}")
+        find_measure(measure)
+        self.run.grouping(grouping, split)
+        at = self._at(split, index)
+        return tables.table(self.run, split, grouping, measure, at, layers[number])
 
     def _at(self, split: str, index: str) -> int:
         """Which snapshot a path names."""
