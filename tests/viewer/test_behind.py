@@ -96,6 +96,8 @@ def forwarded(port: int) -> Iterator[int]:
     class Both(BaseRequestHandler):
         def handle(self) -> None:
             with socket.create_connection(("127.0.0.1", port)) as far:
+                for end in (far, self.request):
+                    end.settimeout(10)  # one that is idle is given up
                 back = threading.Thread(target=pump, args=(far, self.request))
                 back.start()
                 pump(self.request, far)
@@ -124,7 +126,7 @@ def check(viewer: Viewer, run: huelapse.Run) -> None:
     units = np.flatnonzero(np.isin(run.state(), [0, 1])).tolist()
     assert viewer.cell_colors(units) == colors[units].tolist()
     viewer.open("view=confusion&unit=5")
-    viewer.page.get_by_text("Through training").wait_for()
+    viewer.by("inspector").get_by_role("heading", name="Through training").wait_for()
     viewer.page.reload()
     viewer.ready()
     assert "unit=5" in viewer.page.url

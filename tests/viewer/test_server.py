@@ -274,6 +274,9 @@ def test_a_proxys_name_is_answered_to_when_allowed(
     assert answer.status_code == (200 if allowed else 421)
     if not allowed:
         assert "--allow-host" in answer.text
+    # an old browser, and a proxy that puts its own Host
+    headers = {"host": "127.0.0.1:8765", "origin": f"http://{host}", "cookie": cookies}
+    assert client.get("/runs.json", headers=headers).status_code == (200 if allowed else 403)
 
 
 @pytest.mark.parametrize(
@@ -311,6 +314,18 @@ def test_cookies_of_two_tunnels_are_kept_apart(client: TestClient) -> None:
         ({"origin": "null"}, "/runs.json", 403),
         ({"origin": "http://127.0.0.1:8765"}, "/runs.json", 200),
         ({"origin": "http://127.0.0.1:9999"}, "/runs.json", 403),
+        # behind a proxy that puts its own Host
+        (
+            {"origin": "https://viewer.example.org", "sec-fetch-site": "same-origin"},
+            "/runs.json",
+            200,
+        ),
+        ({"origin": "http://viewer.example.org"}, "/runs.json", 403),
+        (
+            {"origin": "http://127.0.0.1:8765", "sec-fetch-site": "cross-site"},
+            "/runs.json",
+            403,
+        ),
     ],
 )
 def test_other_sites_are_refused(

@@ -165,5 +165,7 @@ const quoted = (field: string): string =>
 
 /** A file's name that every system takes. */
 export const fileName = (told: Told): string =>
-  `${told.run}-${told.layer}-step${told.step}`.replace(/[^\p{L}\p{N}._-]+/gu, "_").slice(0, 120) +
-  ".csv";
+  `${told.run}-${told.layer}-step${told.step}`
+    .replace(/[^\p{L}\p{N}._-]+/gu, "_")
+    .replace(/^\.+/, "")
+    .slice(0, 120) + ".csv";

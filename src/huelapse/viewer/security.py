@@ -51,7 +51,8 @@ class Guard:
         """
         self._app = app
         self._token = token
-        self._hosts = LOOPBACK | set(hosts)
+        self._told = frozenset(hosts)
+        self._hosts = LOOPBACK | self._told
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -104,9 +105,16 @@ class Guard:
             opens = single.get(b"sec-fetch-mode") == "navigate" and scope["path"] == "/"
             if not opens:
                 return 403, "Requests from other sites are refused."
-        origin = single.get(b"origin")
-        if origin is not None and origin.partition("://")[2] != hosts[0]:
-            return 403, "Requests from other origins are refused."
+        if (
+            b"sec-fetch-site" in single
+        ):  # the browser has said that it is ours, whatever its address
+            return None
+        origin = single.get(b"origin", "").partition("://")[2]
+        if b"origin" in single and origin != hosts[0] and _host(origin) not in self._told:
+            return 403, (
+                "Requests from other origins are refused; behind a proxy, allow its name: "
+                "huelapse view --allow-host NAME."
+            )
         return None
 
 
