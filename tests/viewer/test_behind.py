@@ -1,5 +1,6 @@
 """The page behind a proxy's prefix and through a tunnel, in a real Chromium."""
 
+import os
 import shutil
 import socket
 import subprocess
@@ -194,8 +195,15 @@ def find_sshd() -> str | None:
     return shutil.which("sshd", path="/usr/sbin:/usr/local/sbin:/usr/bin")
 
 
+def reached(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @pytest.mark.browser
-@pytest.mark.skipif(find_sshd() is None or shutil.which("ssh") is None, reason="no SSH server")
+@pytest.mark.skipif(
+    find_sshd() is None or shutil.which("ssh") is None or os.geteuid() != 0, reason="no SSH server"
+)
 def test_through_a_real_ssh_tunnel(run: huelapse.Run, browser: Any, tmp_path: Path) -> None:
     for name in ("host", "user"):
         key = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(tmp_path / name)]
@@ -206,6 +214,7 @@ def test_through_a_real_ssh_tunnel(run: huelapse.Run, browser: Any, tmp_path: Pa
     )
     with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as b:
         door, here = one.getsockname()[1], b.getsockname()[1]
+    Path("/run/sshd").mkdir(exist_ok=True)  # the daemon asks for it
     daemon = subprocess.Popen(
         [find_sshd() or "", "-D", "-e", "-p", str(door), "-f", str(tmp_path / "config")]
     )
@@ -220,7 +229,7 @@ def test_through_a_real_ssh_tunnel(run: huelapse.Run, browser: Any, tmp_path: Pa
         )
         try:
             deadline = time.monotonic() + 20
-            while socket.socket().connect_ex(("127.0.0.1", here)):
+            while not reached(here):
                 assert time.monotonic() < deadline
                 time.sleep(0.1)
             check(Viewer(context.new_page(), f"http://localhost:{here}/?token={TOKEN}"), run)
