@@ -95,7 +95,8 @@ def test_a_browser_plays_it(written, run, tmp_path: Path, browser: Any) -> None:
             const g = canvas.getContext("2d");
             g.drawImage(video, 0, 0);
             const { data } = g.getImageData(0, 0, canvas.width, canvas.height);
-            return points.map(([y, x]) => [...data.subarray(4 * (y * canvas.width + x)).subarray(0, 3)]);
+            const at = ([y, x]) => 4 * (y * canvas.width + x);
+            return points.map((point) => [...data.slice(at(point), at(point) + 3)]);
         }""",
         points.tolist(),
     )

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 from closer_run import trained
-from test_odd_runs import train
 from rich.console import Console
+from test_odd_runs import train
 from typer.testing import CliRunner
 from viewing import Viewer
 
@@ -107,16 +107,15 @@ def test_all_splits_are_in_it_each_with_its_own_colors(tmp_path: Path, browser: 
         assert split in viewer.by("split").inner_text()
         viewer.by("split").select_option(split)
         viewer.until(f"() => document.querySelector('[data-testid=split]').value === '{split}'")
-        for grouping in ("predicted", "superclass"):
-            viewer.open(f"split={split}&grouping={grouping}&theme=dark")
-            step = int(run.coordinate("step", split)[-1])
-            assert f"Step {step}" in viewer.by("title").inner_text()
-            at = {"step": step, "grouping": grouping, "split": split}
-            units = np.flatnonzero(run.state(**at) <= huelapse.State.TIED)
-            classes = len(run.grouping(grouping, split).classes)
-            strength = np.nan_to_num(run.strength(**at)[units])
-            expected = paint(run.preferred(**at)[units], strength, palette(classes), "dark")
-            assert viewer.cell_colors(units.tolist()) == expected.tolist()
+        viewer.open(f"split={split}&grouping=superclass&theme=dark")
+        step = int(run.coordinate("step", split)[-1])
+        assert f"Step {step}" in viewer.by("title").inner_text()
+        at = {"step": step, "grouping": "superclass", "split": split}
+        units = np.flatnonzero(run.state(**at) <= huelapse.State.TIED)
+        classes = len(run.grouping("superclass", split).classes)
+        strength = np.nan_to_num(run.strength(**at)[units])
+        expected = paint(run.preferred(**at)[units], strength, palette(classes), "dark")
+        assert viewer.cell_colors(units.tolist()) == expected.tolist()
         viewer.open(f"split={split}&unit=1")
         viewer.by("inspector").get_by_role("heading", name="Through training").wait_for()
         viewer.open(f"split={split}&view=table&layer=1")

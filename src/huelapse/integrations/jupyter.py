@@ -1,4 +1,4 @@
-"""The page in a notebook cell, by anywidget: JupyterLab, Notebook, VS Code, Colab, marimo.
+"""The page in a notebook cell, by anywidget.
 
 from huelapse.integrations.jupyter import Viewer
 
