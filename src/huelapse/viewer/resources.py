@@ -25,7 +25,7 @@ from huelapse.painting import BINS, CHUNK, PICTURE, STATES, Painter, class_on_wi
 from huelapse.palette import LEVELS, Choice, palette, palette_for
 from huelapse.run import Run
 from huelapse.schema import PREDICTED, TRUE, Split
-from huelapse.viewer import closer, happened, single, tables
+from huelapse.viewer import closer, happened, numbers, single
 from huelapse.viewer.keeping import Keeper
 
 logger = logging.getLogger(__name__)
@@ -282,7 +282,7 @@ class Resources:
         find_measure(measure)
         self.run.grouping(grouping, split)
         at = self._at(split, index)
-        return tables.table(self.run, split, grouping, measure, at, layers[number])
+        return numbers.table(self.run, split, grouping, measure, at, layers[number])
 
     def _at(self, split: str, index: str) -> int:
         """Which snapshot a path names."""
