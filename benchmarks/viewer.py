@@ -6,11 +6,10 @@ Runs are synthetic: 10 classes, compacted. A step is all that the page does for 
 canvas, a pixel read back, so that the drawing is done and not just queued, and the layout.
 """
 
-import shutil
-import sys
 import time
 from typing import Any
 
+import browsing
 import harness
 import runs
 
@@ -48,17 +47,6 @@ STEP = """async ({ steps, snapshots, canvas }) => {
 }"""
 
 
-def until(page: Any, condition: str, seconds_: float = 120) -> None:
-    deadline = time.monotonic() + seconds_
-    while not page.evaluate(condition):
-        if time.monotonic() > deadline:
-            raise TimeoutError(condition)
-        time.sleep(0.01)
-
-
-READY = "() => Boolean(globalThis.huelapse && globalThis.huelapse.ready)"
-
-
 def scrubbing(browser: Any, units: int, snapshots: int, steps: int) -> harness.Numbers:
     """Steps of the slider over all snapshots, in each view."""
     numbers: harness.Numbers = {}
@@ -67,18 +55,12 @@ def scrubbing(browser: Any, units: int, snapshots: int, steps: int) -> harness.N
         list(compact(huelapse.open(path / "run"), units=False))
         run = huelapse.open(path / "run")
         with in_background(Shelf([run])) as address:
-            page = browser.new_page(viewport={"width": 1440, "height": 900})
+            page = browser.new_page(viewport=browsing.SIZE)
             numbers[f"u{units}_first_picture_seconds"] = seconds(
-                lambda: (page.goto(address), until(page, READY))
+                lambda: (page.goto(address), browsing.until(page, browsing.READY))
             )
             time.sleep(3)  # what is fetched ahead is here
-            numbers[f"u{units}_transferred_mb"] = (
-                page.evaluate(
-                    "() => performance.getEntriesByType('resource')"
-                    ".reduce((sum, one) => sum + one.transferSize, 0)"
-                )
-                / 1e6
-            )
+            numbers[f"u{units}_transferred_mb"] = browsing.transferred_mb(page)
             base = page.url.partition("#")[0]
             for view, canvas in (
                 ("network", "network"), ("layer", "kymograph"), ("classes", "trellis"),
@@ -86,7 +68,7 @@ def scrubbing(browser: Any, units: int, snapshots: int, steps: int) -> harness.N
             ):  # fmt: skip
                 page.goto("about:blank")
                 page.goto(f"{base}#view={view}")
-                until(page, READY)
+                browsing.until(page, browsing.READY)
                 time.sleep(1.5)  # what is fetched ahead is here
                 given = {"steps": steps, "snapshots": snapshots, "canvas": canvas}
                 page.evaluate(STEP, {**given, "steps": 10})
@@ -105,9 +87,9 @@ def history(browser: Any, units: int, snapshots: int) -> harness.Numbers:
         runs.write(path / "run", snapshots=snapshots, units=units, classes=CLASSES)
         list(compact(huelapse.open(path / "run")))
         with in_background(Shelf([huelapse.open(path / "run")])) as address:
-            page = browser.new_page(viewport={"width": 1440, "height": 900})
+            page = browser.new_page(viewport=browsing.SIZE)
             page.goto(address)
-            until(page, READY)
+            browsing.until(page, browsing.READY)
             time.sleep(2)
             times: list[float] = []
             for unit in range(3, 3 + 12):
@@ -137,21 +119,11 @@ def history(browser: Any, units: int, snapshots: int) -> harness.Numbers:
 
 
 def measure(quick: bool) -> harness.Numbers:
-    from playwright.sync_api import sync_playwright
-
-    path = next(
-        (found for name in ("chromium", "google-chrome") if (found := shutil.which(name))), None
-    )
-    if path is None:
-        sys.exit("no Chromium was found")
-    numbers: harness.Numbers = {}
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        numbers["viewport_pixels"] = float(1440 * 900)
+    numbers: harness.Numbers = {"viewport_pixels": float(1440 * 900)}
+    with browsing.chromium() as browser:
         for units in (1_000,) if quick else (1_000, 27_000, 80_000):
             numbers |= scrubbing(browser, units, 20 if quick else 100, 20 if quick else 120)
         numbers |= history(browser, 300 if quick else 2_000, 40 if quick else 1_000)
-        browser.close()
     return numbers
 
 

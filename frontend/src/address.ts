@@ -10,14 +10,19 @@ import {
   chosenLayer,
   currentAddress,
   defaultAddress,
+  find,
   highlighted,
+  layerShows,
+  matrixOrder,
   only,
+  pins,
   playing,
   runs,
   sample,
   session,
   shownGrouping,
   snapshot,
+  sort,
   theme,
   threshold,
   unit,
@@ -34,16 +39,18 @@ export function followAddress(): () => void {
   const stop = effect(() => {
     const open = session.value;
     if (!open) return;
-    void snapshot.value;
+    void [snapshot.value, find.value];
     // Walking from unit to unit is not a choice to go back through one by one.
     const chosen = [
       unit.value >= 0,
       highlighted.value,
+      pins.value.join(),
       shownGrouping.value?.name,
       open.split.name,
       open.measure.name,
       view.value,
       chosenLayer.value,
+      layerShows.value,
       cell.value?.true,
       cell.value?.predicted,
       sample.value >= 0,
@@ -54,6 +61,8 @@ export function followAddress(): () => void {
       sample.value,
       threshold.value,
       theme.value,
+      sort.value,
+      matrixOrder.value,
       axis.value,
       playing.value,
     ].join();

@@ -10,6 +10,7 @@ import {
   tunedPerLayerAndClass,
   tunedToClass,
 } from "./run/counts";
+import { baseOf, levelOf, ownClasses } from "./run/groupings";
 import type { Track } from "./run/session";
 import type { LayerNumbers } from "./network/draw";
 import { isolated } from "./inline";
@@ -101,7 +102,8 @@ export function takesPart(current: Track, cls: number, t: number): boolean {
 /** What `n` counts in the grouping being shown. */
 export const counted = computed((): Counted => {
   const several = session.value?.split.multilabel ?? false;
-  const own = !["true", "predicted"].includes(track.value?.grouping.name ?? "");
+  const shown = track.value?.grouping;
+  const own = !["true", "predicted"].includes(shown ? baseOf(shown).name : "");
   return several && !own ? "label" : "sample";
 });
 
@@ -118,8 +120,9 @@ export const facts = computed((): NetworkFacts | null => {
   if (!open || !current) return null;
   const t = snapshot.value;
   const K = current.grouping.classes.length;
+  const own = ownClasses(current.grouping) || K;
   const k = highlighted.value;
-  const present = classesWithSamples(current.summary, K, t);
+  const present = classesWithSamples(current.summary, K, t).filter((c) => c < own);
   return {
     step: open.scalars.step[t],
     layers: open.layers
@@ -133,11 +136,12 @@ export const facts = computed((): NetworkFacts | null => {
     notDefined: states.value[NOT_DEFINED],
     responding: states.value[HELD] + states.value[TIED],
     silent: states.value[SILENT],
-    grouping: current.grouping,
+    grouping: baseOf(current.grouping),
+    level: levelOf(current.grouping),
     multilabel: counted.value === "label",
     measure: open.measure,
     present: present.map((c) => current.grouping.classes[c]),
-    classes: K,
+    classes: own,
     highlighted:
       k >= 0
         ? {
@@ -160,7 +164,9 @@ export const subtitle = computed(() => (facts.value ? networkSubtitle(facts.valu
 
 export const samples = computed(() => {
   const current = track.value;
-  return current ? samplesAt(current.summary, current.grouping.classes.length, snapshot.value) : 0;
+  if (!current) return 0;
+  const K = current.grouping.classes.length;
+  return samplesAt(current.summary, K, snapshot.value, ownClasses(current.grouping) || K);
 });
 
 interface Shares {

@@ -4,6 +4,7 @@ import { copyLink } from "./address";
 import { home } from "./frame/home";
 import { togglePlay } from "./play";
 import { walkCells } from "./confusion/now";
+import { finder } from "./rail/listing";
 import { walkSamples } from "./samples/now";
 import {
   announcement,
@@ -34,6 +35,7 @@ export const KEYS: [keys: string[], does: string][] = [
   [["←", "→"], "previous, next snapshot (with Shift: five)"],
   [["Home", "End"], "first, last snapshot"],
   [["0", "–", "9"], "highlight a class; again to clear (up to ten classes)"],
+  [["/"], "find a class, where there are more than ten; arrows and Enter highlight what is found"],
   [["↑", "↓"], "walk the layer’s units, the classes, the samples, or rows of the confusion"],
   [["N", "L", "C", "X", "P"], "the network, one layer, the classes, the confusion, the samples"],
   [["PgUp", "PgDn"], "previous, next layer"],
@@ -143,6 +145,7 @@ function onKey(event: KeyboardEvent): void {
     t: nextGrouping,
     d: toggleTheme,
     ...(home().alone && { s: () => void share() }),
+    "/": () => finder.current?.focus(),
     "?": () => (help.value = !help.peek()),
     Escape: escape,
   };

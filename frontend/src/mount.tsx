@@ -8,6 +8,7 @@ import { followKeys } from "./keys";
 import { drawn } from "./network/drawn";
 import { followPlay } from "./play";
 import { followFloor } from "./rail/floor";
+import { followRest } from "./rail/listing";
 import { followGrowth } from "./run/growth";
 import { followEvents } from "./run/happened";
 import { Session } from "./run/session";
@@ -55,7 +56,13 @@ export async function openRun(
     fail(error);
     return null;
   }
-  const stops = [followFloor(), followPlay(), followEvents(), followGrowth(source, session)];
+  const stops = [
+    followFloor(),
+    followPlay(),
+    followRest(),
+    followEvents(),
+    followGrowth(source, session),
+  ];
   return () => stops.forEach((stop) => stop());
 }
 

@@ -12,6 +12,7 @@ import {
   strengthOfLevel,
 } from "./format";
 import { isolated, said, type Say } from "./inline";
+import type { Level } from "./run/groupings";
 import {
   FEWEST_SAMPLES,
   HELD,
@@ -42,7 +43,9 @@ export interface NetworkFacts {
   /** Units for which the measure has no meaning; they stand in no share. */
   notDefined: number;
   silent: number;
+  /** As it was recorded, and by which level it is shown. */
   grouping: { name: string; title: string };
+  level?: Level;
   multilabel: boolean;
   measure: Measure;
   /** Classes with samples at this snapshot, and all classes. */
@@ -61,12 +64,17 @@ export function networkTitle(facts: NetworkFacts, say: Say = said): string {
   const units = total(facts);
   const tuned = facts.layers.reduce((sum, layer) => sum + layer.tuned, 0);
   const at = `Step ${stepText(facts.step)}`;
-  if (facts.responding === 0) return ended(`${at}: ${whyNothing(facts, units, say)}`);
+  if (facts.responding === 0) return nothingTitle(facts, say);
   if (facts.highlighted) return ended(`${at}: ${ofClass(facts, facts.highlighted, units, say)}`);
   if (facts.step === 0) return `${at}, before training: ${already(tuned, units)}.`;
-  if (tuned === 0) return `${at}: no unit is tuned to a class.`;
+  if (tuned === 0)
+    return `${at}: no unit is tuned to a ${facts.level === "finest" ? "class or superclass" : typeof facts.level === "number" ? "superclass" : "class"}.`;
   return `${at}: ${percent(tuned / units)} of units are tuned${extremes(facts.layers, say)}.`;
 }
+
+/** Why no unit has a class at the snapshot. */
+export const nothingTitle = (facts: NetworkFacts, say: Say = said): string =>
+  ended(`Step ${stepText(facts.step)}: ${whyNothing(facts, total(facts), say)}`);
 
 /** A sentence whose last name was cut short has its points already. */
 const ended = (sentence: string): string => (sentence.endsWith("…") ? sentence : `${sentence}.`);
@@ -132,6 +140,12 @@ function extremes(layers: readonly LayerShare[], say: Say): string {
 /** In a sentence a bare number (an nn.Sequential's part) would be taken for a quantity. */
 const spoken = (name: string): string => (/^\d/.test(name) ? `layer ${name}` : name);
 
+/** Units that the measure leaves out. */
+const left = ({ notDefined }: NetworkFacts): string =>
+  notDefined > 0
+    ? ` ${count(notDefined)} ${plural(notDefined, "unit")} that may respond below 0 cannot be judged by it.`
+    : "";
+
 export function networkSubtitle(facts: NetworkFacts): string {
   const predicted = isPredicted(facts);
   if (facts.present.length < facts.classes) {
@@ -141,12 +155,21 @@ export function networkSubtitle(facts: NetworkFacts): string {
       : `${some}: units are compared over those alone, so strength reads higher than with all.`;
   }
   const own = `class of “${said(facts.grouping.title)}”`;
-  const which = { true: "true label", predicted: "predicted label" }[facts.grouping.name] ?? own;
-  const left =
-    facts.notDefined > 0
-      ? ` ${count(facts.notDefined)} ${plural(facts.notDefined, "unit")} that may respond below 0 cannot be judged by it.`
-      : "";
-  return `Hue: the ${which} that drives the unit most. Strength: ${facts.measure.title.toLowerCase()}, less one standard error; grey where no class is surely first.${left}`;
+  const label = { true: "true label", predicted: "predicted label" }[facts.grouping.name] ?? own;
+  const level = facts.level ?? "class";
+  const which =
+    level === "class"
+      ? label
+      : level === "finest"
+        ? `${label}, or the finest superclass of it,`
+        : `superclass of the ${label}`;
+  const strength = `Strength: ${facts.measure.title.toLowerCase()}, less one standard error`;
+  if (level === "class" && facts.classes === 2) {
+    const [one, other] = facts.present.map(said);
+    return `Hue: the ${which} that drives the unit most. One scale from ${one} to ${other}, grey where neither is surely first. ${strength}.${left(facts)}`;
+  }
+  const first = { class: "class", finest: "class or superclass" }[level] ?? "superclass";
+  return `Hue: the ${which} that drives the unit most. ${strength}; grey where no ${first} is surely first.${left(facts)}`;
 }
 
 const KINDS: Record<Split["kind"], string> = {
@@ -285,12 +308,15 @@ export function cellSentence(
   level: number,
   preferred: string,
   threshold: number,
+  /** Of the class, where it is a superclass. */
+  words = "",
   say: Say = isolated,
 ): string {
   if (state !== HELD) return STATE_WORDS[state] ?? "";
-  const words = flags & SUPPRESSED ? "suppressed by" : level >= threshold ? "tuned to" : "prefers";
+  const verb = flags & SUPPRESSED ? "suppressed by" : level >= threshold ? "tuned to" : "prefers";
   const few = flags & UNRELIABLE ? ", unreliable: few samples" : "";
-  return `${words} ${say(preferred)}, strength ${strengthOfLevel(level)}${few}`;
+  const what = words && `, ${words}`;
+  return `${verb} ${say(preferred)}${what}, strength ${strengthOfLevel(level)}${few}`;
 }
 
 /** How the samples of a class were read, from one row or column of the confusion. */

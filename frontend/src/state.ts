@@ -1,12 +1,24 @@
 // What the page shows: one signal per choice, and what follows from the choices.
 
 import { batch, computed, effect, signal } from "@preact/signals";
+import type { MatrixOrder } from "./confusion/blocks";
 import { explain } from "./explain";
 import { newSnapshots } from "./run/growth";
+import { among, isPinsText, pinsOf, pinsText, toggled, type Pins } from "./rail/pins";
+import {
+  baseOf,
+  byLevel,
+  groupingNamed,
+  levelOf,
+  orderOf,
+  placesOf,
+  sharedClasses,
+  type Level,
+} from "./run/groupings";
 import { indexOrder, unitOrder } from "./run/order";
 import { firstSplit, server, type Session, type Theme, type Track } from "./run/session";
 import { axisPositions, defaultAxis, snapshotAtStep, type Axis } from "./timeline/scale";
-import type { Address, Only, View } from "./url";
+import type { Address, Only, Shows, Sort, View } from "./url";
 import type { Grouping, RunEntry } from "./wire/manifest";
 
 export { server };
@@ -25,13 +37,23 @@ export const view = signal<View>("network");
 export const snapshot = signal(0);
 export const unit = signal(-1);
 export const highlighted = signal(-1);
+/** Classes of the grouping shown that keep a hue of their own among many. */
+export const pins = signal<Pins>([]);
+/** In which order the classes are listed; "" for the usual one. */
+export const sort = signal<Sort | "">("");
 /** The layer that was chosen to be looked at by itself; -1 for none. */
 export const chosenLayer = signal(-1);
+/** What the layer view shows of it. */
+export const layerShows = signal<Shows>("cells");
 /** The confusion cell that is looked at. */
 export const cell = signal<Cell | null>(null);
 /** The sample that is looked at; -1 for none. */
 export const sample = signal(-1);
+/** In which order many classes stand in the confusion; "" for the usual one. */
+export const matrixOrder = signal<MatrixOrder | "">("");
 export const only = signal<Only>("all");
+/** What samples are searched for. */
+export const find = signal("");
 export const threshold = signal(50);
 export const axis = signal<Axis>("snapshot");
 export const playing = signal(false);
@@ -56,15 +78,25 @@ const NO_COLORS = new Uint8Array(0);
 export const shownGrouping = computed(
   () =>
     track.value?.grouping ??
-    session.value?.split.groupings.find((g) => g.name === grouping.value) ??
+    (session.value ? groupingNamed(session.value.split, grouping.value) : null) ??
     null,
 );
 export const classes = computed(() => shownGrouping.value?.classes ?? NO_CLASSES);
+/** Classes in the order in which pictures show them: those of a superclass side by side. */
+export const classOrder = computed(() => (shownGrouping.value ? orderOf(shownGrouping.value) : []));
 export const palette = computed(() =>
   session.value && shownGrouping.value && classes.value.length > 0
-    ? session.value.palette(theme.value, shownGrouping.value)
+    ? session.value.palette(theme.value, shownGrouping.value, pins.value)
     : NO_COLORS,
 );
+
+/** Colors of the true classes, with the pins of what is shown, as far as it has the same classes. */
+export const answerColors = computed(() => {
+  const open = session.value;
+  const of = open?.split.groupings.find((g) => g.name === "true");
+  if (!open || !of) return NO_COLORS;
+  return open.palette(theme.value, of, among(pins.value, sharedClasses(shownGrouping.value, of)));
+});
 export const positions = computed(() =>
   axisPositions(session.value?.scalars.step ?? [], axis.value),
 );
@@ -93,7 +125,7 @@ export const order = computed(() => {
     void current.paint.arrived.value;
     const last = current.paint.at(open.snapshots - 1);
     if (!last) return null;
-    known = unitOrder(last, open.layers);
+    known = unitOrder(last, open.layers, placesOf(current.grouping));
     orders.set(current, known);
   }
   return known;
@@ -181,13 +213,35 @@ export function highlight(k: number): void {
   highlighted.value = k === highlighted.peek() ? -1 : k;
 }
 
+/** Adds a class to those that keep a hue of their own, or takes it away. */
+export function togglePin(k: number): void {
+  const next = toggled(pins.peek(), k);
+  if (next) pins.value = next;
+  else announcement.value = "Eight classes are pinned already: unpin one of them first.";
+}
+
+/** The grouping that was chosen, by the level by which the one before was shown, if it has that. */
 export function chooseGrouping(name: string): void {
   const open = session.peek();
-  const next = open?.split.groupings.find((g) => g.name === name);
+  const next = open && groupingNamed(open.split, name);
+  if (!next) return;
+  const shown = shownGrouping.peek();
+  chooseShown(shown && next === baseOf(next) ? byLevel(next, levelOf(shown)) : next);
+}
+
+/** What the classes belong to, at a level. */
+export function chooseLevel(level: Level): void {
+  const shown = shownGrouping.peek();
+  if (shown) chooseShown(byLevel(shown, level));
+}
+
+function chooseShown(next: Grouping): void {
+  // The third class of one grouping is not the third of another.
+  const same = sharedClasses(shownGrouping.peek(), next);
   batch(() => {
-    // The third class of one grouping is not the third of another.
-    if (next?.classes.join("\n") !== classes.peek().join("\n")) highlighted.value = -1;
-    grouping.value = name;
+    if (highlighted.peek() >= same) highlighted.value = -1;
+    pins.value = among(pins.peek(), same);
+    grouping.value = next.name;
   });
 }
 
@@ -227,12 +281,20 @@ export async function chooseSplit(name: string, address: Partial<Address> = {}):
 
 /** The grouping of that name, or the first. */
 const groupingOf = (open: Session, name: string): Grouping =>
-  open.split.groupings.find((g) => g.name === name) ?? open.split.groupings[0];
+  groupingNamed(open.split, name) ?? open.split.groupings[0];
+
+/** Pins that the run's colors have. */
+const ownPins = (): Pins => {
+  const shown = shownGrouping.peek();
+  return (shown && baseOf(shown).pinned) ?? [];
+};
 
 /** The next of the groupings the run has. */
 export function nextGrouping(): void {
   const names = session.peek()?.split.groupings.map((g) => g.name) ?? [];
-  if (names.length > 1) chooseGrouping(names[(names.indexOf(grouping.peek()) + 1) % names.length]);
+  const now = shownGrouping.peek();
+  const name = now ? baseOf(now).name : grouping.peek();
+  if (names.length > 1) chooseGrouping(names[(names.indexOf(name) + 1) % names.length]);
 }
 
 let beforeTable: View = "network";
@@ -263,6 +325,8 @@ export function defaultAddress(open: Session): Address {
   return {
     view: "network",
     layer: -1,
+    shows: "cells",
+    find: "",
     cell: "",
     sample: -1,
     only: "all",
@@ -274,6 +338,9 @@ export function defaultAddress(open: Session): Address {
     grouping: open.split.groupings[0].name,
     measure: open.manifest.measures[0].name,
     class: -1,
+    pins: "",
+    sort: "",
+    matrix: "",
     threshold: Math.round(open.manifest.threshold * 100),
     theme: systemTheme(),
     axis: defaultAxis(steps),
@@ -284,6 +351,8 @@ export function currentAddress(open: Session): Address {
   return {
     view: view.peek(),
     layer: chosenLayer.peek(),
+    shows: layerShows.peek(),
+    find: find.peek(),
     sample: sample.peek(),
     only: only.peek(),
     cell: cell.peek() ? `${cell.peek()?.true},${cell.peek()?.predicted}` : "",
@@ -294,6 +363,10 @@ export function currentAddress(open: Session): Address {
     grouping: shownGrouping.peek()?.name ?? grouping.peek(),
     measure: open.measure.name,
     class: highlighted.peek(),
+    // those that the run itself pins need not be said
+    pins: pinsText(pins.peek()) === pinsText(ownPins()) ? "" : pinsText(pins.peek()) || "none",
+    sort: sort.peek(),
+    matrix: matrixOrder.peek(),
     threshold: threshold.peek(),
     theme: theme.peek(),
     axis: axis.peek(),
@@ -316,8 +389,16 @@ export function applyAddress(
     snapshot.value = snapshotAtStep(open.scalars.step, wanted.step);
     unit.value = wanted.unit < open.units ? wanted.unit : -1;
     highlighted.value = wanted.class < shown.classes.length ? wanted.class : -1;
+    pins.value =
+      wanted.pins === ""
+        ? (baseOf(shown).pinned ?? [])
+        : pinsOf(isPinsText(wanted.pins) ? wanted.pins : "", shown.classes.length);
+    sort.value = wanted.sort;
+    matrixOrder.value = wanted.matrix;
     view.value = wanted.view;
     chosenLayer.value = wanted.layer < open.layers.length ? wanted.layer : -1;
+    layerShows.value = wanted.shows;
+    find.value = wanted.find;
     cell.value = cellOf(open, wanted.cell);
     sample.value = wanted.sample < (open.split.samples ?? 0) ? wanted.sample : -1;
     only.value = wanted.only;

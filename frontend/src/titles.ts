@@ -2,10 +2,13 @@
 
 import { computed } from "@preact/signals";
 import { confusionNow, largestConfusion } from "./confusion/now";
-import { layerNumbers, title as networkTitle } from "./derive";
+import { facts, layerNumbers, title as networkTitle } from "./derive";
 import { count, list, plural, stepText } from "./format";
 import { said } from "./inline";
+import { nothingTitle } from "./sentences";
 import { tunedToClass } from "./run/counts";
+import { levelOf } from "./run/groupings";
+import { picturesSubtitle } from "./pictures/titles";
 import { samplesNow } from "./samples/now";
 import { countWrong } from "./samples/reading";
 import {
@@ -48,6 +51,8 @@ const layerTitle = computed(() => {
 export const layerSubtitle = computed(() => {
   const layer = session.value?.layers[shownLayer.value];
   if (!layer) return "";
+  const pictures = picturesSubtitle(shownLayer.value);
+  if (pictures) return pictures;
   return `${layer.kind}. A column is a unit; it keeps its place, by its class at the last snapshot. On top: how much each class drives it now.`;
 });
 
@@ -61,13 +66,20 @@ const classesTitle = computed(() => {
   );
   const most = Math.max(...tuned);
   const at = `Step ${step.value}`;
-  if (most === 0) return `${at}: no class has a unit tuned to it.`;
+  if (facts.value?.responding === 0) return nothingTitle(facts.value);
+  const [one, several] =
+    levelOf(current.grouping) === "class"
+      ? ["class", "classes"]
+      : levelOf(current.grouping) === "finest"
+        ? ["class or superclass", "classes and superclasses"]
+        : ["superclass", "superclasses"];
+  if (most === 0) return `${at}: no ${one} has a unit tuned to it.`;
   const first = tuned.indexOf(most);
   const some = tuned.filter((n) => n > 0).length;
   const all =
     some === names.length
-      ? `all ${count(some)} classes have`
-      : `${count(some)} of ${count(names.length)} classes ${plural(some, "has", "have")}`;
+      ? `all ${count(some)} ${several} have`
+      : `${count(some)} of ${count(names.length)} ${several} ${plural(some, "has", "have")}`;
   return `${at}: ${all} units tuned to ${plural(some, "it", "them")}; most are tuned to ${said(names[first])} (${count(most)}).`;
 });
 

@@ -1,14 +1,22 @@
 // State in the address: everything that changes what is seen, and only what differs from the
 // default, so that a link shows its reader the same picture.
 
+import { ORDERS, type MatrixOrder } from "./confusion/blocks";
+import { isPinsText } from "./rail/pins";
 import type { Axis } from "./timeline/scale";
 import type { Theme } from "./run/session";
 
 export const VIEWS = ["network", "layer", "classes", "confusion", "samples", "table"] as const;
 export type View = (typeof VIEWS)[number];
 
-export const ONLY = ["all", "wrong"] as const;
+export const ONLY = ["all", "wrong", "watched"] as const;
 export type Only = (typeof ONLY)[number];
+
+export const SORTS = ["given", "superclass", "units", "recall", "change", "name"] as const;
+export type Sort = (typeof SORTS)[number];
+/** What the layer view shows of a layer. */
+export const SHOWS = ["cells", "maps", "weights"] as const;
+export type Shows = (typeof SHOWS)[number];
 
 export interface Address {
   view: View;
@@ -19,14 +27,23 @@ export interface Address {
   grouping: string;
   measure: string;
   class: number;
+  /** Pinned classes, as in rail/pins.ts; "none" for none where the run itself pins some. */
+  pins: string;
+  /** Order of the classes; "" for the usual one. */
+  sort: Sort | "";
+  /** Order of many classes in the confusion; "" for the usual one. */
+  matrix: MatrixOrder | "";
   /** Index of the layer that is looked at by itself; -1 where none was chosen. */
   layer: number;
+  shows: Shows;
   /** True and predicted class of a confusion cell, as "3,5"; "" where none is chosen. */
   cell: string;
   /** A sample of the probe; -1 where none is chosen. */
   sample: number;
   /** Which samples are shown. */
   only: Only;
+  /** What samples are searched for. */
+  find: string;
   /** As a level: 50 for 0.50. */
   threshold: number;
   theme: Theme;
@@ -45,7 +62,12 @@ const READ: { [K in keyof Address]: (text: string) => Address[K] | undefined } =
   grouping: (text) => text || undefined,
   measure: (text) => text || undefined,
   class: (text) => whole(text, 0),
+  pins: (text) => (text === "none" || (text !== "" && isPinsText(text)) ? text : undefined),
+  matrix: (text) => ORDERS.find((name) => name === text),
+  sort: (text) => SORTS.find((name) => name === text),
   layer: (text) => whole(text, 0),
+  shows: (text) => SHOWS.find((name) => name === text),
+  find: (text) => text.slice(0, 80) || undefined,
   sample: (text) => whole(text, 0),
   only: (text) => ONLY.find((name) => name === text),
   cell: (text) => (/^\d{1,6},\d{1,6}$/.test(text) ? text : undefined),

@@ -35,4 +35,16 @@ describe("unit order", () => {
     ]);
     expect([...unitOrder(last, layersOf(["a", 3], ["b", 2]))]).toEqual([1, 2, 0, 4, 3]);
   });
+
+  it("puts two classes at the ends of one scale, tied units between them", () => {
+    const last = paint([
+      [HELD, 1, 90],
+      [TIED, 1, 0],
+      [HELD, 0, 20],
+      [HELD, 1, 10],
+      [SILENT, 0, 0],
+      [HELD, 0, 80],
+    ]);
+    expect([...unitOrder(last, layersOf(["a", 6]), [0, 1])]).toEqual([5, 2, 1, 3, 0, 4]);
+  });
 });

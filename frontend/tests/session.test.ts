@@ -68,6 +68,23 @@ const source: Source = {
 };
 
 describe("a session", () => {
+  it("asks for the state it began with, though the run goes on", async () => {
+    const asked: string[] = [];
+    const growing = (addressed: boolean): Source => ({
+      runs: async () => [],
+      manifest: async () => ({ ...manifest, version: "v1", ...(addressed ? { addressed } : {}) }),
+      get: async (key) => {
+        asked.push(key);
+        return source.get(key);
+      },
+    });
+    await (await Session.open(growing(true), "r", "val")).confusion();
+    expect(asked).toEqual(["r@v1/palette.st", "r@v1/val/scalars.st", "r@v1/val/confusion.st"]);
+    asked.length = 0;
+    await Session.open(growing(false), "r", "val");
+    expect(asked).toEqual(["r/palette.st", "r/val/scalars.st"]);
+  });
+
   beforeEach(() => {
     vi.useFakeTimers();
     refuse = null;
@@ -104,7 +121,7 @@ describe("a session", () => {
   it("has other splits of its run, and the colors of every grouping", async () => {
     const session = await Session.open(source, "r", "val");
     expect(session.snapshots).toBe(2);
-    const grouping = (name: string, classes: string[]) => ({ name, classes });
+    const grouping = (name: string, classes: string[]) => ({ name, title: name, classes });
     expect(session.palette("dark", grouping("true", ["a", "b"]))).toHaveLength(2 * 404);
     expect(session.palette("light", grouping("true", ["a", "b", "c"]))[0]).toBe(3);
     expect(session.palette("dark", grouping("own", ["a", "b"]))[0]).toBe(7);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { classRows, ShareCounter, shareScale } from "../src/classes/shares";
+import { columnsOf, ShareCounter, shareOf, shareScale } from "../src/classes/shares";
 import { confusionScale, topConfusions } from "../src/confusion/scale";
 import type { Paint } from "../src/run/paint";
 import type { Track } from "../src/run/session";
@@ -58,7 +58,7 @@ describe("shares of classes", () => {
 
   it("count held units from the threshold on, chunk by chunk", () => {
     const resident = new Set([0]);
-    const counter = new ShareCounter(trackOf(resident), layers, columns, [0, 1], 50, 2);
+    const counter = new ShareCounter(trackOf(resident), layers, columns, 50, 2);
     expect(counter.more()).toBe(true);
     expect(counter.more()).toBe(false);
     expect(counter.complete).toBe(false);
@@ -69,26 +69,32 @@ describe("shares of classes", () => {
     expect(Array.from(counter.shares.values.slice(4))).toEqual([0, 1, 0, 1]);
   });
 
-  it("join layers of a stage, and leave classes out that have no row", () => {
+  it("join layers of a stage, and classes of a superclass", () => {
     const stage = [{ title: "all", layers: [0, 1] }];
-    const counter = new ShareCounter(trackOf(new Set([0, 1])), layers, stage, [1], 50, 2);
+    const counter = new ShareCounter(trackOf(new Set([0, 1])), layers, stage, 50, 2);
     counter.more();
-    expect(Array.from(counter.shares.values)).toEqual([0, 1]);
+    expect(shareOf(counter.shares, 0, 0, [1])).toBe(0);
+    expect(shareOf(counter.shares, 1, 0, [0])).toBe(0);
+    expect(shareOf(counter.shares, 0, 0, [0, 1])).toBe(0.5);
+    expect(shareOf(counter.shares, 1, 0, [0, 1])).toBe(1);
   });
 
   it("are scaled by hidden layers that are not small", () => {
     const large = [{ ...layers[0], units: 20 }, layers[1]];
-    const shares = { values: Float32Array.of(0.3, 0.9), columns, rows: [0] };
-    expect(shareScale(shares, large)).toBeCloseTo(0.3);
-    expect(shareScale(shares, layers)).toBeCloseTo(0.06);
+    const shares = { values: Float32Array.of(0.3, 0.9), columns, classes: 1 };
+    expect(shareScale(shares, large, [[0]])).toBeCloseTo(0.3);
+    expect(shareScale(shares, layers, [[0]])).toBeCloseTo(0.06);
+    const many = { values: new Float32Array(200), columns, classes: 100 };
+    expect(shareScale(many, large, [[0]])).toBeCloseTo(0.006);
   });
 
-  it("have rows for the classes most units are tuned to, in order", () => {
-    const bins = new Uint32Array(4 * 21);
-    bins[0 * 21 + 20] = 1;
-    bins[2 * 21 + 20] = 9;
-    bins[3 * 21 + 20] = 5;
-    expect(classRows(bins, 1, 4, 50, 2)).toEqual([2, 3]);
-    expect(classRows(bins, 1, 4, 50, 4)).toEqual([0, 1, 2, 3]);
+  it("have a column for each layer, or stage, or for all where they would be too many", () => {
+    const stages = Array.from({ length: 20 }, (_, l) => ({
+      path: `s${Math.floor(l / 10)}.${l}`,
+    })) as unknown as Layer[];
+    const names = stages.map((layer) => layer.path);
+    expect(columnsOf(layers, ["a", "b"], 10, 10)).toEqual(columns);
+    expect(columnsOf(stages, names, 100, 1000)).toHaveLength(2);
+    expect(columnsOf(stages, names, 10_000, 1000)).toHaveLength(1);
   });
 });

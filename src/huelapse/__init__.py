@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from huelapse.hierarchy import Hierarchy
     from huelapse.measures import State
     from huelapse.recording import Forecast, Recorder, every
+    from huelapse.replaying.replay import replay
     from huelapse.run import Run
     from huelapse.run import open_run as open
     from huelapse.schema import VERSION as __version__  # noqa: N811
@@ -33,6 +34,7 @@ __all__ = [
     "__version__",
     "every",
     "open",
+    "replay",
 ]
 
 _HOME = {
@@ -46,6 +48,7 @@ _HOME = {
     "__version__": ("huelapse.schema", "VERSION"),
     "every": ("huelapse.recording", "every"),
     "open": ("huelapse.run", "open_run"),
+    "replay": ("huelapse.replaying.replay", "replay"),
 }
 
 

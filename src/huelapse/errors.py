@@ -126,6 +126,18 @@ class PartialError(HuelapseError, ValueError):
     """What one rank or worker has recorded is damaged, of another run, or cannot be merged."""
 
 
+class CheckpointError(HuelapseError, ValueError):
+    """A checkpoint that is not there, cannot be read safely, or is of another model."""
+
+
+class FactoryError(HuelapseError, ValueError):
+    """A function that should give the model or the data is not there, or fails."""
+
+
+class ReplayError(HuelapseError, ValueError):
+    """Checkpoints that cannot be replayed into this run, or not with these options."""
+
+
 class SelectionError(HuelapseError, KeyError):
     """A step, split, grouping or layer that the run does not have."""
 

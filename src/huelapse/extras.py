@@ -19,6 +19,9 @@ WATCHED = "watched"
 WEIGHTS = "first_weights"
 THUMBNAILS = "thumbnails"
 
+SNAPSHOTS = 64
+"""That are read at once where only a little of each is kept."""
+
 
 class Extras(Committed):
     """Reads optional arrays. What was not recorded is a `SelectionError` that says so.
@@ -100,6 +103,37 @@ class Extras(Committed):
         """The true class of every sample of the probe, -1 for none. The same at every snapshot."""
         return self._indices(self._reader.read(self._extra(LABELS, split, "kept responses")))
 
+    def predictions_at(self, index: int, split: str | None = None) -> Int64[np.ndarray, " sample"]:
+        """What each sample was predicted as at the `index`-th snapshot; all are `kept.NOBODY` where
+        nothing was kept."""
+        path = self._extra(kept.PREDICTIONS, split, "kept responses")
+        return self._reader.read(path, index).astype(np.int64)
+
+    def predictions_of(
+        self, samples: Int64[np.ndarray, " some"], split: str | None = None
+    ) -> Int64[np.ndarray, "snapshot some"]:
+        """The same of a few samples at every snapshot; never all of them at once in memory."""
+        path = self._extra(kept.PREDICTIONS, split, "kept responses")
+        total = self._reader.shape(path)[0]
+        parts = [
+            self._reader.read(path, (slice(t, min(t + SNAPSHOTS, total)),))[:, samples]
+            for t in range(0, total, SNAPSHOTS)
+        ]
+        return np.concatenate([np.zeros((0, len(samples)), np.int64), *parts]).astype(np.int64)
+
+    def response_of(
+        self, sample: int, index: int, split: str | None = None
+    ) -> Float32[np.ndarray, " unit"] | None:
+        """The responses of one sample at the `index`-th snapshot; None where none were kept."""
+        path = self._extra(kept.RESPONSES, split, "kept responses")
+        base = self.split(split).name
+        scale = self._reader.read(f"{base}/{kept.SCALE}", index)
+        if np.isnan(scale).all():
+            return None
+        codes = self._reader.read(path, (index, slice(sample, sample + 1)))
+        ref = self._reader.read(f"{base}/{kept.REF}", index)
+        return kept.decode(codes, ref, scale)[0]
+
     def regroup(
         self,
         classes: Int64[np.ndarray, " sample"] | Rule,
@@ -168,17 +202,30 @@ class Extras(Committed):
     # --- maps, weights, pictures -----------------------------------------------------------------
 
     def maps(
-        self, layer: str, step: int | None = None, split: str | None = None
+        self,
+        layer: str,
+        step: int | None = None,
+        split: str | None = None,
+        *,
+        classes: slice = slice(None),
+        units: slice = slice(None),
     ) -> Float32[np.ndarray, "class unit y x"]:
         """Mean response of each unit at each position, by true class; NaN where there is no data,
-        or where any response was not finite."""
-        return self._at(f"{MAPS}/{self._name(layer)}", step, split, "maps of this layer")
+        or where any response was not finite. `classes` and `units` (of the layer) read a part."""
+        path = f"{MAPS}/{self._name(layer)}"
+        return self._at(path, step, split, "maps of this layer", classes, units)
 
     def watched(
-        self, layer: str, step: int | None = None, split: str | None = None
+        self,
+        layer: str,
+        step: int | None = None,
+        split: str | None = None,
+        *,
+        samples: slice = slice(None),
     ) -> Float32[np.ndarray, "watched unit y x"]:
-        """Feature maps of the watched samples; `watched_samples` says which those are."""
-        return self._at(f"{WATCHED}/{self._name(layer)}", step, split, "watched samples")
+        """Feature maps of the watched samples; `watched_samples` says which those are, and
+        `samples` (counted among them) reads a part."""
+        return self._at(f"{WATCHED}/{self._name(layer)}", step, split, "watched samples", samples)
 
     def watched_samples(self, split: str | None = None) -> Int64[np.ndarray, " watched"]:
         """Which samples of the probe are watched, as indices along `sample`."""
@@ -198,14 +245,20 @@ class Extras(Committed):
         """Small pictures of the probe's samples; how they came about stands in their attributes."""
         return self._reader.read(self._extra(THUMBNAILS, split, "thumbnails"))
 
+    def shape_of(self, path: str, split: str | None = None) -> tuple[int, ...]:
+        """Of an optional array, `snapshot` first where it is not static."""
+        return self._reader.shape(self._extra(path, split, f"array {path!r}"))
+
     def attributes_of(self, path: str, split: str | None = None) -> dict[str, object]:
         """What is said of an optional array: a layer's path, a module's, how pictures were made."""
         return dict(self._reader.attributes_of(self._extra(path, split, f"array {path!r}")))
 
     # --- finding ---------------------------------------------------------------------------------
 
-    def _at(self, path: str, step: int | None, split: str | None, what: str) -> np.ndarray:
-        return self._reader.read(self._extra(path, split, what), self.index(step, split))
+    def _at(
+        self, path: str, step: int | None, split: str | None, what: str, *part: slice
+    ) -> np.ndarray:
+        return self._reader.read(self._extra(path, split, what), (self.index(step, split), *part))
 
     def _extra(self, path: str, split: str | None, what: str) -> str:
         name = self._named(split)

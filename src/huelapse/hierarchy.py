@@ -37,6 +37,24 @@ class Hierarchy:
     classes: tuple[str, ...]
     levels: tuple[Level, ...]
 
+    @property
+    def sizes(self) -> tuple[int, ...]:
+        """How many classes there are, and groups at each further level."""
+        return len(self.classes), *(len(own.names) for own in self.levels)
+
+    def at_most(self, levels: int) -> "Hierarchy":
+        """The same with so many levels at most.
+
+        Of more those stay whose numbers of groups are nearest to equal steps, as factors, from the
+        number of classes down to 1: each level that is looked at makes a unit harder to hold.
+        """
+        if len(self.levels) <= levels:
+            return self
+        sizes = np.log([len(own.names) for own in self.levels])
+        wanted = np.log(len(self.classes)) * np.arange(levels, 0, -1) / (levels + 1)
+        kept = sorted({int(np.abs(sizes - size).argmin()) for size in wanted})
+        return Hierarchy(classes=self.classes, levels=tuple(self.levels[j] for j in kept))
+
     def ordered(self, classes: Sequence[str]) -> "Hierarchy":
         """The same with its classes in another order."""
         order = np.array([self.classes.index(name) for name in classes], np.int64)
@@ -86,18 +104,7 @@ class Hierarchy:
         Raises:
             HierarchyError: a line has not two names, or none of the classes is named.
         """
-        parents: dict[str, str] = {}
-        for number, line in enumerate(Path(path).read_text("utf-8").splitlines(), 1):
-            text = line.strip()
-            if not text or text.startswith("#"):
-                continue
-            names = [part.strip() for part in text.split("\t")] if "\t" in text else text.split()
-            if len(names) != 2 or not all(names):
-                raise HierarchyError(
-                    f"{path}, line {number} is {text[:60]!r}, expected two names: parent child, "
-                    f"parted by a tab if they hold spaces"
-                )
-            parents.setdefault(names[1], names[0])
+        parents = parents_in(path)
         if not any(name in parents for name in classes):
             raise HierarchyError(
                 f"{path} names none of the {len(classes)} classes, such as {classes[0]!r}; "
@@ -161,6 +168,34 @@ class Hierarchy:
                 f"no level between the classes and all of them together"
             )
         return cls(classes=tuple(classes), levels=tuple(made))
+
+
+def parents_in(path: str | Path) -> dict[str, str]:
+    """Child → parent, from lines "parent child", as of WordNet's is-a relation; "#" begins a remark.
+
+    Names with spaces are parted by a tab. Where a child has several parents, the first counts.
+
+    Raises:
+        HierarchyError: a line has not two names, or the file is no text.
+        OSError: it cannot be read.
+    """
+    parents: dict[str, str] = {}
+    try:
+        lines = Path(path).read_text("utf-8").splitlines()
+    except UnicodeDecodeError as error:
+        raise HierarchyError(f"{path} is not text in UTF-8: {error}") from error
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if not text or text.startswith("#"):
+            continue
+        names = [part.strip() for part in text.split("\t")] if "\t" in text else text.split()
+        if len(names) != 2 or not all(names):
+            raise HierarchyError(
+                f"{path}, line {number} is {text[:60]!r}, expected two names: parent child, "
+                f"parted by a tab if they hold spaces"
+            )
+        parents.setdefault(names[1], names[0])
+    return parents
 
 
 def _ancestors(name: str, parents: Mapping[str, str]) -> list[str]:

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Bool
 
 from huelapse.errors import SelectionError
-from huelapse.measures import MEASURES_VERSION, TUNED, Reading, find_measure, read
+from huelapse.measures import MEASURES_VERSION, TUNED, Reading, find_measure
 from huelapse.moments import Moments
 from huelapse.palette import LEVELS, level
 from huelapse.store.cache import digest
@@ -126,7 +126,8 @@ class Painter:
 
     def _key(self, split: str, grouping: str, measure: str, own: range) -> str:
         told = self.run.identity(split, slice(own.start, own.stop))
-        return digest(KIND, MEASURES_VERSION, split, grouping, measure, told)
+        rule = self.run.rule(grouping, split)
+        return digest(KIND, MEASURES_VERSION, split, grouping, measure, told, *rule)
 
     def _fits(self, found: Arrays, snapshots: int, split: str, grouping: str) -> bool:
         classes = len(self.run.grouping(grouping, split).classes)
@@ -153,7 +154,9 @@ class Painter:
 
         def fresh(index: int) -> Arrays:
             moments = self.run.moments(index, grouping, split)
-            reading = read(moments, signed=self.run.signed, measure=find_measure(measure))
+            reading = self.run.judged(
+                moments, grouping, split, signed=self.run.signed, measure=find_measure(measure)
+            )
             picture = on_wire(reading)
             counted = self._counted(picture, reading.strength, moments.count)
             return picture | counted | {"magnitude": self._magnitude(moments)}

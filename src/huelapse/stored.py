@@ -4,10 +4,11 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 from huelapse.errors import FormatError, SelectionError
 from huelapse.extras import Extras
+from huelapse.measures import Measure, Reading, read
 from huelapse.moments import Moments
 from huelapse.schema import TRUE
 
@@ -44,6 +45,23 @@ class Stored(Extras):
                 self._check_within(end, self.units + 1, "end of a range of units")
         count = self._reader.read_counts(f"{base}/count", index)
         return self._stored(home, count, *self._cubes(home, part))
+
+    def rule(self, grouping: str, split: str) -> tuple[str, ...]:
+        """What a grouping is made by, beyond what is committed: nothing, of those recorded."""
+        self.grouping(grouping, split)
+        return ()
+
+    def judged(
+        self,
+        moments: Moments,
+        grouping: str,
+        split: str,
+        *,
+        signed: Bool[np.ndarray, " unit"],
+        measure: Measure,
+    ) -> Reading:
+        """What statistics by a grouping say of each unit."""
+        return read(moments, signed=signed, measure=measure)
 
     def history(
         self,

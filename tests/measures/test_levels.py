@@ -7,7 +7,7 @@ import pytest
 
 from huelapse.errors import HierarchyError
 from huelapse.hierarchy import Hierarchy
-from huelapse.measures import grouped, read_levels
+from huelapse.measures import NO_CLASS, grouped, read_levels
 from huelapse.moments import Moments
 
 CLASSES = ("pug", "beagle", "tabby", "siamese", "car", "truck")
@@ -142,3 +142,76 @@ def test_without_data_there_is_no_level() -> None:
 def test_classes_in_another_order_are_the_same_hierarchy() -> None:
     hierarchy = Hierarchy.from_nested(CLASSES, NESTED).ordered(CLASSES[::-1])
     assert told(hierarchy) == [level[::-1] for level in EXPECTED]
+
+
+def test_of_many_levels_those_stay_that_differ_most_in_size() -> None:
+    classes = [f"class {k}" for k in range(64)]
+    parents = {c: f"a{k // 2}" for k, c in enumerate(classes)}
+    for one, other, by in (("a", "b", 2), ("b", "c", 2), ("c", "d", 2), ("d", "e", 2)):
+        number = 64 // 2 ** ("abcd".index(one) + 1)
+        parents |= {f"{one}{k}": f"{other}{k // by}" for k in range(number)}
+    deep = Hierarchy.from_parents(classes, parents)
+    assert deep.sizes == (64, 32, 16, 8, 4, 2)
+    _, finest, middle, widest = deep.at_most(3).sizes
+    assert finest in (32, 16) and middle == 8 and widest in (4, 2)
+    assert deep.at_most(1).sizes == (64, 8)
+    assert deep.at_most(5) is deep
+
+
+def test_one_reading_is_that_of_the_finest_level_that_holds() -> None:
+    hierarchy = Hierarchy.from_nested(CLASSES, NESTED)
+    rng = np.random.default_rng(0)
+    units, n = 6, 60
+    means = np.zeros((6, units))
+    means[4, 0] = 4  # a car
+    means[:2, 1] = 4  # a dog
+    means[:4, 2] = 4  # an animal
+    means[:, 4] = np.nan  # never seen
+    means[:, 5] = 0  # silent
+    x = means[None] + rng.normal(size=(n, 6, units))
+    x[:, :, 5] = 0.25
+    count = np.full(6, n)
+    seen = np.isfinite(x)
+    moments = Moments(
+        count=count,
+        mean=np.nan_to_num(x.mean(0)),
+        m2=np.nan_to_num(((x - x.mean(0)) ** 2).sum(0)),
+        active=(x > 0).sum(0),
+        nonfinite=(~seen).sum(0),
+    )
+    leveled = read_levels(moments, hierarchy, signed=np.zeros(units, bool))
+    one = leveled.as_one(hierarchy.sizes)
+    assert hierarchy.sizes == (6, 3, 2)
+    assert leveled.level.tolist() == [0, 1, 2, NO_CLASS, NO_CLASS, NO_CLASS]
+    first = {0: 0, 1: 6, 2: 9}  # where the groups of each level begin
+    names = [*CLASSES, *hierarchy.levels[0].names, *hierarchy.levels[1].names]
+    assert [names[k] for k in one.preference.preferred[:3]] == ["car", "dog", "animal"]
+    assert one.preference.preferred[2] == first[2] + leveled.group[2]
+    assert one.preference.held.tolist() == [True] * 3 + [False] * 3
+    assert np.array_equal(one.strength[:3], leveled.strength[:3])
+    assert one.strength[3] == 0 and one.strength[5] == 0
+    assert one.silent.tolist() == [False] * 5 + [True]
+    assert one.not_finite[4] and one.preference.preferred[4] == NO_CLASS
+    assert not one.unreliable[3:].any()
+
+
+def test_what_no_class_has_data_for_may_hold_for_a_superclass() -> None:
+    """Two samples of each class are too few; those of a superclass together are not."""
+    hierarchy = Hierarchy.from_parents(
+        [f"c{k}" for k in range(20)], {f"c{k}": f"g{k % 2}" for k in range(20)}
+    )
+    x = np.where(np.arange(20) % 2 == 0, 5.0, 0.0)[None, :, None] + np.random.default_rng(0).normal(
+        size=(2, 20, 1)
+    )
+    moments = Moments(
+        count=np.full(20, 2),
+        mean=x.mean(0),
+        m2=((x - x.mean(0)) ** 2).sum(0),
+        active=(x > 0).sum(0),
+        nonfinite=np.zeros((20, 1), np.int64),
+    )
+    leveled = read_levels(moments, hierarchy, signed=np.zeros(1, bool))
+    assert leveled.readings[0].preference.no_data.all()
+    one = leveled.as_one(hierarchy.sizes)
+    assert one.preference.held.all() and not one.preference.no_data.any()
+    assert one.preference.preferred[0] == 20 + hierarchy.levels[0].names.index("g0")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from huelapse.errors import PaletteError
-from huelapse.palette import Palette, by_superclass, palette
+from huelapse.palette import Palette, by_superclass, palette, pins
 from huelapse.palette.ramps import neutral
 from huelapse.palette.seeing import EYES, apart, difference, seen, steps
 from huelapse.palette.tables import ten, wheel
@@ -92,15 +92,30 @@ def test_pinned_classes_take_hues_of_the_ten_and_all_others_are_grey(count: int,
     indices = [int(c.split()[1]) for c in pinned]
     found = palette(HUNDRED, name=name, pinned=pinned)
     for theme in THEMES:
-        pins = found.table(theme)[indices]
-        expected = palette(max(count, 2), name=name).table(theme)[:count]
-        if count > 1:
-            assert np.array_equal(pins, expected)
+        assert np.array_equal(found.table(theme)[indices], pins(name).table(theme)[:count])
         others = np.delete(found.table(theme), indices, 0)
         assert len(np.unique(others, axis=0)) == 1
         assert np.ptp(others[0, -1, :3].astype(int)) <= 5
         assert steps(others[0]) >= 4
         assert (found.table(theme)[:, 0, :3] == neutral(theme)).all()
+
+
+@pytest.mark.parametrize("name", ["standard", "tritan"])
+def test_one_more_pin_leaves_those_before_as_they_are_and_nearly_as_far_apart(name: str) -> None:
+    def least(hues: Palette) -> float:
+        return min(
+            weight * apart(hues.table(theme)[:, -1, :3], vision).min()
+            for theme in THEMES
+            for vision, weight in EYES[name].items()
+        )
+
+    order = pins(name)
+    assert len(np.unique(order.dark[:, -1], axis=0)) == 8
+    for count in range(2, 9):
+        some = order.of(np.arange(count))
+        assert least(some) >= 0.89 * least(palette(count, name=name)), count
+        classes = HUNDRED[:count]
+        assert np.array_equal(palette(HUNDRED, name=name, pinned=classes).dark[:count], some.dark)
 
 
 @pytest.mark.parametrize("name", ["standard", "tritan"])
@@ -116,7 +131,7 @@ def test_pinned_classes_may_stand_among_those_on_the_wheel() -> None:
     found = palette(HUNDRED, pinned=["class 5", "class 6"], rest="wheel")
     others = [k for k in range(100) if k not in (5, 6)]
     assert np.array_equal(found.dark[others], palette(100).dark[others])
-    assert np.array_equal(found.dark[[5, 6]], palette(2).dark)
+    assert np.array_equal(found.dark[[5, 6]], pins("standard").dark[:2])
 
 
 def test_up_to_ten_classes_keep_their_own_hue_when_pinned() -> None:

@@ -138,3 +138,19 @@ def test_keeping_changes_nothing_of_what_is_summed(
         found.append(huelapse.open(tmp_path / name).moments(0))
     for statistic in ("count", "mean", "m2", "active"):
         np.testing.assert_array_equal(*(getattr(m, statistic) for m in found))
+
+
+def test_maps_of_classes_and_of_watched_samples_need_not_be_of_one_size(
+    run_path: Path, pictures: tuple[Pictures, torch.Tensor]
+) -> None:
+    """Of a layer of 20 positions per side the first are shrunk to 14, the others kept."""
+    import xarray as xr
+
+    model, _ = pictures
+    record(run_path, model, probe=(torch.rand(60, 3, 20, 20), Y), maps=True, watch=2).close()
+    run = huelapse.open(run_path)
+    assert run.maps("relu").shape == (3, 4, 14, 14)
+    assert run.watched("relu").shape == (2, 4, 20, 20)
+    tree = xr.open_datatree(run_path / "run.zarr", engine="zarr")
+    np.testing.assert_array_equal(tree["val/watched/relu"][0].values, run.watched("relu"))
+    np.testing.assert_array_equal(tree["val/true/maps/relu"][0].values, run.maps("relu"))

@@ -66,10 +66,9 @@ def test_a_grouping_of_which_nothing_was_said_needs_no_table(run: huelapse.Run) 
 
 
 def test_a_run_may_hold_its_colors(run: huelapse.Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    resources = Resources(run)
     facts: dict[str, Any] = {**(run.facts["facts"] or {}), "palette": {"palette": "tritan"}}
     monkeypatch.setattr(type(run), "facts", property(lambda _: {"facts": facts}))
-    assert np.array_equal(tables(resources)["dark/val/true"], palette(3, name="tritan").dark)
+    assert np.array_equal(tables(Resources(run))["dark/val/true"], palette(3, name="tritan").dark)
 
 
 def test_the_choice_stays_as_a_run_grows(tmp_path: Path) -> None:
@@ -90,7 +89,7 @@ def test_the_choice_stays_as_a_run_grows(tmp_path: Path) -> None:
     recorder.step(loss=1.0)
     recorder.close()
     assert live.refreshed() is not live
-    assert before is not None and "dark/val/true" in load(before[0])
+    assert before is not None and "dark/val/true" in load(before.content)
     assert page.answer(address) == before
 
 
@@ -128,6 +127,7 @@ def test_a_class_that_no_run_has_is_told_before_anything_is_served(run: huelapse
         (["--colors", {"colors": {"cta": "#f00"}}], "did you mean 'cat'"),
         (["--colors", {"colours": {}}], "have no 'colours'"),
         (["--palette", "tritan", "--colors", {"pinned": ["cow"]}], "named 'cow'"),
+        (["--superclasses", "nowhere.txt"], "No such file"),
     ],
 )
 def test_the_command_says_what_is_wrong_with_colors(
@@ -158,3 +158,8 @@ def test_options_of_the_command_become_a_choice(tmp_path: Path) -> None:
     assert _choice(None, None) is None
     assert _choice("tritan", None) == Choice(palette="tritan")
     assert _choice("tritan", file) == Choice(palette="tritan", colors={"cat": "#a30"})
+    parents = tmp_path / "is-a.txt"
+    parents.write_text("animal cat\nmy pets\tdog\n")
+    told = {"cat": "animal", "dog": "my pets"}
+    assert _choice(None, None, str(parents)) == Choice(taxonomy=told)
+    assert _choice(None, file, "found") == Choice(colors={"cat": "#a30"}, found=True)

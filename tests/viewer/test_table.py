@@ -14,7 +14,7 @@ from viewing import Viewer, looked_at, served
 import huelapse
 from huelapse.errors import SelectionError
 from huelapse.measures import interval
-from huelapse.palette import level
+from huelapse.palette import Choice, level
 from huelapse.viewer.resources import Resources
 
 pytestmark = pytest.mark.timeout(300)
@@ -61,6 +61,17 @@ def test_its_numbers_are_those_of_the_run(run, grouping: str, t: int) -> None:
         np.testing.assert_allclose(found["strength"], run.strength(**at), rtol=1e-6)
         held = found["state"] == 0
         assert (found["level"][held] == level(run.strength(**at))[held]).all()
+
+
+@pytest.mark.parametrize("grouping", ["true", "predicted~1", "true~1", "true~finest"])
+def test_it_says_what_the_picture_shows_by_every_level(run, grouping: str) -> None:
+    belongs = {name: "shoes" if i in (5, 7, 9) else "else" for i, name in enumerate(run.classes)}
+    resources = Resources(run, colors=Choice(superclasses=belongs))
+    painted = load(resources.get(f"val/{grouping}/margin/paint/0.st")[0])
+    for i, layer in enumerate(run.layers):
+        found = load(resources.get(f"val/{grouping}/margin/table/9/{i}.st")[0])
+        for name in ("preferred", "level", "state", "flags"):
+            assert (found[name] == painted[name][9, layer.slice]).all(), name
 
 
 @pytest.mark.parametrize("path", ["0/9", "99/0", "0/-1", "0/x", "x/0"])

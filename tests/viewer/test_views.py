@@ -300,16 +300,10 @@ def hardest(run: huelapse.Run) -> np.ndarray:
 
 
 def test_samples_stand_hardest_first_with_what_they_are_read_as(viewer: Viewer, run) -> None:
+    viewer.resize(1440, 1500)
     viewer.open("view=samples&theme=dark")
-    image = pixels(viewer, "samples")
-    columns_, tile, gap = image.shape[1] // 52, 46, 6
-    colors = palette(10).dark[:, 100, :3]
-    order = hardest(run)
-    for place in (0, 1, columns_, 150, 299):
-        i = order[place]
-        x = (place % columns_) * (tile + gap) + 2 + tile // 2
-        y = (place // columns_) * (tile + gap) + 2 + tile - 2
-        assert image[y, x].tolist() == colors[run.predictions()[i]].tolist(), place
+    for place in (0, 1, 17, 150, 299):
+        assert bar(viewer, place) == read_as(run, hardest(run)[place]), place
     wrong = (run.predictions() != run.labels()).sum()
     assert title(viewer) == f"Step {run.steps[-1]}: {wrong} of 300 samples are read wrongly."
     viewer.by("only-wrong").click()
@@ -318,6 +312,126 @@ def test_samples_stand_hardest_first_with_what_they_are_read_as(viewer: Viewer, 
     viewer.page.keyboard.press("3")
     own = (run.labels() == 3) & (run.predictions() != 3)
     text_of(viewer, "samples-shown", f"{own.sum()} sample")
+
+
+TILE = 52
+"""Of a sample, with the gap to the next."""
+
+
+def tile_at(viewer: Viewer, place: int) -> tuple[int, int]:
+    """Where a sample's tile begins on the canvas, which shows what is scrolled into view."""
+    columns_, scrolled = viewer.page.evaluate(
+        """() => [
+            document.querySelector("[data-testid=samples]").width,
+            document.querySelector(".samples-view").scrollTop,
+        ]"""
+    )
+    columns_ //= TILE
+    return (place % columns_) * TILE, (place // columns_) * TILE - round(scrolled)
+
+
+def pixel(viewer: Viewer, x: int, y: int) -> list[int]:
+    return viewer.page.evaluate(
+        """([x, y]) => {
+            const g = document.querySelector("[data-testid=samples]").getContext("2d");
+            return [...g.getImageData(x, y, 1, 1).data].slice(0, 3);
+        }""",
+        [x, y],
+    )
+
+
+def bar(viewer: Viewer, place: int) -> list[int]:
+    """The color below a sample."""
+    x, y = tile_at(viewer, place)
+    return pixel(viewer, x + 25, y + 46)
+
+
+def picture(viewer: Viewer, place: int) -> list[int]:
+    """A point in the middle of a sample's picture."""
+    x, y = tile_at(viewer, place)
+    return pixel(viewer, x + 25, y + 20)
+
+
+def read_as(run: huelapse.Run, sample: int, step: int | None = None) -> list[int]:
+    return palette(10).dark[run.predictions(step)[sample], 100, :3].tolist()
+
+
+def test_what_scrolls_into_view_is_drawn_and_found_there(viewer: Viewer, run) -> None:
+    viewer.open("view=samples&theme=dark")
+    order = hardest(run)
+    scrolled = viewer.page.evaluate(
+        """() => {
+            const view = document.querySelector(".samples-view");
+            view.scrollTop = 1e6;
+            return view.scrollTop;
+        }"""
+    )
+    assert scrolled > 300
+    deadline = time.monotonic() + 20
+    while bar(viewer, 299) != read_as(run, order[299]):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert bar(viewer, 280) == read_as(run, order[280])
+    box = viewer.by("samples").bounding_box()
+    x, y = tile_at(viewer, 299)
+    viewer.page.mouse.click(box["x"] + x + 20, box["y"] + y + 20)
+    text_of(viewer, "sample-card", f"sample {order[299]}")
+    # one that an address names is brought into view
+    viewer.open(f"view=samples&sample={order[290]}")
+    viewer.until("() => document.querySelector('.samples-view').scrollTop > 0")
+
+
+def test_samples_are_found_by_number_and_by_class(viewer: Viewer, run: huelapse.Run) -> None:
+    labels, predictions = run.labels(), run.predictions()
+    names = [name.lower() for name in run.grouping().classes]
+    viewer.open("view=samples")
+    find = viewer.by("find")
+    find.fill("123")
+    text_of(viewer, "samples-shown", "1 sample")
+    viewer.until("() => location.hash.includes('find=123')")
+    shirt, coat = names.index("shirt"), names.index("coat")
+    find.fill("shirt")
+    text_of(viewer, "samples-shown", f"{(labels == shirt).sum()} samples")
+    find.fill("as coat")
+    text_of(viewer, "samples-shown", f"{(predictions == coat).sum()} samples")
+    both = ((labels == shirt) & (predictions == coat)).sum()
+    find.fill("shirt as coat")
+    text_of(viewer, "samples-shown", f"{both} sample")
+    viewer.open("view=samples&find=shirt&only=wrong")
+    wrong = ((labels == shirt) & (predictions != shirt)).sum()
+    text_of(viewer, "samples-shown", f"{wrong} sample")
+    # letters that are typed there are no keys of the page
+    viewer.by("find").press_sequentially("n")
+    viewer.by("samples").wait_for()
+
+
+def test_another_measure_leaves_the_samples_as_they_are(viewer: Viewer, run: huelapse.Run) -> None:
+    """How samples are read has nothing to do with it; and nothing of the former session is left."""
+    step = int(run.steps[4])
+    order = hardest(run)
+    viewer.open(f"view=samples&theme=dark&step={step}&sample={order[3]}")
+    places = (0, 3, 20, 90)
+    before = [[bar(viewer, place), picture(viewer, place)] for place in places]
+    assert [one[0] for one in before] == [read_as(run, order[place], step) for place in places]
+    told = title(viewer)
+    viewer.by("measure").select_option("separability")
+    viewer.until("() => location.hash.includes('measure=separability')")
+    viewer.until("() => globalThis.huelapse.ready")
+    text_of(viewer, "sample-card", f"sample {order[3]}")
+    text_of(viewer, "samples-shown", "300 samples")
+    assert title(viewer) == told
+    deadline = time.monotonic() + 20
+    while [[bar(viewer, p), picture(viewer, p)] for p in places] != before:  # pictures come again
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    viewer.page.keyboard.press("ArrowRight")
+    viewer.until("() => globalThis.huelapse.snapshot() === 5")
+    wrong = (run.predictions(int(run.steps[5])) != run.labels()).sum()
+    text_of(viewer, "title", f"Step {run.steps[5]}: {wrong} of 300 samples")
+    viewer.until("() => globalThis.huelapse.ready")
+    while bar(viewer, 0) != read_as(run, order[0], int(run.steps[5])):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def test_a_sample_is_looked_at_walked_and_left(viewer: Viewer, run: huelapse.Run) -> None:

@@ -1,20 +1,22 @@
 // When each layer became tuned to each class: a panel for each, all on the timeline's axis.
 
 import { effect, signal } from "@preact/signals";
-import { area, line } from "d3-shape";
-import { useEffect, useMemo, useRef } from "preact/hooks";
-import { fitCanvas, useSize } from "../frame/size";
+import type { ComponentChildren } from "preact";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
+import { ChevronIcon } from "../frame/icons";
+import { fitCanvas, useSize, type Size } from "../frame/size";
 import { count, percent } from "../format";
 import { isolated } from "../inline";
 import { confusionOfSnapshot, useWholeConfusion, wholeConfusion } from "../confusion/now";
 import { shareRight } from "../confusion/scale";
-import { cssColor } from "../network/colors";
 import { pageColorsNow } from "../network/current";
 import { drawn } from "../network/drawn";
-import { stageRows } from "../network/stages";
+import { superclassColor } from "../rail/ClassRow";
+import { query, rows as listed, toggleOpen } from "../rail/listing";
+import type { Row } from "../rail/rows";
+import { baseOf, ownClasses } from "../run/groupings";
 import type { Session, Track } from "../run/session";
 import {
-  classes,
   highlight,
   highlighted,
   openLayer,
@@ -27,24 +29,13 @@ import {
   track,
 } from "../state";
 import { viewTitle } from "../titles";
-import { LEVELS } from "../wire/manifest";
-import { classRows, ShareCounter, shareScale, type Column, type Shares } from "./shares";
-
-const LABELS = 122;
-const NARROW_LABELS = 30;
-const RECALL = 46;
-const GAP = 13;
-const ROW_GAP = 8;
-const TALLEST = 46;
-const LOWEST = 22;
-const HEADER = 24;
-/** More layers than this share a panel with others of their stage. */
-const MOST_COLUMNS = 14;
-const MOST_ROWS = 60;
-const NARROW = 560;
+import { columnsOf, ShareCounter, shareScale, type Shares } from "./shares";
+import { drawTrellis, fullColor, GAP, layoutTrellis, RECALL, ROW_GAP } from "./trellis";
 
 /** Grows when cells that arrived were counted. */
 const counted = signal(0);
+/** Rows above and below what is in view. */
+const BEYOND = 6;
 
 export function ClassesView() {
   const [open, current] = [session.value, track.value];
@@ -56,14 +47,15 @@ function Panels({ open, current }: { open: Session; current: Track }) {
   const size = useSize(frame);
   const names = current.grouping.classes;
   const level = threshold.value;
-  const columns = useMemo((): readonly Column[] => {
-    if (open.layers.length > MOST_COLUMNS) return stageRows(open.layers, open.layers.length);
-    return open.names.map((title, l) => ({ title, layers: [l] }));
-  }, [open]);
-  const counter = useMemo(() => {
-    const rows = classRows(current.classBins, open.snapshots, names.length, level, MOST_ROWS);
-    return new ShareCounter(current, open.layers, columns, rows, level, open.snapshots);
-  }, [open, current, columns, level, names]);
+  const rows = listed.value;
+  const columns = useMemo(
+    () => columnsOf(open.layers, open.names, open.snapshots, names.length),
+    [open, names],
+  );
+  const counter = useMemo(
+    () => new ShareCounter(current, open.layers, columns, level, open.snapshots),
+    [open, current, columns, level],
+  );
   useEffect(
     () =>
       effect(() => {
@@ -72,78 +64,80 @@ function Panels({ open, current }: { open: Session; current: Track }) {
       }),
     [counter],
   );
-  void counted.value;
-  const scale = shareScale(counter.shares, open.layers);
+  const scale = useMemo(
+    () =>
+      shareScale(
+        counter.shares,
+        open.layers,
+        rows.map((row) => row.counted),
+      ),
+    [counter, rows, counted.value],
+  );
   useWholeConfusion();
-  const shown = counter.shares.rows.length;
-  const some =
-    shown < names.length
-      ? ` Shown are the ${count(shown)} of ${count(names.length)} classes to which most units are tuned at some time.`
-      : "";
-  const what = columns.length < open.layers.length ? "stage’s" : "layer’s";
+  const found = query.value
+    ? ` Shown are those of ${count(names.length)} that are sought in the list.`
+    : "";
+  const what =
+    columns.length < open.layers.length
+      ? columns.length > 1
+        ? "stage’s"
+        : "network’s"
+      : "layer’s";
+  const nested = rows.some((row) => row.cls < 0);
+  const ofSuperclass = nested ? ", or to any of the superclass" : "";
+  const follow = nested
+    ? "Click a superclass for its classes."
+    : "Click a row to follow its class.";
   return (
     <>
       <div class="head">
         <h1 data-testid="title">{viewTitle}</h1>
         <p class="subtitle">
-          Height: the share of the {what} units tuned to the class, up to {percent(scale)}. Time
-          runs as below. Click a row to follow its class.{some}
+          Height: the share of the {what} units tuned to the class{ofSuperclass}, up to{" "}
+          {percent(scale)}. Time runs as below. {follow}
+          {found}
         </p>
       </div>
       <div class="trellis" ref={frame} tabIndex={0} role="region" aria-label="Classes by layer">
         {size && size.width > 0 && (
-          <Trellis shares={counter.shares} counter={counter} scale={scale} size={size} />
+          <Trellis frame={frame} counter={counter} scale={scale} size={size} rows={rows} />
         )}
       </div>
     </>
   );
 }
 
-interface TrellisLayout {
-  labels: number;
-  panel: number;
-  row: number;
-  recall: boolean;
-}
-
-function layoutTrellis(
-  size: { width: number; height: number },
-  shares: Shares,
-  recall: boolean,
-): TrellisLayout {
-  const labels = size.width < NARROW ? NARROW_LABELS : LABELS;
-  const panels = shares.columns.length + (recall ? 1 : 0);
-  const room = size.width - labels - (recall ? RECALL : 0) - 10;
-  const rows = shares.rows.length;
-  const row = Math.floor((size.height - HEADER - 6) / rows);
-  return {
-    labels,
-    recall,
-    panel: Math.max(14, Math.floor(room / panels) - GAP),
-    row: Math.max(LOWEST, Math.min(TALLEST, row)),
-  };
-}
-
 function Trellis(of: {
-  shares: Shares;
+  frame: { current: HTMLDivElement | null };
   counter: ShareCounter;
   scale: number;
-  size: { width: number; height: number };
+  size: Size;
+  rows: readonly Row[];
 }) {
-  const { shares, counter, scale, size } = of;
+  const { frame, counter, scale, size, rows } = of;
+  const { shares } = counter;
   const canvas = useRef<HTMLCanvasElement>(null);
+  const [top, setTop] = useState(0);
   const open = session.value;
-  const names = classes.value;
-  const grouping = track.value?.grouping.name;
-  const recalls = useMemo(
-    () => recallOf(grouping, names.length),
-    [grouping, names.length, wholeConfusion.value, open],
+  const recalls = useRecalls();
+  const layout = useMemo(
+    () => layoutTrellis(size, shares.columns.length, rows.length, recalls !== null),
+    [size, shares, rows.length, recalls !== null],
   );
-  const panels = layoutTrellis(size, shares, recalls !== null);
-  const { columns, rows } = shares;
-  const step = panels.panel + GAP;
-  const width = (columns.length + (recalls ? 1 : 0)) * step;
-  const height = rows.length * panels.row;
+  const step = layout.panel + GAP;
+  const width = (shares.columns.length + (recalls ? 1 : 0)) * step;
+  const first = Math.max(0, Math.floor(top / layout.row) - BEYOND);
+  const end = Math.min(rows.length, first + Math.ceil(size.height / layout.row) + 2 * BEYOND);
+  const shown = useMemo(() => rows.slice(first, end), [rows, first, end]);
+
+  useEffect(() => {
+    const box = frame.current;
+    if (!box) return;
+    const onScroll = (): void => setTop(box.scrollTop);
+    onScroll();
+    box.addEventListener("scroll", onScroll, { passive: true });
+    return () => box.removeEventListener("scroll", onScroll);
+  }, [frame]);
 
   useEffect(() => {
     let pending = 0;
@@ -151,8 +145,22 @@ function Trellis(of: {
       pending = 0;
       if (!canvas.current) return;
       const began = performance.now();
-      const g = fitCanvas(canvas.current, width, height);
-      drawTrellis(g, shares, panels, scale, recalls);
+      const g = fitCanvas(canvas.current, width, shown.length * layout.row);
+      const chosen = highlighted.peek();
+      drawTrellis(g, {
+        rows: shown.map((row) => ({
+          counted: row.counted,
+          cls: row.cls,
+          color: rowColor(row),
+          dimmed: chosen >= 0 && !row.counted.includes(chosen),
+        })),
+        shares,
+        layout,
+        scale,
+        recalls,
+        x: positions.peek(),
+        page: pageColorsNow(),
+      });
       drawn.view(counter.complete, performance.now() - began);
     };
     const stop = effect(() => {
@@ -163,156 +171,162 @@ function Trellis(of: {
       stop();
       cancelAnimationFrame(pending);
     };
-  }, [shares, counter, scale, recalls, width, height, panels.row, panels.panel]);
+  }, [shares, counter, scale, recalls, width, layout, shown]);
 
   if (!open) return null;
-  const at = Math.round((positions.value[snapshot.value] ?? 0) * panels.panel);
-  const t = snapshot.value;
+  const predicted =
+    baseOf(track.value?.grouping ?? { name: "", title: "", classes: [] }).name === "predicted";
+  const at = Math.round((positions.value[snapshot.value] ?? 0) * layout.panel);
+  const height = rows.length * layout.row;
   return (
-    <div class="trellis-inside" style={{ width: `${panels.labels + width + RECALL}px` }}>
-      <div class="trellis-heads" style={{ paddingLeft: `${panels.labels}px` }}>
-        {columns.map((column, c) => (
-          <button
-            key={c}
-            type="button"
-            class="path"
-            title={
-              column.layers.length === 1
-                ? `Look at ${open.layers[column.layers[0]].path}`
-                : column.title
-            }
-            style={{ width: `${step}px` }}
-            onClick={() => openLayer(column.layers[column.layers.length - 1])}
-          >
-            {column.title}
-          </button>
-        ))}
+    <div class="trellis-inside" style={{ width: `${layout.labels + width + RECALL}px` }}>
+      <Heads shares={shares} open={open} left={layout.labels} step={step}>
         {recalls && (
           <span class="path" style={{ width: `${step}px` }}>
-            {grouping === "predicted" ? "precision" : "recall"}
+            {predicted ? "precision" : "recall"}
           </span>
         )}
-      </div>
+      </Heads>
       <div class="trellis-body" style={{ height: `${height}px` }}>
         <canvas
           ref={canvas}
           data-testid="trellis"
           role="img"
           aria-label="Share of each layer's units tuned to each class, through training"
-          style={{ left: `${panels.labels}px` }}
+          style={{ left: `${layout.labels}px`, top: `${first * layout.row}px` }}
         />
-        {Array.from({ length: columns.length + (recalls ? 1 : 0) }, (_, c) => (
-          <i
-            key={c}
-            class="column-line"
-            style={{
-              left: `${panels.labels + c * step}px`,
-              transform: `translateX(${at}px)`,
-              height: `${height - ROW_GAP}px`,
-            }}
-          />
-        ))}
-        {rows.map((k) => (
-          <button
-            key={k}
-            type="button"
-            class="trellis-row"
-            aria-pressed={highlighted.value === k}
-            style={{ height: `${panels.row}px` }}
-            title={`Follow ${isolated(names[k])}`}
-            onClick={() => highlight(k)}
-          >
-            <span style={{ width: `${panels.labels}px` }}>
-              <i
-                class="swatch"
-                style={{ background: cssColor(palette.value, 4 * (k * LEVELS + LEVELS - 1)) }}
-              />
-              {panels.labels > NARROW_LABELS && <bdi class="name">{names[k]}</bdi>}
-            </span>
-            {recalls && (
-              <span class="count" style={{ marginLeft: `${width - 4}px` }}>
-                {percent(recalls[t * names.length + k])}
-              </span>
-            )}
-          </button>
-        ))}
+        {Array.from(
+          { length: rows.length > 0 ? shares.columns.length + (recalls ? 1 : 0) : 0 },
+          (_, c) => (
+            <i
+              key={c}
+              class="column-line"
+              style={{
+                left: `${layout.labels + c * step}px`,
+                transform: `translateX(${at}px)`,
+                height: `${height - ROW_GAP}px`,
+              }}
+            />
+          ),
+        )}
+        <div style={{ paddingTop: `${first * layout.row}px` }}>
+          {shown.map((row) => (
+            <TrellisRow
+              key={`${row.cls}/${row.group}`}
+              row={row}
+              layout={layout}
+              recall={recallText(recalls, row)}
+              recallLeft={width - 4}
+            />
+          ))}
+        </div>
       </div>
     </div>
   );
 }
 
-/** Recall of each true class, or precision of each predicted one, `[snapshot, class]`; null where the
- * confusion is of other classes, or not here. */
-function recallOf(grouping: string | undefined, K: number): Float64Array | null {
-  const open = session.peek();
-  const whole = wholeConfusion.peek();
-  if (!open || whole?.of !== open || (grouping !== "true" && grouping !== "predicted")) return null;
-  const found = new Float64Array(open.snapshots * K);
-  for (let t = 0; t < open.snapshots; t++) {
-    const { matrix, samples } = confusionOfSnapshot(whole, t);
-    for (let k = 0; k < K; k++) found[t * K + k] = shareRight(matrix, samples, k, grouping);
-  }
-  return found;
+function Heads(of: {
+  shares: Shares;
+  open: Session;
+  left: number;
+  step: number;
+  children: ComponentChildren;
+}) {
+  const { shares, open, left, step, children } = of;
+  return (
+    <div class="trellis-heads" style={{ paddingLeft: `${left}px` }}>
+      {shares.columns.map((column, c) => (
+        <button
+          key={c}
+          type="button"
+          class="path"
+          title={
+            column.layers.length === 1
+              ? `Look at ${open.layers[column.layers[0]].path}`
+              : column.title
+          }
+          style={{ width: `${step}px` }}
+          onClick={() => openLayer(column.layers[column.layers.length - 1])}
+        >
+          {column.title}
+        </button>
+      ))}
+      {children}
+    </div>
+  );
 }
 
-function drawTrellis(
-  g: CanvasRenderingContext2D,
-  shares: Shares,
-  panels: TrellisLayout,
-  scale: number,
-  recalls: Float64Array | null,
-): void {
-  const { values, columns, rows } = shares;
-  const colors = palette.peek();
-  const page = pageColorsNow();
-  const x = positions.peek();
-  const chosen = highlighted.peek();
-  const T = x.length;
-  const K = classes.peek().length;
-  const [w, h] = [panels.panel, panels.row - ROW_GAP];
-  const step = w + GAP;
-  g.clearRect(0, 0, (columns.length + 1) * step, rows.length * panels.row);
-  const times = Array.from({ length: T }, (_, t) => t);
-  rows.forEach((k, row) => {
-    const top = row * panels.row;
-    g.globalAlpha = chosen >= 0 && chosen !== k ? 0.28 : 1;
-    columns.forEach((_, c) => {
-      g.save();
-      g.translate(c * step, top);
-      const at = (t: number): number => values[(t * columns.length + c) * rows.length + row];
-      g.fillStyle = cssColor(colors, 4 * (k * LEVELS + LEVELS - 1));
-      if (T === 1 && at(0) > 0) {
-        const tall = h * Math.min(1, at(0) / scale);
-        g.fillRect(0, h - tall, w, tall);
-      }
-      g.beginPath();
-      area<number>()
-        .defined((t) => !Number.isNaN(at(t)))
-        .x((t) => x[t] * w)
-        .y0(h)
-        .y1((t) => h * (1 - Math.min(1, at(t) / scale)))
-        .context(g)(times);
-      g.fill();
-      g.fillStyle = `rgb(${page.hair.join(",")})`;
-      g.fillRect(0, h, w, 1);
-      g.restore();
-    });
-    if (!recalls) return;
-    g.save();
-    g.translate(columns.length * step, top);
-    g.strokeStyle = g.fillStyle = page.ink2;
-    if (T === 1 && recalls[k] >= 0) g.fillRect(0, h * (1 - recalls[k]), w, 1.2);
-    g.lineWidth = 1.2;
-    g.beginPath();
-    line<number>()
-      .defined((t) => !Number.isNaN(recalls[t * K + k]))
-      .x((t) => x[t] * w)
-      .y((t) => h * (1 - recalls[t * K + k]))
-      .context(g)(times);
-    g.stroke();
-    g.fillStyle = `rgb(${page.hair.join(",")})`;
-    g.fillRect(0, h, w, 1);
-    g.restore();
-  });
-  g.globalAlpha = 1;
+const rowColor = (row: Row): string =>
+  row.cls < 0 ? superclassColor(row.group) : fullColor(palette.value, row.cls);
+
+function TrellisRow(of: {
+  row: Row;
+  layout: { labels: number; named: boolean; row: number };
+  recall: string | null;
+  recallLeft: number;
+}) {
+  const { row, layout, recall, recallLeft } = of;
+  const { cls, name, group, open, depth, itself } = row;
+  const opens = cls < 0;
+  const nested = itself && depth > 0;
+  const title = opens
+    ? `${open ? "Close" : "Open"} ${isolated(name)}`
+    : `Follow ${isolated(name)}${itself ? " itself" : ""}`;
+  return (
+    <button
+      type="button"
+      class="trellis-row"
+      aria-pressed={opens ? undefined : highlighted.value === cls}
+      aria-expanded={opens ? open : undefined}
+      style={{ height: `${layout.row}px` }}
+      title={title}
+      onClick={() => (opens ? toggleOpen(group) : highlight(cls))}
+    >
+      <span style={{ width: `${layout.labels}px`, paddingLeft: `${12 * depth}px` }}>
+        {opens ? (
+          <span class={open ? "opens open" : "opens"} style={{ color: rowColor(row) }}>
+            <ChevronIcon />
+          </span>
+        ) : (
+          <i class="swatch" style={{ background: rowColor(row) }} />
+        )}
+        {layout.named && (
+          <bdi class={nested ? "name quiet" : "name"}>{nested ? "itself" : name}</bdi>
+        )}
+      </span>
+      {recall !== null && (
+        <span class="count" style={{ marginLeft: `${recallLeft}px` }}>
+          {recall}
+        </span>
+      )}
+    </button>
+  );
+}
+
+interface Recalls {
+  values: Float64Array;
+  classes: number;
+}
+
+const recallText = (recalls: Recalls | null, { cls }: Row): string | null =>
+  recalls && cls >= 0 && cls < recalls.classes
+    ? percent(recalls.values[snapshot.value * recalls.classes + cls])
+    : null;
+
+/** Recall of each true class, or precision of each predicted one, `[snapshot, class]`; null where the
+ * confusion is of other classes, or not here. */
+function useRecalls(): Recalls | null {
+  const [open, current, whole] = [session.value, track.value, wholeConfusion.value];
+  return useMemo(() => {
+    if (!open || !current || whole?.of !== open) return null;
+    const { name } = baseOf(current.grouping);
+    const K = ownClasses(current.grouping);
+    if (K === 0 || (name !== "true" && name !== "predicted")) return null;
+    const values = new Float64Array(open.snapshots * K);
+    for (let t = 0; t < open.snapshots; t++) {
+      const { matrix, samples } = confusionOfSnapshot(whole, t);
+      for (let k = 0; k < K; k++) values[t * K + k] = shareRight(matrix, samples, k, name);
+    }
+    return { values, classes: K };
+  }, [open, current, whole]);
 }

@@ -1,62 +1,61 @@
 // The share of each layer's units that is tuned to each class, through time, counted from cells.
 
+import { stageRows } from "../network/stages";
 import type { Track } from "../run/session";
-import { mostTuned } from "../run/counts";
 import { HELD, type Layer } from "../wire/manifest";
 
-/** A column of the trellis: a layer, or a stage of several. */
+/** A column of the trellis: a layer, or several. */
 export interface Column {
   title: string;
   layers: number[];
 }
 
 export interface Shares {
-  /** `[snapshot, column, row]`; NaN where cells are not here. */
+  /** `[snapshot, column, class]`; NaN where cells are not here. */
   values: Float32Array;
   columns: readonly Column[];
-  /** Class of each row. */
-  rows: readonly number[];
+  classes: number;
 }
 
 /** Few units make large shares: they do not set the scale. */
 const SCALE_UNITS = 10;
+/** The scale where few units are tuned: of ten classes, and of more the less there is for each. */
 const LEAST_SCALE = 0.06;
+const NAMED = 10;
+/** More layers than this share a panel with others of their stage. */
+const MOST_COLUMNS = 14;
+/** Shares that are kept: where snapshots and classes are very many, all layers share one panel. */
+const MOST_SHARES = 2 ** 24;
 
-/** Classes that have a row: all, or those to which most units are tuned at any time, in their order. */
-export function classRows(
-  bins: Uint32Array,
+export function columnsOf(
+  layers: readonly Layer[],
+  names: readonly string[],
   snapshots: number,
   classes: number,
-  threshold: number,
-  limit: number,
-): number[] {
-  const all = Array.from({ length: classes }, (_, k) => k);
-  if (classes <= limit) return all;
-  const most = all.map((k) => mostTuned(bins, snapshots, classes, k, threshold));
-  return all
-    .sort((a, b) => most[b] - most[a])
-    .slice(0, limit)
-    .sort((a, b) => a - b);
+): readonly Column[] {
+  const fit = (columns: number): boolean => columns * snapshots * classes <= MOST_SHARES;
+  if (layers.length <= MOST_COLUMNS && fit(layers.length))
+    return names.map((title, l) => ({ title, layers: [l] }));
+  const stages = stageRows(layers, layers.length);
+  if (stages.length < layers.length && fit(stages.length)) return stages;
+  return [{ title: "all layers", layers: layers.map((_, l) => l) }];
 }
 
 /** Counts, and goes on as more cells arrive. */
 export class ShareCounter {
   private readonly done = new Set<number>();
-  private readonly rowOf: Int32Array;
   readonly shares: Shares;
 
   constructor(
     private readonly track: Track,
     private readonly layers: readonly Layer[],
     columns: readonly Column[],
-    rows: readonly number[],
     private readonly threshold: number,
     private readonly snapshots: number,
   ) {
-    this.rowOf = new Int32Array(track.grouping.classes.length).fill(-1);
-    rows.forEach((k, row) => (this.rowOf[k] = row));
-    const values = new Float32Array(snapshots * columns.length * rows.length).fill(NaN);
-    this.shares = { values, columns, rows };
+    const classes = track.grouping.classes.length;
+    const values = new Float32Array(snapshots * columns.length * classes).fill(NaN);
+    this.shares = { values, columns, classes };
   }
 
   /** Whether anything new was counted. */
@@ -81,35 +80,52 @@ export class ShareCounter {
   private count(t: number): void {
     const cells = this.track.paint.at(t);
     if (!cells) return;
-    const { values, columns, rows } = this.shares;
+    const { values, columns, classes: K } = this.shares;
     columns.forEach((column, c) => {
-      const from = (t * columns.length + c) * rows.length;
-      values.fill(0, from, from + rows.length);
+      const from = (t * columns.length + c) * K;
+      values.fill(0, from, from + K);
       let units = 0;
       for (const l of column.layers) {
         const { offset, units: own } = this.layers[l];
         units += own;
-        for (let u = offset; u < offset + own; u++) {
-          if (cells.state[u] !== HELD || cells.level[u] < this.threshold) continue;
-          const row = this.rowOf[cells.preferred[u]];
-          if (row >= 0) values[from + row]++;
-        }
+        for (let u = offset; u < offset + own; u++)
+          if (cells.state[u] === HELD && cells.level[u] >= this.threshold)
+            values[from + cells.preferred[u]]++;
       }
-      for (let row = 0; row < rows.length; row++) values[from + row] /= units;
+      for (let k = 0; k < K; k++) values[from + k] /= units;
     });
   }
 }
 
+/** Share of a column's units tuned to any of some classes at a snapshot; NaN where it is not known. */
+export function shareOf(shares: Shares, t: number, c: number, counted: readonly number[]): number {
+  const from = (t * shares.columns.length + c) * shares.classes;
+  let sum = 0;
+  for (const k of counted) sum += shares.values[from + k];
+  return sum;
+}
+
 /** The share that fills a panel: the greatest of the hidden layers, but for small ones. */
-export function shareScale(shares: Shares, layers: readonly Layer[]): number {
-  const { values, columns, rows } = shares;
+export function shareScale(
+  shares: Shares,
+  layers: readonly Layer[],
+  rows: readonly (readonly number[])[],
+): number {
+  const { values, columns, classes } = shares;
   const counts = columns.map(
     ({ layers: own }) =>
       own.some((l) => !layers[l].output) &&
       own.reduce((sum, l) => sum + layers[l].units, 0) > SCALE_UNITS,
   );
-  let most = LEAST_SCALE;
-  for (let i = 0; i < values.length; i++)
-    if (counts[Math.floor(i / rows.length) % columns.length] && values[i] > most) most = values[i];
+  let most = LEAST_SCALE * Math.min(1, NAMED / classes);
+  const T = values.length / (columns.length * classes);
+  for (let t = 0; t < T; t++)
+    columns.forEach((_, c) => {
+      if (!counts[c]) return;
+      for (const counted of rows) {
+        const share = shareOf(shares, t, c, counted);
+        if (share > most) most = share;
+      }
+    });
   return most;
 }

@@ -14,7 +14,7 @@ import type { Session } from "../run/session";
 import { isClass } from "../samples/reading";
 import { cell, openSample, positions, session, snapshot, theme, type Cell } from "../state";
 import { spans } from "../timeline/scale";
-import { answerColor, answerPalette } from "./ConfusionView";
+import { answerColor, answerPalette } from "./answers";
 import { confusionNow, wholeConfusion } from "./now";
 
 const WIDTH = 304;

@@ -2,17 +2,18 @@
 
 import { effect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
-import { count, percent, plural, stepText } from "../format";
+import { count, percent } from "../format";
 import { fitCanvas, useSize } from "../frame/size";
 import { hideTip, tip } from "../frame/tip";
 import { said } from "../inline";
-import { cssColor } from "../network/colors";
 import { pageColorsNow } from "../network/current";
 import { drawn } from "../network/drawn";
-import { cell, positions, session, theme } from "../state";
+import { answerColors, cell, positions, session, theme } from "../state";
+import { answerColor, answerPalette } from "./answers";
 import { viewTitle } from "../titles";
-import { LEVELS } from "../wire/manifest";
-import { drawHistories, drawNumbers, drawTexels, type MatrixLayout } from "./draw";
+import { CellTip } from "./CellTip";
+import { drawHistories, drawNumbers, type MatrixLayout } from "./draw";
+import { LargeMatrix } from "./LargeMatrix";
 import {
   confusionNames,
   confusionNow,
@@ -22,7 +23,7 @@ import {
   wholeConfusion,
   type ConfusionNow,
 } from "./now";
-import { confusionScale, shareRight, topConfusions } from "./scale";
+import { confusionScale, shareRight } from "./scale";
 
 const LABELS = 112;
 const NARROW_LABELS = 34;
@@ -32,18 +33,7 @@ const HEADER = 40;
 const MOST_CELLS = 30;
 const WIDEST = 96;
 const TALLEST = 64;
-const LISTED = 50;
 const NARROW = 560;
-
-/** Colors of the true classes, which are those of the answers too. */
-export function answerPalette(): Uint8Array {
-  const open = session.value;
-  const grouping = open?.split.groupings.find((g) => g.name === "true");
-  return open && grouping ? open.palette(theme.value, grouping) : new Uint8Array(0);
-}
-
-export const answerColor = (palette: Uint8Array, k: number): string =>
-  cssColor(palette, 4 * (k * LEVELS + LEVELS - 1));
 
 export function ConfusionView() {
   const frame = useRef<HTMLDivElement>(null);
@@ -62,7 +52,7 @@ export function ConfusionView() {
   if (!open) return null;
   const large = K > MOST_CELLS;
   const about = large
-    ? "A row is a true class, a column what its samples were read as; the stronger, the larger the share of the class."
+    ? "A row is a true class, a column what its samples were read as; the stronger, the larger the share of the class. Click a cell for its samples."
     : `Number: samples now. Behind it the same count through training, in the color of the answer (${count(scale)} fill a cell). Click a cell for its samples.`;
   return (
     <>
@@ -111,7 +101,7 @@ function Matrix(of: { now: ConfusionNow; scale: number; width: number; height: n
       drawHistories(g, layout, whole.counts, positions.peek(), scale, answerPalette(), page);
     };
     const stop = effect(() => {
-      void [wholeConfusion.value, positions.value, theme.value];
+      void [wholeConfusion.value, positions.value, theme.value, answerColors.value];
       pending ||= requestAnimationFrame(draw);
     });
     return () => {
@@ -214,82 +204,4 @@ function Matrix(of: { now: ConfusionNow; scale: number; width: number; height: n
 function recall({ matrix, samples }: ConfusionNow, k: number): string {
   const share = shareRight(matrix, samples, k, "true");
   return Number.isNaN(share) ? "–" : percent(share);
-}
-
-function CellTip(of: { now: ConfusionNow; true: number; predicted: number }) {
-  const { now, true: row, predicted: column } = of;
-  const K = now.names.length;
-  const n = now.matrix[row * K + column];
-  const steps = session.value?.scalars.step;
-  return (
-    <>
-      {count(n)} {plural(n, "sample")} of {said(now.names[row])}{" "}
-      {row === column ? "read rightly" : `read as ${said(now.names[column])}`}
-      <br />
-      <span class="quiet">step {stepText(steps?.[now.snapshot] ?? 0)}</span>
-    </>
-  );
-}
-
-/** Many classes: one texel per cell, and the greatest confusions as a list. */
-function LargeMatrix({ now, width, height }: { now: ConfusionNow; width: number; height: number }) {
-  const canvas = useRef<HTMLCanvasElement>(null);
-  const K = now.names.length;
-  const side = Math.max(120, Math.min(height - 12, Math.floor(width * 0.58), 900));
-  useEffect(() => {
-    if (!canvas.current) return;
-    const small = document.createElement("canvas");
-    small.width = small.height = K;
-    const image = drawTexels(now.matrix, K, answerPalette(), pageColorsNow());
-    (small.getContext("2d") as CanvasRenderingContext2D).putImageData(image, 0, 0);
-    const g = fitCanvas(canvas.current, side, side);
-    g.imageSmoothingEnabled = false;
-    g.drawImage(small, 0, 0, side, side);
-    drawn.view(true, 0);
-  }, [now, side, theme.value]);
-  const palette = answerPalette();
-  const rows = useMemo(() => topConfusions(now.matrix, K, LISTED), [now]);
-  const chosen = shownCell.value;
-  const at = (event: MouseEvent): { true: number; predicted: number } => {
-    const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
-    const of = (v: number): number => Math.max(0, Math.min(K - 1, Math.floor((v * K) / side)));
-    return { true: of(event.clientY - box.top), predicted: of(event.clientX - box.left) };
-  };
-  return (
-    <div class="large-matrix">
-      <canvas
-        ref={canvas}
-        data-testid="confusion"
-        role="img"
-        tabIndex={0}
-        aria-label="Share of each true class (rows) read as each class (columns); arrows go from cell to cell"
-        onKeyDown={onCellKey}
-        onClick={(event) => (cell.value = at(event))}
-        onPointerMove={(event) => {
-          const content = <CellTip now={now} {...at(event)} />;
-          tip.value = { x: event.clientX, y: event.clientY, content };
-        }}
-        onPointerLeave={hideTip}
-      />
-      <div class="confusions">
-        <h2>
-          Most often confused <small>samples</small>
-        </h2>
-        {rows.map((one) => (
-          <button
-            key={`${one.true}/${one.predicted}`}
-            type="button"
-            aria-pressed={chosen?.true === one.true && chosen.predicted === one.predicted}
-            onClick={() => (cell.value = { true: one.true, predicted: one.predicted })}
-          >
-            <bdi class="path">{now.names[one.true]}</bdi>
-            <span class="quiet">read as</span>
-            <i class="dot" style={{ background: answerColor(palette, one.predicted) }} />
-            <bdi class="path">{now.names[one.predicted]}</bdi>
-            <span class="count">{count(one.samples)}</span>
-          </button>
-        ))}
-      </div>
-    </div>
-  );
 }

@@ -104,31 +104,58 @@ export function drawNumbers(
   }
 }
 
-/** One texel per cell: its share of the true class's samples, in the hue of the answer. */
+/** Cells in a row that share a texel, so that none is left out where there are more than pixels. */
+export const pooled = (classes: number, pixels: number): number =>
+  Math.max(1, Math.ceil(classes / Math.max(1, pixels)));
+
+/** One texel per cell, or per so many by so many of them: their share of the true classes' samples, in
+ * the hue of the most frequent answer; neutral where most are right. Rows and columns stand in the order
+ * given. */
 export function drawTexels(
   matrix: Uint32Array,
-  classes: number,
+  order: readonly number[],
+  pool: number,
   palette: Uint8Array,
   page: PageColors,
 ): ImageData {
-  const image = new ImageData(classes, classes);
-  for (let row = 0; row < classes; row++) {
+  const K = order.length;
+  const side = Math.ceil(K / pool);
+  const image = new ImageData(side, side);
+  const totals = order.map((row) => {
     let n = 0;
-    for (let k = 0; k < classes; k++) n += matrix[row * classes + k];
-    for (let column = 0; column < classes; column++) {
-      const share = n > 0 ? matrix[row * classes + column] / n : 0;
-      const i = 4 * (row * classes + column);
+    for (let k = 0; k < K; k++) n += matrix[row * K + k];
+    return n;
+  });
+  const answers = new Uint32Array(pool);
+  for (let y = 0; y < side; y++) {
+    const rows = order.slice(y * pool, (y + 1) * pool);
+    let n = 0;
+    for (let i = 0; i < rows.length; i++) n += totals[y * pool + i];
+    for (let x = 0; x < side; x++) {
+      const columns = order.slice(x * pool, (x + 1) * pool);
+      answers.fill(0);
+      let [right, all] = [0, 0];
+      for (const row of rows)
+        columns.forEach((column, i) => {
+          const samples = matrix[row * K + column];
+          all += samples;
+          if (row === column) right += samples;
+          else answers[i] += samples;
+        });
+      const share = n > 0 ? all / n : 0;
+      const column = columns[answers.indexOf(Math.max(...answers))] ?? columns[0];
       // a root, so that a few samples of many can be seen
       const level = Math.round((LEVELS - 1) * Math.min(1, Math.sqrt(2 * share)));
       const p = 4 * (column * LEVELS + level);
-      const neutral = row === column;
+      const neutral = 2 * right >= all;
+      const at = 4 * (y * side + x);
       for (let c = 0; c < 3; c++) {
         const ground = page.page[c];
         const ink = page.ink4[c];
-        image.data[i + c] =
-          share === 0 ? ground : neutral ? ground + (ink - ground) * share : palette[p + c];
+        image.data[at + c] =
+          all === 0 ? ground : neutral ? ground + (ink - ground) * share : palette[p + c];
       }
-      image.data[i + 3] = 255;
+      image.data[at + 3] = 255;
     }
   }
   return image;

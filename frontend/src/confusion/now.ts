@@ -92,9 +92,13 @@ export const largestConfusion = computed((): Cell | null => {
   return best < 0 ? null : { true: Math.floor(best / K), predicted: best % K };
 });
 
+/** Classes up to which every cell is drawn by itself. */
+const WALKED = 30;
+
 /** To a cell beside the one that is looked at. */
 export function walkCells(rows: number, columns: number): void {
   const K = confusionNames.peek().length;
+  if (K > WALKED) return; // their rows stand in another order, and the list leads through them
   const from = shownCell.peek() ?? { true: 0, predicted: 0 };
   const to = { true: from.true + rows, predicted: from.predicted + columns };
   if (Math.min(to.true, to.predicted) >= 0 && Math.max(to.true, to.predicted) < K) cell.value = to;

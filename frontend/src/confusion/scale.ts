@@ -40,11 +40,17 @@ export interface Confused {
   samples: number;
 }
 
-/** The cells off the diagonal with most samples, greatest first. */
-export function topConfusions(matrix: Uint32Array, classes: number, limit: number): Confused[] {
+/** The cells off the diagonal with most samples, greatest first; of one class alone, where told. */
+export function topConfusions(
+  matrix: Uint32Array,
+  classes: number,
+  limit: number,
+  of = -1,
+): Confused[] {
   const found: Confused[] = [];
   for (let i = 0; i < classes * classes; i++) {
     const [row, column] = [Math.floor(i / classes), i % classes];
+    if (of >= 0 && row !== of && column !== of) continue;
     if (row !== column && matrix[i] > 0)
       found.push({ true: row, predicted: column, samples: matrix[i] });
   }

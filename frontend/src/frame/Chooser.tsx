@@ -13,6 +13,8 @@ interface Chooser {
   label: string;
   /** The label is dropped where room is short. */
   wide?: boolean;
+  /** The label is for those who listen alone. */
+  bare?: boolean;
   value: string;
   options: readonly Option[];
   testId: string;
@@ -20,7 +22,15 @@ interface Chooser {
   onChoose: (value: string) => void | Promise<void>;
 }
 
-export function Chooser({ label, wide = false, value, options, testId, onChoose }: Chooser) {
+export function Chooser({
+  label,
+  wide = false,
+  bare = false,
+  value,
+  options,
+  testId,
+  onChoose,
+}: Chooser) {
   const select = useRef<HTMLSelectElement>(null);
   const [waiting, setWaiting] = useState(0);
   useEffect(() => {
@@ -35,7 +45,7 @@ export function Chooser({ label, wide = false, value, options, testId, onChoose 
   const chosen = options.find((option) => option.value === value);
   return (
     <label class="field chooser" aria-busy={waiting > 0} title={chosen?.about || undefined}>
-      <span class={wide ? "label wide" : "label"}>{label}</span>
+      <span class={bare ? "hidden" : wide ? "label wide" : "label"}>{label}</span>
       <span class="closed">
         <span class="choice path" aria-hidden="true">
           {chosen?.name ?? value}

@@ -4,11 +4,11 @@ import {
   chooseSplit,
   grouping,
   help,
-  palette,
   runs,
   session,
   shownGrouping,
   toggleTable,
+  theme,
   toggleTheme,
   view,
 } from "../state";
@@ -16,6 +16,7 @@ import { count, plural } from "../format";
 import { isolated } from "../inline";
 import { share } from "../keys";
 import { newSnapshots } from "../run/growth";
+import { baseOf } from "../run/groupings";
 import type { Session } from "../run/session";
 import { splitSentence } from "../sentences";
 import { cssColor } from "../network/colors";
@@ -45,7 +46,8 @@ function allRuns(event: MouseEvent): void {
 
 /** Three classes at two strengths: the page's idea in six cells. */
 function Mark() {
-  const colors = palette.value;
+  const [open, shown] = [session.value, shownGrouping.value];
+  const colors = open && shown ? open.palette(theme.value, baseOf(shown)) : new Uint8Array(0);
   const classes = colors.length / (4 * LEVELS);
   return (
     <svg width={17} height={11} aria-hidden="true">
@@ -86,7 +88,7 @@ function Splits({ open }: { open: Session }) {
 const SIDE_BY_SIDE = 34;
 
 function Groupings({ groupings }: { groupings: readonly Grouping[] }) {
-  const shown = shownGrouping.value?.name ?? grouping.value;
+  const shown = shownGrouping.value ? baseOf(shownGrouping.value).name : grouping.value;
   const letters = groupings.reduce((sum, g) => sum + g.title.length, 0);
   if (letters > SIDE_BY_SIDE)
     return (

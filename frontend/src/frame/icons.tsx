@@ -69,3 +69,13 @@ export const KeysIcon = () => (
     <circle cx={8} cy={8} r={6.3} />
   </Icon>
 );
+export const ChevronIcon = () => (
+  <Icon size={13}>
+    <path d="M5 3l4 4-4 4" stroke-width={2} />
+  </Icon>
+);
+export const PinIcon = () => (
+  <Icon size={13}>
+    <path d="M5 1.8h4M5.6 1.8v4L4 8h6L8.4 5.8v-4M7 8v4.2" />
+  </Icon>
+);

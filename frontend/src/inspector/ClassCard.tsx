@@ -3,9 +3,10 @@ import { useMemo } from "preact/hooks";
 import { confusionOfSnapshot, useWholeConfusion } from "../confusion/now";
 import { shareRight } from "../confusion/scale";
 import { CloseIcon } from "../frame/icons";
-import { percent, strengthOfLevel } from "../format";
+import { count, list, percent, plural, strengthOfLevel } from "../format";
 import { isolated, said, type Say } from "../inline";
 import { cssColor } from "../network/colors";
+import { baseOf, groupAt, levelOf, ownClasses } from "../run/groupings";
 import type { Confusion } from "../run/resources";
 import { isSuppressed, strongestUnits } from "../run/counts";
 import { classSentence } from "../sentences";
@@ -24,6 +25,7 @@ import { LEVELS } from "../wire/manifest";
 const WIDTH = 304;
 const HEIGHT = 44;
 const STRONGEST = 12;
+const MEMBERS = 12;
 
 export function ClassCard({ cls }: { cls: number }) {
   const current = track.value;
@@ -33,7 +35,9 @@ export function ClassCard({ cls }: { cls: number }) {
   const name = current.grouping.classes[cls];
   const color = cssColor(palette.value, 4 * (cls * LEVELS + 100));
   // Only these two groupings have the classes of the confusion.
-  const known = ["true", "predicted"].includes(current.grouping.name);
+  const known =
+    ["true", "predicted"].includes(baseOf(current.grouping).name) &&
+    cls < ownClasses(current.grouping);
   return (
     <>
       <div class="heading">
@@ -53,11 +57,33 @@ export function ClassCard({ cls }: { cls: number }) {
           <CloseIcon />
         </button>
       </div>
+      <Members cls={cls} />
       {confusion && known && (
-        <Recall confusion={confusion} cls={cls} names={current.grouping.classes} />
+        <Recall confusion={confusion} cls={cls} names={baseOf(current.grouping).classes} />
       )}
       <Strongest cls={cls} color={color} />
     </>
+  );
+}
+
+/** What a superclass holds. */
+function Members({ cls }: { cls: number }) {
+  const shown = track.value?.grouping;
+  const group = shown && groupAt(shown, cls);
+  if (!shown || !group) return null;
+  const { classes: names } = baseOf(shown);
+  const some = group.members.slice(0, MEMBERS).map((k) => said(names[k]));
+  const rest = group.members.length - some.length;
+  const none =
+    levelOf(shown) === "finest"
+      ? " Units of it are those of which no class of it surely holds."
+      : "";
+  return (
+    <p class="subtitle ink2" data-testid="members">
+      A superclass of {count(group.members.length)}{" "}
+      {plural(group.members.length, "class", "classes")}:{" "}
+      {list(rest > 0 ? [...some, `${count(rest)} more`] : some)}.{none}
+    </p>
   );
 }
 
@@ -73,7 +99,8 @@ function Recall({
 }) {
   const K = names.length;
   const T = session.value?.snapshots ?? 0;
-  const predicted = track.value?.grouping.name === "predicted";
+  const shown = track.value?.grouping;
+  const predicted = shown !== undefined && baseOf(shown).name === "predicted";
   const x = positions.value;
   const t = snapshot.value;
   const { matrix, samples } = confusionOfSnapshot(confusion, t);

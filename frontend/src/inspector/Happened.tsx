@@ -3,10 +3,10 @@
 import { count, fixed, list, stepText, strengthOfLevel } from "../format";
 import { isolated } from "../inline";
 import { cssColor } from "../network/colors";
-import { happened } from "../run/happened";
+import { happened, toldBy } from "../run/happened";
 import type { Events } from "../run/resources";
 import type { Session } from "../run/session";
-import { palette, selectUnit, session, show, snapshot, track, unit } from "../state";
+import { palette, selectUnit, session, show, shownGrouping, snapshot, track, unit } from "../state";
 import { LEVELS, NO_CLASS, NO_UNIT, SUPPRESSED } from "../wire/manifest";
 import { eventWords } from "../sentences";
 
@@ -33,7 +33,7 @@ export function Happened() {
   return (
     <section data-testid="events">
       <h2>
-        What happened{" "}
+        What happened{toldBy.value !== shownGrouping.value && ", by class"}{" "}
         <small>
           {count(until)} of {count(events.snapshot.length)} until here
         </small>

@@ -37,7 +37,7 @@ const texts = {
     const accuracy = at(session.value?.scalars.accuracy);
     return Number.isFinite(accuracy) ? `${fixed(100 * accuracy, 1)}%` : "–";
   }),
-  samples: computed(() => count(samples.value)),
+  samples: computed(() => (track.value ? count(samples.value) : "–")),
   missing: computed(() => {
     const open = session.value;
     return open ? (missingSentence(open.split, snapshot.value) ?? "") : "";

@@ -2,14 +2,17 @@ import { useEffect, useState } from "preact/hooks";
 import { CloseIcon } from "../frame/icons";
 import { count, fixed, percent, probability, strengthOfLevel } from "../format";
 import { counted } from "../derive";
-import { isolated } from "../inline";
+import { isolated, said } from "../inline";
 import { cssColor } from "../network/colors";
+import { baseOf, groupAt, levelOf, levelWords } from "../run/groupings";
 import type { UnitHistory } from "../run/resources";
 import { unitSentence, unitWarning, type UnitFacts } from "../sentences";
 import { palette, session, shownGrouping, snapshot, threshold, track, unit } from "../state";
 import { HELD, LEVELS, TIED } from "../wire/manifest";
 import { UnitEvents } from "./Happened";
 import { Barcode, History } from "./History";
+import { UnitFilter } from "../pictures/FirstWeights";
+import { UnitMaps } from "../pictures/UnitMaps";
 import { Tuning } from "./Tuning";
 
 export function UnitCard({ unit: u }: { unit: number }) {
@@ -58,12 +61,16 @@ function Details({ unit: u, history }: { unit: number; history: UnitHistory }) {
   const current = track.value;
   if (!open || !current || history.n.length === 0) return null;
   const t = snapshot.value;
-  const names = current.grouping.classes;
+  // bars and lines are of the classes alone, also where the color may be that of a superclass
+  const { grouping } = current;
+  const names = levelOf(grouping) === "finest" ? baseOf(grouping).classes : grouping.classes;
   const K = names.length;
   // A grouping that is still loading has other classes than the history at hand.
   if (history.n.length !== open.snapshots * K) return null;
   const state = history.state[t];
   const preferred = history.preferred[t];
+  const group = levelOf(grouping) === "finest" ? groupAt(grouping, preferred) : null;
+  const samplesOf = group ? group.members : [preferred];
   let n = 0;
   for (let k = 0; k < K; k++) n += history.n[t * K + k];
   const facts: UnitFacts = {
@@ -72,9 +79,9 @@ function Details({ unit: u, history }: { unit: number; history: UnitHistory }) {
     flags: history.flags[t],
     value: history.value[t],
     sure: history.sure[t],
-    preferred: names[preferred] ?? "",
-    runnerUp: names[history.runnerUp[t]] ?? "",
-    nPreferred: history.n[t * K + preferred] ?? 0,
+    preferred: grouping.classes[preferred] ?? "",
+    runnerUp: grouping.classes[history.runnerUp[t]] ?? "",
+    nPreferred: samplesOf.reduce((sum, k) => sum + (history.n[t * K + k] ?? 0), 0),
     n,
     counted: counted.value,
     activeSamples: history.activeSamples[t],
@@ -83,6 +90,7 @@ function Details({ unit: u, history }: { unit: number; history: UnitHistory }) {
   };
   const layer = open.layers[open.layerOf[u]];
   const warning = unitWarning(facts);
+  const words = levelWords(grouping, preferred);
   const measured = state <= TIED;
   const [sentence, whole] = [unitSentence(facts), unitSentence(facts, isolated)];
   return (
@@ -96,8 +104,13 @@ function Details({ unit: u, history }: { unit: number; history: UnitHistory }) {
         )}
         {sentence}
       </p>
+      {state === HELD && words && (
+        <p class="subtitle ink2" data-testid="level">
+          {`${said(facts.preferred)} is ${words}, so its is the hue.`}
+        </p>
+      )}
       {warning && <p class="warning">{warning}</p>}
-      {layer.output && current.grouping.name === "predicted" && (
+      {layer.output && baseOf(grouping).name === "predicted" && (
         <p class="warning">The output is compared with its own predictions: this is circular.</p>
       )}
       <div class="facts">
@@ -125,6 +138,8 @@ function Details({ unit: u, history }: { unit: number; history: UnitHistory }) {
           <UnitEvents unit={u} />
         </section>
       )}
+      <UnitMaps unit={u} />
+      <UnitFilter unit={u} />
     </>
   );
 }

@@ -15,6 +15,8 @@ export interface LayerScene {
   order: Uint32Array;
   colors: CellColors;
   page: PageColors;
+  /** Classes from the first row down. */
+  classOrder: readonly number[];
   highlighted: number;
   threshold: number;
 }
@@ -37,8 +39,10 @@ export function drawHeat(
   heat: Uint8Array,
   paint: Paint,
 ): void {
-  const { layout, layer, colors, page, highlighted } = scene;
+  const { layout, layer, colors, page, classOrder } = scene;
   const classes = heat.length / layer.units;
+  const highlighted = classOrder.indexOf(scene.highlighted);
+  const chosen = scene.highlighted >= 0;
   const [ground, neutral] = [word(...page.page), colors.words[0]];
   const faint = (color: number): number => word(...dimmed(rgbOfWord(color), page.page));
   const { image, words } = texels(layout.columns, layout.heatRows);
@@ -53,8 +57,9 @@ export function drawHeat(
         continue;
       }
       // where a row stands for several classes, it is the one the unit responds to most of them
-      let best = from;
-      for (let k = from + 1; k < to; k++) {
+      let best = classOrder[from];
+      for (let place = from + 1; place < to; place++) {
+        const k = classOrder[place];
         const own = heat[k * layer.units + u - layer.offset];
         const most = heat[best * layer.units + u - layer.offset];
         if (own !== NO_HEAT && (most === NO_HEAT || own > most)) best = k;
@@ -65,7 +70,7 @@ export function drawHeat(
         // of a unit for which no class is surely first, nothing is claimed
         const color = paint.state[u] === HELD ? colors.words[best * LEVELS + value] : neutral;
         const own = highlighted >= from && highlighted < to;
-        words[at] = highlighted < 0 || own ? color : faint(color);
+        words[at] = !chosen || own ? color : faint(color);
       }
     }
   }

@@ -4,8 +4,10 @@ import { layerNumbers, subtitle, title, tunedByLayerAndClass, wholeTitle } from 
 import { count, plural } from "../format";
 import { fitCanvas, useSize } from "../frame/size";
 import { hideTip, tip } from "../frame/tip";
+import { baseOf, levelWords } from "../run/groupings";
 import { cellSentence } from "../sentences";
 import {
+  classOrder,
   classes,
   highlighted,
   openLayer,
@@ -17,17 +19,20 @@ import {
   shownGrouping,
   theme,
   threshold,
+  track,
   unit,
 } from "../state";
 import { HELD } from "../wire/manifest";
 import { cssColor } from "./colors";
 import { cellColorsNow, pageColorsNow } from "./current";
 import { drawNetwork } from "./draw";
-import { cellAt, labelAt, layoutNetwork, placeAt, type Layout } from "./layout";
+import { aboutInsets } from "../pictures/about";
+import { INSET_CELL, Insets } from "../pictures/insets";
+import { cellAt, labelAt, layoutNetwork, PICTURED_CELL, placeAt, type Layout } from "./layout";
 import { gapOf, type Scene } from "./scene";
 import { drawn } from "./drawn";
 
-function sceneOf(layout: Layout): Scene | null {
+function sceneOf(layout: Layout, insets: Insets | null): Scene | null {
   const open = session.peek();
   if (!open) return null;
   return {
@@ -37,11 +42,13 @@ function sceneOf(layout: Layout): Scene | null {
     order: placedOrder.peek(),
     paint: painted.peek()?.paint ?? null,
     colors: cellColorsNow(),
+    classOrder: classOrder.peek(),
     page: pageColorsNow(),
     light: theme.peek() === "light",
     highlighted: highlighted.peek(),
     threshold: threshold.peek(),
     pixelRatio: devicePixelRatio || 1,
+    maps: insets?.at(painted.peek()?.snapshot ?? -1, theme.peek()) ?? null,
   };
 }
 
@@ -53,9 +60,24 @@ export function Network() {
   const layout = useMemo(
     () =>
       open && size && size.width > 0
-        ? layoutNetwork(open.layers, size.width, size.height, devicePixelRatio || 1)
+        ? layoutNetwork(
+            open.layers,
+            size.width,
+            size.height,
+            devicePixelRatio || 1,
+            open.has("cell_maps") ? PICTURED_CELL : undefined,
+          )
         : null,
     [open, size],
+  );
+  // by the grouping whose cells are painted: the classes of another are not theirs
+  const shown = track.value?.grouping.name;
+  const insets = useMemo(
+    () =>
+      open?.has("cell_maps") && shown && layout && layout.cell >= INSET_CELL
+        ? new Insets(open, shown)
+        : null,
+    [open, shown, layout],
   );
 
   useEffect(() => {
@@ -64,7 +86,7 @@ export function Network() {
     let pending = 0;
     const draw = (): void => {
       pending = 0;
-      const scene = sceneOf(layout);
+      const scene = sceneOf(layout, insets);
       if (!scene) return;
       const began = performance.now();
       const g = fitCanvas(target, layout.width, layout.height);
@@ -74,13 +96,15 @@ export function Network() {
     const stop = effect(() => {
       void [painted.value, placedOrder.value, palette.value, highlighted.value, threshold.value];
       void [layerNumbers.value, tunedByLayerAndClass.value, classes.value, drawn.fonts.value];
+      void insets?.arrived.value;
+      if (painted.value) insets?.want(painted.value.snapshot);
       pending ||= requestAnimationFrame(draw);
     });
     return () => {
       stop();
       cancelAnimationFrame(pending);
     };
-  }, [layout]);
+  }, [layout, insets]);
 
   const unitAt = (event: PointerEvent | MouseEvent): number => {
     if (!layout || !open || !canvas.current) return -1;
@@ -112,7 +136,10 @@ export function Network() {
         <h1 data-testid="title" title={wholeTitle}>
           {title}
         </h1>
-        <p class="subtitle">{subtitle}</p>
+        <p class="subtitle">
+          {subtitle}
+          {insets && ` ${aboutInsets(shown ?? "")}`}
+        </p>
       </div>
       <div class="network" ref={frame}>
         <canvas
@@ -184,6 +211,8 @@ function UnitTip({ unit: u }: { unit: number }) {
   const { preferred, level, state, flags } = cells.paint;
   const held = state[u] === HELD;
   const name = classes.value[preferred[u]] ?? "";
+  const shown = shownGrouping.value;
+  const words = shown ? levelWords(shown, preferred[u]) : "";
   return (
     <>
       <b>{layer.path}</b> unit {u - layer.offset}
@@ -194,8 +223,8 @@ function UnitTip({ unit: u }: { unit: number }) {
           style={{ background: cssColor(palette.value, 4 * (preferred[u] * 101 + 100)) }}
         />
       )}
-      {cellSentence(state[u], flags[u], level[u], name, threshold.value)}
-      {layer.output && shownGrouping.value?.name === "predicted" && (
+      {cellSentence(state[u], flags[u], level[u], name, threshold.value, words)}
+      {layer.output && shown && baseOf(shown).name === "predicted" && (
         <>
           <br />
           <span class="quiet">

@@ -1,10 +1,10 @@
 // Draws the network: cells, then names, composition bars and numbers.
 
-import { HELD, LEVELS, SUPPRESSED } from "../wire/manifest";
+import { HELD, SUPPRESSED } from "../wire/manifest";
 import { count, fixed, percent } from "../format";
 import { cellAt, type Block, type Row } from "./layout";
 import { drawRounded } from "./rounded";
-import { gapOf, isRounded, ringOf, type Scene } from "./scene";
+import { gapOf, insideEdge, isRounded, ringOf, type Scene } from "./scene";
 import { Texels } from "./texels";
 
 /** Numbers written under a layer; all of the snapshot at the playhead. */
@@ -161,10 +161,10 @@ function drawComposition(
   const { units } = layers[block.layer];
   const y = block.bar;
   const right = block.x + width;
-  const classes = colors.words.length / LEVELS;
+  const { classes } = colors;
   let x = block.x;
   if (tunedByClass)
-    for (let k = 0; k < classes; k++) {
+    for (const k of scene.classOrder) {
       const tuned = tunedByClass[block.layer * classes + k];
       if (tuned === 0) continue;
       const w = (tuned / units) * width;
@@ -214,6 +214,6 @@ export function colorPixel(
     x:
       Math.round(x * pixelRatio) +
       (ring ? Math.floor((ringOf(layout.cell) * pixelRatio) / 2) : middle),
-    y: Math.round(y * pixelRatio) + middle,
+    y: Math.round(y * pixelRatio) + (ring ? middle : Math.floor(insideEdge(scene) * pixelRatio)),
   };
 }

@@ -43,6 +43,8 @@ export interface Layout {
 }
 
 const LARGEST_CELL = 30;
+/** Where cells hold a picture. */
+export const PICTURED_CELL = 44;
 const ONE_ROW_LAYERS = 14;
 const ONE_ROW = { gap: 30, head: 24, foot: 66, slot: 66, last: 72, barGap: 10, whole: true };
 const STAGE = { gap: 5, head: 18, foot: 10, slot: 0, last: 0, barGap: 2, blockGap: 7 };
@@ -93,8 +95,10 @@ export function layoutNetwork(
   width: number,
   height: number,
   pixelRatio = 1,
+  largest = LARGEST_CELL,
 ): Layout {
-  const one = layers.length <= ONE_ROW_LAYERS ? fitOneRow(layers, width, height, pixelRatio) : null;
+  const one =
+    layers.length <= ONE_ROW_LAYERS ? fitOneRow(layers, width, height, pixelRatio, largest) : null;
   const wrapped = () => bestStages(layers, width, height, pixelRatio);
   if (!one) return wrapped();
   // A few very wide layers use the room better in rows.
@@ -146,11 +150,12 @@ function fitOneRow(
   width: number,
   height: number,
   pixelRatio: number,
+  largest: number,
 ): Layout | null {
   const m = ONE_ROW;
   const members = layers.map((_, l) => l);
   const room = height - m.head - m.foot;
-  for (let device = Math.floor(LARGEST_CELL * pixelRatio); device >= 1; device--) {
+  for (let device = Math.floor(largest * pixelRatio); device >= 1; device--) {
     const cell = device / pixelRatio;
     for (const gap of [m.gap, LEAST_GAP]) {
       const fewest = fewestRows(layers, members, width, cell, { ...m, gap });

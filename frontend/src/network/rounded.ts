@@ -10,6 +10,8 @@ import {
   SUPPRESSED,
   TIED,
 } from "../wire/manifest";
+import { INSET_CELL, insetOf } from "../pictures/insets";
+import { boxIn, drawFrom } from "../pictures/sheet";
 import { cellAt, type Block } from "./layout";
 import { css, darker } from "./colors";
 import { dimmed, gapOf, hasEdge, ringOf, type Scene } from "./scene";
@@ -91,13 +93,29 @@ export function drawRounded(g: CanvasRenderingContext2D, scene: Scene): void {
     }
   };
 
+  const inset = layout.cell >= INSET_CELL ? insetOf(size) : 0;
+  /** Its mean map, where its color says something of it. */
+  const drawMap = (u: number, place: number, x: number, y: number, layer: number): void => {
+    const sheet = scene.maps?.get(layer);
+    if (!sheet || inset === 0 || paint.state[u] > TIED) return;
+    const shown = paint.state[u] === HELD && paint.preferred[u] === highlighted;
+    if (highlighted >= 0 && !(shown && paint.level[u] >= threshold)) return;
+    const [w, h] = boxIn(inset, sheet.width, sheet.height);
+    const [left, top] = [x + Math.round((size - w) / 2), y + Math.round((size - h) / 2)];
+    g.fillStyle = ground;
+    g.fillRect(left - 1, top - 1, w + 2, h + 2);
+    drawFrom(g, sheet, place, left, top, w, h);
+  };
+
   for (const block of layout.blocks) eachCell(block, layers[block.layer].offset);
 
   function eachCell(block: Block, offset: number): void {
     const units = layers[block.layer].units;
     for (let place = 0; place < units; place++) {
       const { x, y } = cellAt(block, layout.cell, place);
-      drawCell(order[offset + place], x, y);
+      const u = order[offset + place];
+      drawCell(u, x, y);
+      drawMap(u, u - offset, x, y, block.layer);
     }
   }
 }

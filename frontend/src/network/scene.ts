@@ -3,6 +3,8 @@
 import type { Layer } from "../wire/manifest";
 import type { Paint } from "../run/paint";
 import type { CellColors, PageColors, Rgb } from "./colors";
+import { INSET_CELL, insetOf } from "../pictures/insets";
+import type { Sheet } from "../pictures/sheet";
 import type { Layout } from "./layout";
 
 export interface Scene {
@@ -13,11 +15,15 @@ export interface Scene {
   /** Null until a first chunk is here: outlines only. */
   paint: Paint | null;
   colors: CellColors;
+  /** Classes as bars have them. */
+  classOrder: readonly number[];
   page: PageColors;
   light: boolean;
   highlighted: number;
   threshold: number;
   pixelRatio: number;
+  /** Mean maps of units, by layer, of the snapshot that is painted; absent where there are none. */
+  maps?: ReadonlyMap<number, Sheet> | null;
 }
 
 /** Rounded cells can be told from square ones, and are affordable, only while they are few. */
@@ -30,6 +36,12 @@ const DIMMED = 0.45;
 
 export function isRounded(layout: Layout, units: number): boolean {
   return layout.cell >= ROUNDED_CELL && units <= ROUNDED_UNITS;
+}
+
+/** Where a cell's own color stands below its upper edge, above a map that may be inside, in CSS pixels. */
+export function insideEdge({ layout: { cell }, maps }: Pick<Scene, "layout" | "maps">): number {
+  const size = cell - gapOf(cell);
+  return maps && cell >= INSET_CELL ? (size - insetOf(size)) / 4 : size / 2;
 }
 
 /** Gap between cells, in CSS pixels. */

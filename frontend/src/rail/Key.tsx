@@ -5,16 +5,16 @@ import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { hasData, states, statesEver } from "../derive";
 import { count, percent, strengthOfLevel } from "../format";
-import { fitCanvas } from "../frame/size";
 import { cssColor } from "../network/colors";
 import { suppressedCount, tunedToClass } from "../run/counts";
 import { floorSentence, thresholdSentence } from "../sentences";
 import { highlighted, painted, palette, session, snapshot, threshold, track } from "../state";
 import { thresholdLevel } from "../url";
 import { floor, hasFloor, isOfTrue } from "./floor";
+import { drawHistogram, HEIGHT, RAMP } from "./histogram";
+import { scaleOf, WIDTH } from "./scale";
 import {
   BIN,
-  BINS,
   HELD,
   LEVELS,
   NOT_DEFINED,
@@ -25,47 +25,6 @@ import {
   TIED,
 } from "../wire/manifest";
 
-const WIDTH = 184;
-const HEIGHT = 58;
-/** The last bin, level 100 alone, is drawn with the one before it. */
-const BARS = BINS - 1;
-
-function drawHistogram(canvas: HTMLCanvasElement): void {
-  const current = track.peek();
-  if (!current) return;
-  const g = fitCanvas(canvas, WIDTH, HEIGHT);
-  g.clearRect(0, 0, WIDTH, HEIGHT);
-  const K = current.grouping.classes.length;
-  const bins = current.classBins;
-  const from = snapshot.peek() * K * BINS;
-  const at = (k: number, bar: number): number => {
-    const row = from + k * BINS;
-    return bins[row + bar] + (bar === BARS - 1 ? bins[row + BARS] : 0);
-  };
-  const totals = Array.from({ length: BARS }, (_, bar) => {
-    let sum = 0;
-    for (let k = 0; k < K; k++) sum += at(k, bar);
-    return sum;
-  });
-  const most = Math.max(1, ...totals);
-  const colors = palette.peek();
-  const width = WIDTH / BARS;
-  const cls = highlighted.peek();
-  totals.forEach((_, bar) => {
-    let y = HEIGHT;
-    const level = bar * BIN + Math.floor(BIN / 2);
-    for (let k = 0; k < K; k++) {
-      const h = (at(k, bar) / most) * HEIGHT;
-      if (h === 0) continue;
-      y -= h;
-      g.globalAlpha = cls >= 0 && cls !== k ? 0.25 : 1;
-      g.fillStyle = cssColor(colors, 4 * (k * LEVELS + level));
-      g.fillRect(bar * width, y, width - 1, h);
-    }
-  });
-  g.globalAlpha = 1;
-}
-
 export function Key() {
   const canvas = useRef<HTMLCanvasElement>(null);
   const slider = useRef<HTMLDivElement>(null);
@@ -73,6 +32,7 @@ export function Key() {
   const current = track.value;
   const level = threshold.value;
   const noise = floor.value;
+  const scale = scaleOf(current?.grouping.classes.length ?? 0);
   useEffect(() => {
     let pending = 0;
     const stop = effect(() => {
@@ -95,7 +55,7 @@ export function Key() {
   };
   const drag = (event: PointerEvent): void => {
     const box = slider.current?.getBoundingClientRect();
-    if (box && event.buttons & 1) set((event.clientX - box.left) / WIDTH);
+    if (box && event.buttons & 1) set(scale.strengthAt(event.clientX - box.left));
   };
   const onKeyDown = (event: KeyboardEvent): void => {
     const to: Record<string, number> = {
@@ -110,9 +70,11 @@ export function Key() {
     event.preventDefault();
     set(to[event.key] / 100);
   };
-  const x = (level / 100) * WIDTH;
+  const marks = scale.marks(level);
+  const axis = HEIGHT + (scale.diverging ? RAMP + 2 : 0);
+  const text = scale.diverging ? WIDTH / 2 : Math.min(WIDTH - 44, Math.max(44, marks[0]));
   return (
-    <div class="key">
+    <div class={scale.diverging ? "key diverging" : "key"}>
       <h2>
         Strength <small>{tunedShare}</small>
       </h2>
@@ -136,39 +98,68 @@ export function Key() {
         onKeyDown={onKeyDown}
       >
         <canvas ref={canvas} aria-hidden="true" />
-        <svg width={WIDTH} height={HEIGHT + 18} aria-hidden="true">
+        <svg width={WIDTH} height={axis + 18} aria-hidden="true">
           <line class="axis" x1={0} x2={WIDTH} y1={HEIGHT + 0.5} y2={HEIGHT + 0.5} />
-          {noise && (
-            <line
-              class="floor"
-              data-testid="floor"
-              x1={Math.max(0, noise.value) * WIDTH + 0.5}
-              x2={Math.max(0, noise.value) * WIDTH + 0.5}
-              y1={HEIGHT - 14}
-              y2={HEIGHT + 4}
-            />
-          )}
-          <line class="now" x1={x} x2={x} y1={-4} y2={HEIGHT + 1} />
-          <path class="handle" d={`M${x - 4} ${HEIGHT + 5}h8l-4-5z`} />
-          <text class="number" x={0} y={HEIGHT + 16}>
-            0
+          {noise &&
+            scale
+              .marks(100 * Math.max(0, noise.value))
+              .map((x) => (
+                <line
+                  key={x}
+                  class="floor"
+                  data-testid="floor"
+                  x1={x + 0.5}
+                  x2={x + 0.5}
+                  y1={HEIGHT - 14}
+                  y2={HEIGHT + 4}
+                />
+              ))}
+          {marks.map((x) => (
+            <g key={x} data-testid="threshold-mark" transform={`translate(${x})`}>
+              <line class="now" y1={-4} y2={axis + 1} />
+              <path class="handle" d={`M-4 ${axis + 5}h8l-4-5z`} />
+            </g>
+          ))}
+          <text class="number" x={0} y={axis + 16}>
+            {scale.diverging ? 1 : 0}
           </text>
-          <text x={WIDTH} y={HEIGHT + 16} text-anchor="end">
+          <text x={WIDTH} y={axis + 16} text-anchor="end">
             1
           </text>
-          <text
-            class="ink2"
-            x={Math.min(WIDTH - 44, Math.max(44, x))}
-            y={HEIGHT + 16}
-            text-anchor="middle"
-          >
+          <text class="ink2" x={text} y={axis + 16} text-anchor="middle">
             tuned ≥ {strengthOfLevel(level)}
           </text>
         </svg>
       </div>
+      {scale.diverging && <Ends />}
       <p class="note">{thresholdSentence(level, open.measure)}</p>
       {hasFloor.value && <p class="note">{floorSentence(noise?.value ?? null, isOfTrue.value)}</p>}
       <Glyphs />
+    </div>
+  );
+}
+
+/** The two classes at the ends of a diverging scale, and the units tuned to each. */
+function Ends() {
+  const current = track.value;
+  if (!current) return null;
+  const names = current.grouping.classes;
+  const tuned = [0, 1].map((k) =>
+    hasData.value
+      ? count(tunedToClass(current.classBins, 2, snapshot.value, k, threshold.value))
+      : "–",
+  );
+  return (
+    <div class="ends" data-testid="ends">
+      {names.map((name, k) => (
+        <span key={k}>
+          <i class="dot" style={{ background: cssColor(palette.value, 4 * (k * LEVELS + 100)) }} />
+          <bdi class="path" title={name}>
+            {name}
+          </bdi>
+          <span class="count">{tuned[k]}</span>
+        </span>
+      ))}
     </div>
   );
 }

@@ -18,14 +18,16 @@ const DIGIT = 7.6;
  * @param names widths of the names
  * @param row width of a row between its paddings
  * @param most the longest count as it is written
+ * @param least letters that numbers beside names have room for
  */
 export function columnsFor(
   names: readonly number[],
   row: number,
   most: string,
   keys: boolean,
+  least = 3,
 ): Columns {
-  const counts = Math.ceil(Math.max(3, most.length) * DIGIT);
+  const counts = Math.ceil(Math.max(least, most.length) * DIGIT);
   const left = row - (keys ? KEY + GAP : 0) - SWATCH - GAP - GAP - counts;
   const room = (spark: number): number => left - (spark > 0 ? spark + GAP : 0);
   const fitting = (spark: number): number => names.filter((w) => w <= room(spark)).length;

@@ -127,10 +127,15 @@ export function suppressedByClass(paint: Paint, cls: number, threshold: number):
   return n;
 }
 
-/** Samples behind one snapshot. */
-export function samplesAt(summary: Summary, classes: number, snapshot: number): number {
+/** Samples behind one snapshot, where the first so many of all classes share them out. */
+export function samplesAt(
+  summary: Summary,
+  classes: number,
+  snapshot: number,
+  first = classes,
+): number {
   let n = 0;
-  for (let k = 0; k < classes; k++) n += summary.n[snapshot * classes + k];
+  for (let k = 0; k < first; k++) n += summary.n[snapshot * classes + k];
   return n;
 }
 

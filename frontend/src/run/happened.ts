@@ -2,7 +2,14 @@
 
 import { computed, effect, signal } from "@preact/signals";
 import { session, shownGrouping, track } from "../state";
+import { baseOf, levelOf } from "./groupings";
 import type { Events } from "./resources";
+
+/** The grouping by which events are told: across levels nothing happens, so by the classes there. */
+export const toldBy = computed(() => {
+  const shown = shownGrouping.value;
+  return shown && levelOf(shown) === "finest" ? baseOf(shown) : shown;
+});
 
 /** Null until they are here. */
 export const happened = signal<Events | null>(null);
@@ -12,7 +19,7 @@ export function followEvents(): () => void {
   let wanted = 0;
   return effect(() => {
     const open = session.value;
-    const name = shownGrouping.value?.name;
+    const name = toldBy.value?.name;
     const pictured = track.value !== null;
     const mine = ++wanted;
     happened.value = null;

@@ -3,6 +3,7 @@
 import { signal } from "@preact/signals";
 import { Tensors } from "../wire/safetensors";
 import {
+  LEVELS,
   layerOfUnit,
   unitCount,
   type Grouping,
@@ -13,6 +14,8 @@ import {
 } from "../wire/manifest";
 import { RefusedError, UnreachableError, type Source } from "../wire/source";
 import { shortNames } from "../names";
+import { withPins, type Pins } from "../rail/pins";
+import { baseOf, groupingNamed, levelOf, MARK } from "./groupings";
 import { PaintChunks } from "./paint";
 import type { Summary } from "./counts";
 import {
@@ -43,6 +46,10 @@ import {
 
 const PAINT_BUDGET = 256 * 2 ** 20;
 const KEPT = 64;
+/** Hue is a name for so many classes; among more some can be pinned. */
+const NAMED = 10;
+/** Palettes at hand: of two themes, and of groupings that are shown side by side. */
+const KEPT_PALETTES = 8;
 const RETRY_FIRST_MS = 500;
 const RETRY_LAST_MS = 8000;
 
@@ -68,7 +75,16 @@ export interface Track {
   paint: PaintChunks;
 }
 
+/** What of a grouping decides its colors. */
+type Colored = Pick<Grouping, "name" | "classes"> & Partial<Grouping>;
+
 export type Theme = "dark" | "light";
+
+/** Where the resources of the state are that a manifest tells of: a run may grow in its middle, and
+ *  what is the tenth snapshot now may be the eleventh in a moment. */
+function stateOf(run: string, manifest: Manifest): string {
+  return manifest.addressed ? `${run}@${manifest.version}` : run;
+}
 
 export class Session {
   readonly units: number;
@@ -88,7 +104,10 @@ export class Session {
   private readonly driven = new Map<string, Promise<Driven>>();
   private readonly confusions = new Map<number, Promise<Confusion>>();
   private readonly confusionOnce = new Map<string, Promise<Confusion>>();
+  private readonly likenesses = new Map<string, Promise<Uint32Array>>();
   private readonly pages = new Map<number, Promise<Pictures>>();
+  private readonly palettes = new Map<string, Uint8Array>();
+  private readonly others = new Map<string, Promise<Tensors>>();
 
   private constructor(
     private readonly source: Source,
@@ -97,7 +116,7 @@ export class Session {
     readonly split: Split,
     readonly measure: Measure,
     readonly scalars: Scalars,
-    private readonly palettes: Tensors,
+    private readonly colors: Tensors,
   ) {
     this.layers = manifest.layers;
     this.units = unitCount(manifest.layers);
@@ -118,9 +137,10 @@ export class Session {
     const split = manifest.splits.find((s) => s.name === splitName) ?? firstSplit(manifest);
     if (!split || split.snapshots === 0)
       throw new Error("This run holds no snapshot yet. Reload when the training has begun.");
+    const state = stateOf(run, manifest);
     const [palette, scalars] = await Promise.all([
-      source.get(`${run}/palette.st`).then((b) => new Tensors(b)),
-      source.get(`${run}/${split.name}/scalars.st`).then((b) => new Tensors(b)),
+      source.get(`${state}/palette.st`).then((b) => new Tensors(b)),
+      source.get(`${state}/${split.name}/scalars.st`).then((b) => new Tensors(b)),
     ]);
     return new Session(source, run, manifest, split, measure, scalarsOf(scalars), palette);
   }
@@ -130,11 +150,40 @@ export class Session {
     return Session.open(this.source, this.run, splitName, measureName);
   }
 
-  /** Colors of a grouping's classes, `[class, level, 4]`: its own, or those of any so many classes. */
-  palette(theme: Theme, grouping: Pick<Grouping, "name" | "classes">): Uint8Array {
-    const own = `${theme}/${this.split.name}/${grouping.name}`;
-    const name = this.palettes.has(own) ? own : `${theme}.${grouping.classes.length}`;
-    return this.palettes.get(name, "U8");
+  /** Whether some of a grouping's classes can be pinned. */
+  canPin(grouping: Grouping): boolean {
+    return grouping.classes.length > NAMED && this.colors.has("dark.grey");
+  }
+
+  /** Colors of a grouping's classes, `[class, level, 4]`: its own, or those of any so many classes;
+   * with pins those of their slots, and grey for all others (docs/wire.md). The same array each time. */
+  palette(theme: Theme, colored: Colored, pins: Pins = []): Uint8Array {
+    const grouping = colored as Grouping;
+    const of = baseOf(grouping);
+    const at = `/${this.split.name}/${of.name}`;
+    const table = (...names: string[]): Uint8Array =>
+      this.colors.get(names.find((name) => this.colors.has(name)) ?? names[0], "U8");
+    const free = !this.canPin(grouping) || pins.every((k) => k < 0);
+    const key = [theme, grouping.name, free ? "" : pins.join()].join("/");
+    let made = this.palettes.get(key);
+    if (made) return made;
+    const level = levelOf(grouping);
+    const classes = (): Uint8Array =>
+      table(`${theme}.unpinned${at}`, `${theme}${at}`, `${theme}.${of.classes.length}`);
+    const groups = (j: number): Uint8Array => table(`${theme}${at}${MARK}${j}`);
+    if (level === "class") made = classes();
+    else if (level !== "finest") made = groups(level);
+    else
+      made = joined([classes(), ...(of.superclasses?.levels ?? []).map((_, j) => groups(j + 1))]);
+    if (!free) {
+      const others = of.rest === "wheel" ? null : table(`${theme}.grey`);
+      const hues = table(`${theme}.pins${at}`, `${theme}.pins`);
+      made = withPins(made, pins, hues, others, of.colored ?? [], LEVELS);
+    }
+    this.palettes.set(key, made);
+    if (this.palettes.size > KEPT_PALETTES)
+      this.palettes.delete(this.palettes.keys().next().value as string);
+    return made;
   }
 
   get snapshots(): number {
@@ -180,6 +229,13 @@ export class Session {
     if (!this.has("confusion")) return null;
     return once(this.confusionOnce, "", async () =>
       confusionOf(await this.fetch(`${this.at("confusion")}.st`)),
+    );
+  }
+
+  /** Classes in an order in which those that are alike to the network stand side by side. */
+  alike(): Promise<Uint32Array> {
+    return once(this.likenesses, "", async () =>
+      (await this.fetch(`${this.at("alike")}.st`)).get("order", "U32"),
     );
   }
 
@@ -238,6 +294,16 @@ export class Session {
     );
   }
 
+  /** The same of a grouping, by the measure that is shown. */
+  tensorsOf(groupingName: string, path: string): Promise<Tensors> {
+    return this.tensors(`${groupingName}/${this.measure.name}/${path}`);
+  }
+
+  /** A resource below the split as it stands, without its ending. */
+  tensors(path: string): Promise<Tensors> {
+    return lately(this.others, path, () => this.fetch(`${this.at(path)}.st`));
+  }
+
   /** Whether the split has a resource, by its name in the manifest. */
   has(resource: string): boolean {
     return this.split.resources.includes(resource);
@@ -250,15 +316,15 @@ export class Session {
   }
 
   private at(name: string): string {
-    return `${this.run}/${this.split.name}/${name}`;
+    return `${stateOf(this.run, this.manifest)}/${this.split.name}/${name}`;
   }
 
   private base(groupingName: string): string {
-    return `${this.run}/${this.split.name}/${groupingName}/${this.measure.name}`;
+    return `${stateOf(this.run, this.manifest)}/${this.split.name}/${groupingName}/${this.measure.name}`;
   }
 
   private async loadTrack(groupingName: string): Promise<Track> {
-    const grouping = this.split.groupings.find((g) => g.name === groupingName);
+    const grouping = groupingNamed(this.split, groupingName);
     if (!grouping) throw new Error(`This run has no grouping named ${groupingName}.`);
     const base = this.base(groupingName);
     const paint = new PaintChunks(
@@ -303,6 +369,16 @@ export class Session {
 /** The first split that holds something. */
 export function firstSplit(manifest: Manifest): Split | undefined {
   return manifest.splits.find((s) => s.snapshots > 0) ?? manifest.splits[0];
+}
+
+function joined(tables: readonly Uint8Array[]): Uint8Array {
+  const all = new Uint8Array(tables.reduce((sum, table) => sum + table.length, 0));
+  let at = 0;
+  for (const table of tables) {
+    all.set(table, at);
+    at += table.length;
+  }
+  return all;
 }
 
 /** A failed promise is forgotten, so that the next click tries again. */

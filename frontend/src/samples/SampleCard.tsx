@@ -3,7 +3,7 @@
 import { line } from "d3-shape";
 import { useEffect, useMemo, useState } from "preact/hooks";
 import { Strip, Thumbnail } from "../confusion/CellCard";
-import { answerColor, answerPalette } from "../confusion/ConfusionView";
+import { answerColor, answerPalette } from "../confusion/answers";
 import { confusionNames } from "../confusion/now";
 import { count, fixed } from "../format";
 import { CloseIcon } from "../frame/icons";
@@ -14,6 +14,8 @@ import type { SampleHistory } from "../run/resources";
 import type { Session } from "../run/session";
 import { positions, sample as chosen, session, snapshot } from "../state";
 import { NOT_KEPT } from "../wire/manifest";
+import { FeatureMaps } from "../pictures/FeatureMaps";
+import { ThroughLayers } from "../pictures/ThroughLayers";
 import { isClass } from "./reading";
 
 const WIDTH = 304;
@@ -107,6 +109,8 @@ function Details(of: { open: Session; sample: number; history: SampleHistory }) 
           width={WIDTH}
         />
       </section>
+      <ThroughLayers sample={sample} />
+      <FeatureMaps sample={sample} />
       {open.has("cell_units") && <Driven open={open} sample={sample} />}
     </>
   );

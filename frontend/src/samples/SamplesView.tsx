@@ -3,19 +3,21 @@
 import { effect } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { noSamples } from "../confusion/CellCard";
-import { answerColor, answerPalette } from "../confusion/ConfusionView";
+import { answerColor, answerPalette } from "../confusion/answers";
 import { confusionNames } from "../confusion/now";
 import { count, plural } from "../format";
 import { fitCanvas, useSize } from "../frame/size";
 import { hideTip, tip } from "../frame/tip";
 import { said } from "../inline";
+import type { PageColors } from "../network/colors";
 import { pageColorsNow } from "../network/current";
 import { drawn } from "../network/drawn";
 import { useLatest } from "../run/latest";
 import { drawStamp, stampIn } from "../run/pictures";
 import type { Pictures } from "../run/resources";
 import type { Session } from "../run/session";
-import { highlighted, only, playing, sample, session, snapshot, theme } from "../state";
+import { find, highlighted, only, playing, sample, session, snapshot, theme } from "../state";
+import type { Only } from "../url";
 import { viewTitle } from "../titles";
 import { NOT_KEPT, THUMBNAILS } from "../wire/manifest";
 import {
@@ -33,8 +35,7 @@ const PLAIN_TILE = 30;
 const GAP = 6;
 /** Under a picture: what the sample is read as, thin where it is right. */
 const [RIGHT_BAR, WRONG_BAR] = [3, 8];
-/** More are not drawn: nobody looks at them all. */
-const MOST = 1_500;
+const TOP = 2;
 
 export function SamplesView() {
   const open = session.value;
@@ -66,27 +67,47 @@ export function SamplesView() {
           <h1 data-testid="title">{viewTitle}</h1>
           <p class="subtitle">
             {there
-              ? "Hardest at the last snapshot first; each keeps its place. The bar: what it is read as, thick where that is wrong. Choose a class at the left to see its samples alone."
+              ? "Hardest at the last snapshot first; each keeps its place. The bar: what it is read as, thick where that is wrong."
               : noSamples(open)}
           </p>
         </div>
-        {there && (
-          <span class="segments" role="group" aria-label="Samples shown">
-            {(["all", "wrong"] as const).map((name) => (
-              <button
-                key={name}
-                type="button"
-                data-testid={`only-${name}`}
-                aria-pressed={only.value === name}
-                onClick={() => (only.value = name)}
-              >
-                {name === "all" ? "All" : "Wrong now"}
-              </button>
-            ))}
-          </span>
-        )}
+        {there && <Choice open={open} />}
       </div>
       {there && <Tiles open={open} />}
+    </>
+  );
+}
+
+const NAMES: Record<Only, string> = { all: "All", wrong: "Wrong now", watched: "Watched" };
+
+/** Which samples are shown, and what they are searched for. */
+function Choice({ open }: { open: Session }) {
+  const choices: Only[] = open.has("watched") ? ["all", "wrong", "watched"] : ["all", "wrong"];
+  return (
+    <>
+      <input
+        class="find"
+        type="search"
+        data-testid="find"
+        aria-label="Find samples"
+        placeholder="number or class"
+        title="A sample’s number, its class, or “as” and what it is read as now: 12, shirt, shirt as coat, as coat"
+        value={find.value}
+        onInput={(event) => (find.value = event.currentTarget.value)}
+      />
+      <span class="segments" role="group" aria-label="Samples shown">
+        {choices.map((name) => (
+          <button
+            key={name}
+            type="button"
+            data-testid={`only-${name}`}
+            aria-pressed={only.value === name}
+            onClick={() => (only.value = name)}
+          >
+            {NAMES[name]}
+          </button>
+        ))}
+      </span>
     </>
   );
 }
@@ -99,11 +120,16 @@ function Tiles({ open }: { open: Session }) {
   const tile = pictured ? TILE : PLAIN_TILE;
   const shown = shownSamples.value;
   const columns = Math.max(1, Math.floor(((size?.width ?? 0) - 4) / (tile + GAP)));
-  const rows = Math.ceil(Math.min(MOST, shown.length) / columns);
-  const [width, height] = [columns * (tile + GAP), Math.max(1, rows * (tile + GAP))];
+  const rows = Math.ceil(shown.length / columns);
+  const whole = Math.max(1, rows * (tile + GAP));
+  // what is out of view is not drawn: the canvas stays, and what is on it scrolls
+  const width = columns * (tile + GAP);
+  const height = Math.max(1, Math.min(size?.height ?? 0, whole));
   useEffect(() => {
     if (!size || size.width === 0) return;
     let pending = 0;
+    const scroller = frame.current;
+    if (!scroller) return;
     const pages = new Map<number, Pictures>();
     const draw = (): void => {
       pending = 0;
@@ -115,8 +141,9 @@ function Tiles({ open }: { open: Session }) {
       }
       const began = performance.now();
       const g = fitCanvas(canvas.current, width, height);
-      const whole = drawTiles(g, { open, pages, pictured, tile, columns, redraw: ask });
-      drawn.view(whole, performance.now() - began);
+      const top = scroller.scrollTop;
+      const all = drawTiles(g, { open, pages, pictured, tile, columns, top, height, redraw: ask });
+      drawn.view(all, performance.now() - began);
     };
     const ask = (): void => {
       pending ||= requestAnimationFrame(draw);
@@ -125,46 +152,62 @@ function Tiles({ open }: { open: Session }) {
       void [samplesNow.value, shownSamples.value, sample.value, theme.value];
       ask();
     });
+    scroller.addEventListener("scroll", ask, { passive: true });
     return () => {
       stop();
+      scroller.removeEventListener("scroll", ask);
       cancelAnimationFrame(pending);
     };
   }, [open, pictured, tile, columns, width, height, size]);
+  // a sample that is reached by keys, or named in the address, is brought into view
+  const chosen = sample.value;
+  useEffect(() => {
+    const place = shownSamples.peek().indexOf(chosen);
+    const scroller = frame.current;
+    if (!scroller || place < 0 || height <= 1) return;
+    const top = Math.floor(place / columns) * (tile + GAP);
+    if (top < scroller.scrollTop) scroller.scrollTop = top;
+    else if (top + tile + GAP > scroller.scrollTop + height)
+      scroller.scrollTop = top + tile + GAP - height;
+  }, [chosen, shown.length > 0, columns, tile, height]);
   const at = (event: MouseEvent): number => {
     const box = (event.currentTarget as HTMLElement).getBoundingClientRect();
+    const top = frame.current?.scrollTop ?? 0;
     const column = Math.floor((event.clientX - box.left) / (tile + GAP));
-    const row = Math.floor((event.clientY - box.top) / (tile + GAP));
+    const row = Math.floor((event.clientY - box.top + top) / (tile + GAP));
     return column < columns ? (shown[row * columns + column] ?? -1) : -1;
   };
   const of =
     highlighted.value >= 0 && highlightedName.value ? ` of ${said(highlightedName.value)}` : "";
-  const more = shown.length > MOST ? `, the first ${count(MOST)} are drawn` : "";
   return (
-    <div class="samples-view" ref={frame} tabIndex={0} role="region" aria-label="Samples">
+    <>
       <p class="note" data-testid="samples-shown">
         {count(shown.length)} {plural(shown.length, "sample")}
         {of}
-        {more}
       </p>
-      <canvas
-        ref={canvas}
-        data-testid="samples"
-        role="img"
-        aria-label="Samples with what each is read as. Choose one, then use the up and down arrow keys."
-        onClick={(event) => {
-          const i = at(event);
-          playing.value = false;
-          if (i >= 0) sample.value = i === sample.peek() ? -1 : i;
-        }}
-        onPointerMove={(event) => {
-          const i = at(event);
-          event.currentTarget.style.cursor = i >= 0 ? "pointer" : "default";
-          if (i < 0) hideTip();
-          else tip.value = { x: event.clientX, y: event.clientY, content: <SampleTip i={i} /> };
-        }}
-        onPointerLeave={hideTip}
-      />
-    </div>
+      <div class="samples-view" ref={frame} tabIndex={0} role="region" aria-label="Samples">
+        <div style={{ height: `${whole}px` }}>
+          <canvas
+            ref={canvas}
+            data-testid="samples"
+            role="img"
+            aria-label="Samples with what each is read as. Choose one, then use the up and down arrow keys."
+            onClick={(event) => {
+              const i = at(event);
+              playing.value = false;
+              if (i >= 0) sample.value = i === sample.peek() ? -1 : i;
+            }}
+            onPointerMove={(event) => {
+              const i = at(event);
+              event.currentTarget.style.cursor = i >= 0 ? "pointer" : "default";
+              if (i < 0) hideTip();
+              else tip.value = { x: event.clientX, y: event.clientY, content: <SampleTip i={i} /> };
+            }}
+            onPointerLeave={hideTip}
+          />
+        </div>
+      </div>
+    </>
   );
 }
 
@@ -174,25 +217,32 @@ interface Drawing {
   pictured: boolean;
   tile: number;
   columns: number;
+  /** What is above the view, and how much is in it. */
+  top: number;
+  height: number;
   redraw: () => void;
 }
 
 /** Whether everything was there. */
 function drawTiles(g: CanvasRenderingContext2D, of: Drawing): boolean {
-  const { open, pages, pictured, tile, columns, redraw } = of;
+  const { open, pages, pictured, tile, columns, top, height, redraw } = of;
   const now = samplesNow.peek();
   if (!now) return false;
   const { label, prediction } = now.samples;
-  const shown = shownSamples.peek().subarray(0, MOST);
+  const shown = shownSamples.peek();
+  const watched = new Set(only.peek() !== "watched" ? open.split.watched?.samples : []);
+  const first = Math.floor(top / (tile + GAP));
+  const last = Math.min(Math.ceil((top + height) / (tile + GAP)) * columns, shown.length);
   const palette = answerPalette();
   const page = pageColorsNow();
   g.clearRect(0, 0, g.canvas.width, g.canvas.height);
   g.imageSmoothingEnabled = true;
   let whole = sampleOrder.peek() !== null;
   const missing = new Set<number>();
-  shown.forEach((i, place) => {
-    const x = (place % columns) * (tile + GAP) + 2;
-    const y = Math.floor(place / columns) * (tile + GAP) + 2;
+  for (let place = first * columns; place < last; place++) {
+    const i = shown[place];
+    const x = (place % columns) * (tile + GAP) + TOP;
+    const y = Math.floor(place / columns) * (tile + GAP) + TOP - top;
     const bar = isWrong(label[i], prediction[i]) ? WRONG_BAR : RIGHT_BAR;
     const side = tile - WRONG_BAR - 1;
     const pictures = pages.get(Math.floor(i / THUMBNAILS));
@@ -215,13 +265,14 @@ function drawTiles(g: CanvasRenderingContext2D, of: Drawing): boolean {
       g.fillStyle = answerColor(palette, prediction[i]);
       g.fillRect(x, y + tile - bar, tile, bar);
     }
+    if (open.has("watched") && watched.has(i)) mark(g, x + tile - 7, y + 3, page);
     if (i === sample.peek()) {
       g.strokeStyle = page.ink;
       g.lineWidth = 2;
       g.strokeRect(x - 1, y - 1, tile + 2, tile + 2);
     }
-  });
-  // those in view first; the rest follow as they come
+  }
+  // three at a time: what comes is drawn, and asks for what is still missing
   for (const number of [...missing].slice(0, 3))
     open.pictures(number).then(
       (found) => {
@@ -231,6 +282,14 @@ function drawTiles(g: CanvasRenderingContext2D, of: Drawing): boolean {
       () => undefined,
     );
   return whole;
+}
+
+/** A sample whose feature maps were kept. */
+function mark(g: CanvasRenderingContext2D, x: number, y: number, page: PageColors): void {
+  g.fillStyle = `rgb(${page.page.join(",")})`;
+  g.fillRect(x - 1.5, y - 1.5, 7, 7);
+  g.fillStyle = page.ink;
+  g.fillRect(x, y, 4, 4);
 }
 
 function SampleTip({ i }: { i: number }) {

@@ -2,8 +2,11 @@
 // so that a sample keeps its place through training.
 
 import { computed, signal } from "@preact/signals";
+import { baseOf, ownClasses } from "../run/groupings";
 import type { Samples } from "../run/resources";
-import { classes, highlighted, only, sample, session, shownGrouping } from "../state";
+import { confusionNames } from "../confusion/now";
+import { classes, find, highlighted, only, sample, session, shownGrouping } from "../state";
+import { searchOf } from "./finding";
 import { isWrong } from "./reading";
 
 /** The last that came, and of which session and snapshot. */
@@ -25,18 +28,30 @@ export const sampleOrder = computed((): Uint32Array | null => {
   return Uint32Array.from(right, (_, i) => i).sort((a, b) => right[a] - right[b] || a - b);
 });
 
-/** Those that are shown: of the highlighted true class, and wrong now, where that is asked for. */
+const search = computed(() => searchOf(find.value, confusionNames.value));
+
+/** Those that are shown: of the highlighted true class, found, and wrong now or watched, where that is
+ * asked for. */
 export const shownSamples = computed((): Uint32Array => {
   const order = sampleOrder.value;
   const now = samplesNow.value;
   if (!order || !now) return new Uint32Array(0);
   const { label, prediction } = now.samples;
-  const name = shownGrouping.value?.name;
-  // the classes of a grouping of one's own are not those of the labels
-  const k = name === "true" || name === "predicted" ? highlighted.value : -1;
+  const shown = shownGrouping.value;
+  const name = shown ? baseOf(shown).name : "";
+  // the classes of a grouping of one's own are not those of the labels, nor are superclasses
+  const known = shown !== null && (name === "true" || name === "predicted");
+  const k = known && highlighted.value < ownClasses(shown) ? highlighted.value : -1;
   const of = name === "predicted" ? prediction : label;
+  const among = only.value;
+  const watched = new Set(session.value?.split.watched?.samples);
+  const found = search.value;
   return order.filter(
-    (i) => (only.value === "all" || isWrong(label[i], prediction[i])) && (k < 0 || of[i] === k),
+    (i) =>
+      (among !== "wrong" || isWrong(label[i], prediction[i])) &&
+      (among !== "watched" || watched.has(i)) &&
+      (k < 0 || of[i] === k) &&
+      found(i, label[i], prediction[i]),
   );
 });
 

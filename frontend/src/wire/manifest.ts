@@ -38,6 +38,19 @@ export interface Grouping {
   name: string;
   title: string;
   classes: string[];
+  /** Classes that the run's colors pin, and what the others are then. */
+  pinned?: number[];
+  rest?: "grey" | "wheel";
+  /** Classes with a color of the user's own, pinned or not. */
+  colored?: number[];
+  superclasses?: Superclasses;
+}
+
+/** What classes belong to, from the finest superclasses to the widest. */
+export interface Superclasses {
+  /** By similarity, rather than told. */
+  found: boolean;
+  levels: { names: string[]; group: number[] }[];
 }
 
 /** A snapshot of which ranks or workers are missing. */
@@ -46,6 +59,23 @@ export interface Incomplete {
   parts: number;
   /** null where nobody could say how many there should be. */
   expected: number | null;
+}
+
+/** Samples whose feature maps were kept, and the layers that have them. */
+export interface Watched {
+  samples: number[];
+  layers: number[];
+}
+
+/** The weights that work on the input itself. */
+export interface FirstWeights {
+  /** Path of the module they are of. */
+  module: string;
+  filters: number;
+  /** y, x and channels of a filter as a picture. */
+  picture: [number, number, number];
+  /** As they are: out, in, and positions. */
+  shape: number[];
 }
 
 export interface Split {
@@ -62,6 +92,10 @@ export interface Split {
   incomplete: Incomplete[];
   metrics: string[];
   resources: string[];
+  /** Layers with maps of where units respond; absent where none has. */
+  maps?: number[];
+  watched?: Watched;
+  first_weights?: FirstWeights;
   groupings: Grouping[];
 }
 
@@ -71,6 +105,8 @@ export interface Manifest {
   created: string;
   state: "recording" | "complete" | "interrupted";
   version: string;
+  /** Whether resources are asked for by this version, `{run}@{version}/…`: not of an exported run. */
+  addressed?: boolean;
   model: { name: string; parameters: number };
   versions: Record<string, string>;
   levels: number;

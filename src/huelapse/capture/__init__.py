@@ -5,7 +5,7 @@ from huelapse.capture.batches import Unpacking
 from huelapse.capture.capturing import Capture, process_rank
 from huelapse.capture.optional import Wanted
 from huelapse.capture.passing import Pass
-from huelapse.capture.probe import ProbeSet, default_samples
+from huelapse.capture.probe import ProbeBatch, ProbeSet, SameSamples, default_samples
 from huelapse.capture.scalars import ScalarMeans, means, one_epoch
 from huelapse.capture.selecting import Selection
 from huelapse.capture.sums import Captured
@@ -15,7 +15,9 @@ __all__ = [
     "Capture",
     "Captured",
     "Pass",
+    "ProbeBatch",
     "ProbeSet",
+    "SameSamples",
     "Samples",
     "ScalarMeans",
     "Selection",

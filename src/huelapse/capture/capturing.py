@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from itertools import chain
 from typing import Any, Protocol, get_args
@@ -20,7 +20,7 @@ from huelapse.capture.keeping import Parts
 from huelapse.capture.layers import Found, Tracer
 from huelapse.capture.optional import Optional, Wanted
 from huelapse.capture.passing import Pass
-from huelapse.capture.probe import SEED, ProbeBatch, ProbeSet
+from huelapse.capture.probe import SEED, ProbeBatch, SameSamples
 from huelapse.capture.responses import Response, Tokens, logits_of
 from huelapse.capture.selecting import Selection, select
 from huelapse.capture.sums import Captured
@@ -92,6 +92,8 @@ class Capture:
         """Samples of the forward that was traced."""
         self.alone: object = None
         """The pass that alone may see forwards now: a probe inside of a window's block."""
+        self.around: Callable[[], AbstractContextManager[Any]] = nullcontext
+        """Entered around each forward of a probe: autocast, for one."""
         self._selection = selection or Selection()
         self._groupings = dict(groupings or {})
         self._ignore_index = ignore_index
@@ -100,7 +102,7 @@ class Capture:
         self.groupings = self.assigning().own
         """The user's own groupings."""
 
-    def keep(self, wanted: Wanted, probe: ProbeSet) -> None:
+    def keep(self, wanted: Wanted, probe: SameSamples) -> None:
         """Keep this of the probe at each snapshot, beside its statistics."""
         self.optional = Optional(wanted, probe, self.responses[0])
 
@@ -263,7 +265,7 @@ class Capture:
             return self.model(*inputs)
         return self.model(inputs)
 
-    def run(self, probe: ProbeSet) -> Captured:
+    def run(self, probe: SameSamples) -> Captured:
         """Forward the probe in eval mode, leaving no trace. Raises on what does not fit."""
         self.check_ready()
         with same_randomness(SEED), same_model(self.model):
@@ -278,7 +280,8 @@ class Capture:
             parts = self.optional.parts(self.model, self.found) if self.optional else None
             with one.attached(), self._seen_by(one, parts):
                 for batch in probe.batches():
-                    self._forward_of_probe(batch.inputs, "batch")
+                    with self.around():
+                        self._forward_of_probe(batch.inputs, "batch")
                     one.add(self._known_of(batch))
             return replace(one.result(), parts=parts)
 

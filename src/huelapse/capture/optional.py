@@ -13,7 +13,7 @@ from huelapse.capture.guard import same_randomness
 from huelapse.capture.keeping import KeptResponses, Part, Parts
 from huelapse.capture.layers import Found
 from huelapse.capture.maps import SpatialMaps, WatchedSamples, map_size, some_of_each
-from huelapse.capture.probe import SEED, ProbeSet
+from huelapse.capture.probe import SEED, SameSamples
 from huelapse.capture.responses import Response
 from huelapse.capture.thumbnails import image_of, thumbnails
 from huelapse.capture.weights import first_weights
@@ -56,7 +56,7 @@ class Wanted:
 class Optional:
     """Makes, for each pass of the probe, what is to be kept of it."""
 
-    def __init__(self, wanted: Wanted, probe: ProbeSet, response: Response) -> None:
+    def __init__(self, wanted: Wanted, probe: SameSamples, response: Response) -> None:
         """
         Args:
             wanted: by the user.
@@ -69,7 +69,8 @@ class Optional:
         """Module of the first weights, once the model has run."""
         self._probe = probe
         self._response: Response = response
-        self._watched = self._which(wanted.watch)
+        nobody = isinstance(wanted.watch, int) and not wanted.watch  # then no label is needed yet
+        self._watched = [] if nobody else self._which(wanted.watch)
         self._static: list[Part] | None = None
 
     def kept_bytes(self, found: Found) -> int:

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -48,6 +48,30 @@ class ProbeBatch:
     labels: Tensor
     """[sample] int64; with multi-label [sample, class] bool."""
     metadata: Any = None
+
+
+class SameSamples(Protocol):
+    """Samples that are the same, in the same batches, each time they are asked for."""
+
+    classes: int
+    dataset: Any
+    """Where samples come from, if from items of a data set; None else."""
+    indices: list[int]
+    """Which items of it they are."""
+
+    @property
+    def samples(self) -> int:
+        """How many."""
+        ...
+
+    @property
+    def labels(self) -> np.ndarray:
+        """[sample] int64; with multi-label [sample, class] bool."""
+        ...
+
+    def batches(self) -> Iterator[ProbeBatch]:
+        """Call inside `guard.same_randomness(SEED)`."""
+        ...
 
 
 class ProbeSet:
@@ -107,6 +131,11 @@ class ProbeSet:
         return sum(len(labels) for labels in self._labels)
 
     @property
+    def sizes(self) -> list[int]:
+        """Samples of each batch."""
+        return [len(labels) for labels in self._labels]
+
+    @property
     def count(self) -> np.ndarray:
         """Samples per class."""
         if self._multilabel:
@@ -145,8 +174,8 @@ class ProbeSet:
                 if isinstance(dataset, IterableDataset) or not hasattr(dataset, "__len__"):
                     self._draw_batches(given)
                 else:
-                    self._draw_items(dataset, _indices(given))
-        elif _is_tensor_pair(source):
+                    self._draw_items(dataset, indices_of(given))
+        elif is_tensor_pair(source):
             inputs, labels = (p if isinstance(p, Tensor) else torch.from_numpy(p) for p in given)
             if len(inputs) != len(labels):
                 raise LabelError(
@@ -309,7 +338,7 @@ class _Quota:
         return self._total == 0 or not any(self._left)
 
 
-def _indices(loader: Any) -> Sequence[int]:
+def indices_of(loader: Any) -> Sequence[int]:
     """Which items of its data set a loader would give: its sampler may leave some out."""
     own_batches = loader.batch_size is None and loader.batch_sampler is not None
     sampler: Any = loader.batch_sampler if own_batches else loader.sampler
@@ -327,6 +356,7 @@ def _on_host(value: Any) -> Tensor:
     return torch.as_tensor(value, device="cpu").detach()
 
 
-def _is_tensor_pair(source: Any) -> bool:
+def is_tensor_pair(source: Any) -> bool:
+    """Whether it is inputs and labels, each of all samples."""
     parts = members_of(source) or []
     return len(parts) == 2 and all(isinstance(part, Tensor | np.ndarray) for part in parts)

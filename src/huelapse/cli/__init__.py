@@ -3,12 +3,12 @@
 import sys
 from io import TextIOWrapper
 
-from huelapse.cli import looking, sharing, tending  # in the order of the help
+from huelapse.cli import looking, replaying, sharing, tending  # in the order of the help
 from huelapse.cli.app import app, err
 from huelapse.errors import HuelapseError
 from huelapse.terminal import plain
 
-__all__ = ["app", "looking", "main", "sharing", "tending"]
+__all__ = ["app", "looking", "main", "replaying", "sharing", "tending"]
 
 
 def main() -> None:

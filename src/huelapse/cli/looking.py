@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 DEMO = Path("runs/demo")
 
+FOUND = "found"
+"""In place of a file of superclasses."""
+
 Port = Annotated[
     int | None,
     typer.Option(help="Serve on this port; by default the first free one from 8765.", min=1,
@@ -132,6 +135,12 @@ def view(
         typer.Option("--allow-host", metavar="NAME", help="Answer under this name too: that of a "
                      "proxy which passes it on. May be said several times."),
     ] = None,
+    superclasses: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="What classes belong to: a file of lines \"parent child\", "
+                     "such as WordNet's is-a relation; or the word found: by how alike they are to the "
+                     "network at the last snapshot."),
+    ] = None,
 ) -> None:  # fmt: skip
     """Show a run in the browser, also while it is being recorded; or, of a folder, all its runs.
 
@@ -141,7 +150,7 @@ def view(
     Ctrl-C stops it. Nothing that was recorded is ever changed; what is derived from it is kept beside
     it, in the run's cache directory, so that it is fast the next time.
     """
-    _serve(run, port, browser, _choice(palette, colors), hosts or [])
+    _serve(run, port, browser, _choice(palette, colors, superclasses), hosts or [])
 
 
 @app.command()
@@ -181,13 +190,20 @@ def list_events(
     events(out, open_run(run), split=split, grouping=grouping, measure=measure, as_json=as_json)
 
 
-def _choice(name: str | None, file: Path | None) -> "Choice | None":
+def _choice(
+    name: str | None, file: Path | None, superclasses: str | None = None
+) -> "Choice | None":
     """What the options of `view` say of colors; None where they say nothing."""
-    if name is None and file is None:
+    if name is None and file is None and superclasses is None:
         return None
+    from huelapse.hierarchy import parents_in
     from huelapse.palette import Choice
 
     choice = Choice() if file is None else Choice.read(file)
+    if superclasses == FOUND:
+        choice = replace(choice, found=True)
+    elif superclasses is not None:
+        choice = replace(choice, taxonomy=parents_in(superclasses))
     return choice if name is None else replace(choice, palette=name)
 
 

@@ -244,7 +244,7 @@ class Viewer(AnyWidget):
             if found is None:
                 status = 404
             else:
-                content = found[0]
+                content = found.content
         except FormatError as error:  # it will not be better the next time
             logger.warning("%s", error)
             status = 422

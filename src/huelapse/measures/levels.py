@@ -1,13 +1,15 @@
 """What a unit is tuned to at every level of a hierarchy, and the finest level that holds."""
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
 from huelapse.hierarchy import Hierarchy
+from huelapse.measures.judged import Selectivity
 from huelapse.measures.named import DEFAULT, MEASURES, Measure
-from huelapse.measures.preferring import HELD, NO_CLASS
+from huelapse.measures.preferring import HELD, NO_CLASS, Preference
 from huelapse.measures.reading import Reading, read
 from huelapse.moments import Moments
 
@@ -25,6 +27,47 @@ class Leveled:
     level: Int64[np.ndarray, " unit"]
     group: Int64[np.ndarray, " unit"]
     strength: Float64[np.ndarray, " unit"]
+
+    def as_one(self, sizes: tuple[int, ...]) -> Reading:
+        """One reading: of each unit, that at the finest level that holds.
+
+        Where none holds it is that at the finest level with data, and not held. Classes are counted
+        through the levels: the classes themselves, then the groups of each further level.
+
+        Args:
+            sizes: how many classes or groups each level has.
+        """
+        has = np.stack([~own.preference.no_data for own in self.readings])
+        holds = self.level != NO_CLASS
+        at = np.where(holds, self.level, has.argmax(0))
+        units = np.arange(len(at))
+        first = np.concatenate([[0], np.cumsum(sizes)[:-1]])[at]
+
+        def pick(of: Callable[[Reading], np.ndarray]) -> np.ndarray:
+            return np.stack([of(own) for own in self.readings])[at, units]
+
+        def numbered(classes: np.ndarray) -> np.ndarray:
+            return np.where(classes == NO_CLASS, NO_CLASS, classes + first)
+
+        finest = self.readings[0]
+        return replace(
+            finest,  # silent, not finite, always on: the same at each
+            preference=Preference(
+                preferred=numbered(pick(lambda own: own.preference.preferred)),
+                runner_up=numbered(pick(lambda own: own.preference.runner_up)),
+                sure=pick(lambda own: own.preference.sure),
+                held=holds,
+                suppressed=holds & pick(lambda own: own.preference.suppressed),
+                no_data=pick(lambda own: own.preference.no_data),
+            ),
+            selectivity=Selectivity(
+                value=pick(lambda own: own.selectivity.value),
+                bound=pick(lambda own: own.selectivity.bound),
+            ),
+            strength=np.where(holds, self.strength, pick(lambda own: 0 * own.strength)),
+            not_defined=finest.not_defined & ~holds,
+            unreliable=holds & pick(lambda own: own.unreliable),
+        )
 
 
 def read_levels(
@@ -54,6 +97,7 @@ def read_levels(
         preference = readings[j].preference
         sure = np.nan_to_num(preference.sure, nan=0.0)
         holds = preference.held & (1 - sure <= doubt / both_ways) & ~readings[j].not_defined
+        holds &= ~readings[0].silent  # a group's mean may be off by a rounding error
         level = np.where(holds, j, level)
         group = np.where(holds, preference.preferred, group)
         strength = np.where(holds, readings[j].strength, strength)

@@ -8,6 +8,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from jaxtyping import Float64
+
 from huelapse.errors import PaletteError
 from huelapse.palette.choosing import palette
 from huelapse.palette.places import by_superclass
@@ -32,8 +35,13 @@ class Choice:
     pinned: tuple[str, ...] = ()
     rest: str = "grey"
     superclasses: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Class → the class it belongs to; a grouping with more than ten classes of which any stands
-    here is placed on the wheel by them, a class without one on its own."""
+    """Class → the superclass it belongs to, and superclass → that above it; a grouping with more than
+    ten classes of which any stands here is placed on the wheel by them, a class without one on its
+    own."""
+    taxonomy: Mapping[str, str] = field(default_factory=dict[str, str])
+    """The same of a whole taxonomy, which may name more than a run has; `superclasses` go before."""
+    found: bool = False
+    """Whether superclasses are to be found by similarity for groupings of which none are given."""
 
     def __post_init__(self) -> None:
         """Raises PaletteError: what is wrong whatever the classes are."""
@@ -77,22 +85,36 @@ class Choice:
             raise PaletteError(f"{file} is not JSON: {error}") from error
         return cls.from_json(fields)
 
-    def of(self, classes: Sequence[str]) -> Palette:
-        """The palette of a grouping with these classes; what is said of others is left out."""
+    @property
+    def parents(self) -> dict[str, str]:
+        """Class or superclass → that above it."""
+        return {**self.taxonomy, **self.superclasses}
+
+    def places(self, classes: Sequence[str]) -> Float64[np.ndarray, " class"] | None:
+        """Where classes stand on the wheel, if anything is said of what they belong to."""
+        parents = self.parents
+        if not any(c in parents for c in classes):
+            return None
+        alone = [("of", parents[c]) if c in parents else ("", c) for c in classes]
+        numbers = {of: k for k, of in enumerate(dict.fromkeys(alone))}
+        return by_superclass([numbers[of] for of in alone])
+
+    def of(
+        self, classes: Sequence[str], places: Float64[np.ndarray, " class"] | None = None
+    ) -> Palette:
+        """The palette of a grouping with these classes; what is said of others is left out.
+
+        Args:
+            places: of the classes on the wheel; default: by what they belong to.
+        """
         there = set(classes)
-        places = None
-        if there & self.superclasses.keys():
-            alone = [("of", self.superclasses[c]) if c in self.superclasses else ("", c)
-                     for c in classes]  # fmt: skip
-            numbers = {of: k for k, of in enumerate(dict.fromkeys(alone))}
-            places = by_superclass([numbers[of] for of in alone])
         return palette(
             classes,
             name=self.palette,
             colors={c: color for c, color in self.colors.items() if c in there},
             pinned=[c for c in self.pinned if c in there],
             rest=self.rest,
-            places=places,
+            places=self.places(classes) if places is None else places,
         )
 
     def check(self, groupings: Sequence[Sequence[str]]) -> None:
@@ -100,7 +122,14 @@ class Choice:
         Raises:
             PaletteError: it names a class that none of a run's groupings has.
         """
-        known = {c for classes in groupings for c in classes}
+        classes = {c for own in groupings for c in own}
+        if classes and self.taxonomy and not classes & self.taxonomy.keys():
+            theirs, ours = next(iter(self.taxonomy)), next(c for own in groupings for c in own)
+            raise PaletteError(
+                f"the superclasses name none of the run's classes, such as {ours[:60]!r}; they name "
+                f"{theirs[:60]!r} and others: name the children as the classes are named"
+            )
+        known = {c for classes in groupings for c in classes} | set(self.superclasses.values())
         for name in (*self.colors, *self.pinned, *self.superclasses):
             if name not in known:
                 near = get_close_matches(name, known, 1)
@@ -115,12 +144,22 @@ def palette_for(
 
     Facts that cannot be are logged and passed over: a run is shown whatever its colors were to be.
     """
+    return chosen(classes, facts, choice).of(classes)
+
+
+def chosen(
+    classes: Sequence[str], facts: Mapping[str, Any] | None, choice: Choice | None = None
+) -> Choice:
+    """What is said of the colors of a grouping's classes, as `palette_for` uses it."""
     if choice is None and facts and facts.get(FACT) is not None:
         try:
-            return Choice.from_json(facts[FACT]).of(classes)
+            told = Choice.from_json(facts[FACT])
+            told.of(classes)
         except PaletteError as error:
             logger.warning("the run's own colors are not used: %s", error)
-    return (choice or Choice()).of(classes)
+        else:
+            return told
+    return choice or Choice()
 
 
 def _text(name: str, value: Any) -> str:

@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import combinations
 
 import numpy as np
 from jaxtyping import Float64, Int64
 
 from huelapse.errors import PaletteError
+from huelapse.palette.pins import PINS, THEMES, Distances, grey, pins
 from huelapse.palette.places import even
-from huelapse.palette.ramps import Theme, neutral, oklch, parsed, ramps
+from huelapse.palette.ramps import neutral, oklch, parsed, ramps
 from huelapse.palette.seeing import EYES, difference, seen
 from huelapse.palette.tables import Palette, farthest, ten, wheel
 
@@ -20,20 +20,10 @@ that lack blue cones."""
 NAMED = 10
 """Hue is a name for so many classes; among more it is a neighbourhood."""
 
-PINS = 8
-
 RESTS = ("grey", "wheel")
-
-GREY: dict[Theme, tuple[float, float, float]] = {
-    "dark": (0.55, 0.006, 265.0),
-    "light": (0.585, 0.004, 265.0),
-}
-"""OKLCH at level 100 of classes beside those that are pinned: strength is still seen, no hue is."""
 
 UNLIKE_NEUTRAL = 15.0
 """Least CIEDE2000 between a user's color and either theme's neutral: three steps of strength."""
-
-_THEMES: tuple[Theme, Theme] = ("dark", "light")
 
 
 def palette(
@@ -57,7 +47,8 @@ def palette(
             Up to ten classes, the others take the hues that are farthest from these and from one
             another.
         pinned: up to eight classes whose hue is to be a name again. Among more than ten they take
-            hues of the ten-class palette, farthest apart; up to ten they keep theirs.
+            hues of the ten-class palette, the i-th of them that of the i-th pin, so that one more
+            leaves those before as they are; up to ten they keep theirs.
         rest: what classes that are neither pinned nor colored are where some are pinned: `grey`,
             lighter or darker with strength, or `wheel`, as if none were pinned.
         places: [class] of more than ten: where each stands on the wheel, as a share of the turn
@@ -69,21 +60,58 @@ def palette(
     names = [str(k) for k in range(classes)] if isinstance(classes, int) else list(classes)
     if name not in NAMES:
         raise PaletteError(f"no palette {name!r}; there are {' and '.join(NAMES)}")
-    own = {_index(c, names): _color(c, color) for c, color in (colors or {}).items()}
-    pins = [_index(c, names) for c in pinned]
-    _check_pins(pins, rest)
+    own = own_colors(names, colors or {})
+    pinned_ = [_index(c, names) for c in pinned]
+    _check_pins(pinned_, rest)
     few = len(names) <= NAMED
     found = _of_few(len(names), name, own) if few else _of_many(len(names), places)
-    if pins and rest == "grey":
-        grey = np.setdiff1d(np.arange(len(names)), [*pins, *own])
-        found = _replaced(found, grey, _grey())
+    if pinned_ and rest == "grey":
+        others = np.setdiff1d(np.arange(len(names)), [*pinned_, *own])
+        found = _replaced(found, others, grey())
     if not few:
-        hued = np.array([k for k in pins if k not in own], np.int64)
-        taken = _farthest_from(name, len(hued), tuple(own.values()))
-        found = _replaced(found, hued, ten(name).of(taken))
+        rows = np.array([i for i, k in enumerate(pinned_) if k not in own], np.int64)
+        hued = np.array(pinned_, np.int64)[rows]
+        found = _replaced(found, hued, pins(name, tuple(own.values())).of(rows))
     if own:
         found = _replaced(found, np.array(list(own)), _of_colors(b"".join(own.values())))
     return found
+
+
+def of_groups(
+    own: Palette,
+    members: Sequence[Int64[np.ndarray, " _"]],
+    places: Float64[np.ndarray, " class"] | None,
+) -> Palette:
+    """The colors of superclasses, beside those of their classes.
+
+    Where the classes stand on the wheel (more than ten) a superclass stands in the middle of its
+    own: where the mean of their directions points. Up to ten classes, whose hues are names, each
+    superclass takes in turn the hue of the wheel that is farthest, to the nearest of all others, from
+    those of the classes and of the superclasses before.
+
+    Args:
+        own: of the classes.
+        members: the classes of each superclass.
+        places: of the classes on the wheel, where they are more than ten.
+    """
+    hues = wheel()
+    if len(own.dark) > NAMED:
+        turn = even(len(own.dark)) if places is None else places
+        directions = np.exp(2j * np.pi * turn)
+        middles = [float(np.angle(directions[k].mean()) / (2 * np.pi)) % 1 for k in members]
+        at = np.floor(np.array(middles) * len(hues.dark) + 1e-9).astype(np.int64) % len(hues.dark)
+        return hues.of(at)
+    nearest = np.full(len(hues.dark), np.inf)
+    for theme in THEMES:
+        ours, theirs = (seen(p.table(theme)[:, -1, :3]) for p in (hues, own))
+        nearest = np.minimum(nearest, difference(ours[:, None], theirs[None]).min(1))
+    chosen: list[int] = []
+    for _ in members:
+        chosen.append(int(nearest.argmax()))
+        for theme in THEMES:
+            ours = seen(hues.table(theme)[:, -1, :3])
+            nearest = np.minimum(nearest, difference(ours, ours[chosen[-1]]))
+    return hues.of(np.array(chosen, np.int64))
 
 
 def _of_few(classes: int, name: str, own: Mapping[int, bytes]) -> Palette:
@@ -111,27 +139,11 @@ def _of_many(classes: int, places: Float64[np.ndarray, " class"] | None) -> Pale
 def _farthest_from(name: str, count: int, taken: tuple[bytes, ...]) -> Int64[np.ndarray, " count"]:
     """Which `count` of ten hues are farthest from one another and from colors that are taken.
 
-    The subset with the greatest least CIEDE2000, over both themes and the palette's eyes, each by its
-    weight. All subsets are tried, 252 at most. `taken` are red, green and blue of each color.
+    `taken` are red, green and blue of each color.
     """
     if not taken or count == 0:
         return farthest(name, count)
-    own = np.frombuffer(b"".join(taken), np.uint8).reshape(-1, 3)
-    among, beside = np.full((10, 10), np.inf), np.full(10, np.inf)
-    for theme in _THEMES:
-        hues = ten(name).table(theme)[:, -1, :3]
-        for vision, weight in EYES[name].items():
-            ours, theirs = seen(hues, vision), seen(own, vision)
-            among = np.minimum(among, weight * difference(ours[:, None], ours[None]))
-            to_own = difference(ours[:, None], theirs[None]).min(1)
-            beside = np.minimum(beside, weight * to_own)
-    subsets = list(combinations(range(10), count))
-
-    def least(subset: tuple[int, ...]) -> float:
-        pairs = (among[i, j] for i, j in combinations(subset, 2))
-        return min([*pairs, *(beside[i] for i in subset)])
-
-    return np.array(max(subsets, key=least), np.int64)
+    return np.array(Distances(name, taken).farthest(count), np.int64)
 
 
 @lru_cache(maxsize=8)
@@ -139,12 +151,6 @@ def _of_colors(colors: bytes) -> Palette:
     """Of red, green and blue of each, one after another."""
     full = oklch(np.frombuffer(colors, np.uint8).reshape(-1, 3))
     return Palette(dark=ramps(full, "dark"), light=ramps(full, "light"))
-
-
-def _grey() -> Palette:
-    """One class, [1, level, 4]: without hue, lighter (dark page) or darker with strength."""
-    dark, light = (ramps(np.array([GREY[theme]]), theme) for theme in _THEMES)
-    return Palette(dark=dark, light=light)
 
 
 def _replaced(all_: Palette, classes: np.ndarray, by: Palette) -> Palette:
@@ -161,6 +167,15 @@ def _index(name: str, names: Sequence[str]) -> int:
     return names.index(name)
 
 
+def own_colors(names: Sequence[str], colors: Mapping[str, str]) -> dict[int, bytes]:
+    """Red, green and blue of the classes that have a color of the user's own, by their index.
+
+    Raises:
+        PaletteError: there is no such class, or the color cannot be.
+    """
+    return {_index(c, names): _color(c, color) for c, color in colors.items()}
+
+
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
 
@@ -168,7 +183,7 @@ def _listed(names: Sequence[str]) -> str:
 def _color(name: str, color: str) -> bytes:
     """Red, green and blue. Raises PaletteError: no color, or too near to a neutral."""
     rgb = parsed(color)
-    for theme in _THEMES:
+    for theme in THEMES:
         if difference(seen(rgb), seen(neutral(theme))) < UNLIKE_NEUTRAL:
             raise PaletteError(
                 f"the color {color} of {name!r} can hardly be told from the neutral of units without "
@@ -177,12 +192,12 @@ def _color(name: str, color: str) -> bytes:
     return rgb.tobytes()
 
 
-def _check_pins(pins: Sequence[int], rest: str) -> None:
-    if len(set(pins)) < len(pins):
+def _check_pins(given: Sequence[int], rest: str) -> None:
+    if len(set(given)) < len(given):
         raise PaletteError("a class is pinned twice; name each once")
-    if len(pins) > PINS:
+    if len(given) > PINS:
         raise PaletteError(
-            f"{len(pins)} classes are pinned, at most {PINS} can be: more hues are not told apart"
+            f"{len(given)} classes are pinned, at most {PINS} can be: more hues are not told apart"
         )
     if rest not in RESTS:
         raise PaletteError(f"classes that are not pinned can't be {rest!r}: {' or '.join(RESTS)}")

@@ -39,6 +39,10 @@ def refusal(
         return f"the run's responses are {', '.join(reader.responses)}, its are others"
     if file.has_confusion != (TRUE in ours and not split.multilabel):
         return "confusion counts are " + ("not the run's" if file.has_confusion else "missing")
+    declared = {extra.path: extra.as_json() for extra in split.extras}
+    for extra in about.extras:
+        if declared.get(extra.path) != extra.as_json():
+            return f"it holds {extra.path!r:.99} in a way that the run's split does not"
     if file.path.name != about.file_name:
         return f"a part of this content is named {about.file_name}: is it a copy?"
     return _given_up(about, reader)

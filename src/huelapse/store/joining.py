@@ -42,9 +42,11 @@ def merge_parts(parts: Sequence[Part]) -> Snapshot:
             for part in parts:
                 _add(whole, part, i, r)
             moments[r][grouping.name] = whole
+    extras: dict[str, np.ndarray] = {}
     for part in parts:
         with PartialFile(part.path) as file:
             own = file.confusion()
+            extras |= file.values()  # of the only part, where there are any
         if own is not None:
             confusion = own if confusion is None else confusion + own
     if confusion is not None and int(confusion.max(initial=0)) > GREATEST:
@@ -60,6 +62,7 @@ def merge_parts(parts: Sequence[Part]) -> Snapshot:
         peaks=moments[1],
         confusion=confusion,
         metrics=_metrics(every),
+        extras=extras,
     )
 
 

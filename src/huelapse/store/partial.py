@@ -24,7 +24,7 @@ from jaxtyping import Int64
 
 from huelapse.errors import PartialError
 from huelapse.moments import Moments
-from huelapse.schema import METRIC_NAME, TRUE, Grouping
+from huelapse.schema import METRIC_NAME, TRUE, ExtraArray, Grouping
 from huelapse.store.atomic import sync_directory
 
 PARTIAL = "partial"
@@ -42,6 +42,14 @@ HEADER = "header"
 IDS = ("<u8", "<i8")
 NAME = 200
 """Letters that the name of a part may have."""
+
+
+def file_name(split: str, step: int, part: str) -> str:
+    """Of the file of a part."""
+    key = json.dumps([split, step, part]).encode()
+    said = f"{split[:60]}-{step}-{part[:40]}"
+    safe = quote(said, safe="").replace("%", "_").replace("~", "_").lstrip(".")
+    return f"{safe}-{hashlib.sha256(key).hexdigest()[:12]}{SUFFIX}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +80,8 @@ class About:
     """The run's id; "" where it is not known."""
     segment: int | None = None
     """Index of the run's segment it was recorded in; None where it is of no recording: a replay."""
+    extras: tuple[ExtraArray, ...] = ()
+    """Optional arrays it holds as they are to be stored; only what is the whole moment can have any."""
 
     def __post_init__(self) -> None:
         """
@@ -90,6 +100,12 @@ class About:
             value = getattr(self, name)
             if not isinstance(value, str) or not 0 < len(value) <= NAME:
                 raise PartialError(f"{name} is {value!r:.99}, expected 1 to {NAME} letters")
+        if self.extras and self.expected != 1:
+            raise PartialError("it holds optional arrays, and is but a part of its moment")
+        for extra in self.extras:
+            known = np.dtype(extra.dtype).kind in "fiub" and min(extra.shape, default=0) >= 0
+            if extra.static or not extra.shape or not known:
+                raise PartialError(f"{extra.path!r:.99} is no optional array of a snapshot")
         for metric in self.metrics:
             if not METRIC_NAME.fullmatch(metric):
                 raise PartialError(f"{metric!r:.99} cannot be the name of a scalar")
@@ -101,10 +117,7 @@ class About:
     @property
     def file_name(self) -> str:
         """The same for the same part of the same moment, so that writing it again replaces it."""
-        key = json.dumps([self.split, self.step, self.part]).encode()
-        said = f"{self.split[:60]}-{self.step}-{self.part[:40]}"
-        safe = quote(said, safe="").replace("%", "_").replace("~", "_").lstrip(".")
-        return f"{safe}-{hashlib.sha256(key).hexdigest()[:12]}{SUFFIX}"
+        return file_name(self.split, self.step, self.part)
 
     def as_json(self) -> dict[str, Any]:
         own = {name: getattr(self, name) for name in About.__dataclass_fields__}
@@ -113,13 +126,16 @@ class About:
             "layers": [list(layer) for layer in self.layers],
             "groupings": [grouping.as_json() for grouping in self.groupings],
             "metrics": dict(self.metrics),
+            "extras": [extra.as_json() for extra in self.extras],
         }
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "About":
+        fields = {"extras": (), **fields}  # parts of before there were any
         known: dict[str, Any] = {name: fields[name] for name in About.__dataclass_fields__}
         known["layers"] = tuple((str(path), _size(units)) for path, units in fields["layers"])
         known["groupings"] = tuple(Grouping.from_json(one) for one in fields["groupings"])
+        known["extras"] = tuple(ExtraArray.from_json(one) for one in fields["extras"])
         known["metrics"] = {str(name): float(v) for name, v in fields["metrics"].items()}
         for name in ("epoch", "wall_time", "seconds"):
             known[name] = float(fields[name])
@@ -139,6 +155,8 @@ class Partial(About):
     ids: np.ndarray | None = None
     """[sample] int64 or uint64, a number for each sample forwarded, the same in every part: by it
     those that a sampler has padded with are found out."""
+    values: Mapping[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
+    """Path below the split → value of each of the `extras`."""
 
 
 def write_partial(run: Path, partial: Partial) -> Path:
@@ -244,6 +262,10 @@ def _arrays_of(partial: Partial) -> dict[str, tuple[np.ndarray, str]]:
         if dtype not in IDS:
             raise PartialError(f"ids are {partial.ids.dtype}, expected int64 or uint64")
         arrays["ids"] = (partial.ids, dtype)
+    if sorted(partial.values) != sorted(extra.path for extra in partial.extras):
+        raise PartialError(f"optional arrays are {sorted(partial.values)}, others are declared")
+    for i, extra in enumerate(partial.extras):
+        arrays[f"extra.{i}"] = (partial.values[extra.path], _stored(extra))
     expected = arrays_expected(partial, arrays, IDS[0])
     for name, (array, _) in arrays.items():
         if array.shape != expected[name][1]:
@@ -277,6 +299,8 @@ def arrays_expected(
             arrays["confusion"] = ("<i8", (shape[0], shape[0]))
     if ids is not None:
         arrays["ids"] = (ids, (about.samples,))
+    for i, extra in enumerate(about.extras):
+        arrays[f"extra.{i}"] = (_stored(extra), extra.shape)
     missing = [name for name in names if name not in arrays]
     if missing:
         raise PartialError(f"it holds {missing[0]!r:.99}, which belongs to nothing it names")
@@ -304,6 +328,11 @@ def check_possible(moments: Moments) -> None:
     for what, is_so in rules.items():
         if is_so:
             raise PartialError(f"it holds what cannot be: {what}")
+
+
+def _stored(extra: ExtraArray) -> str:
+    dtype = np.dtype(extra.dtype)
+    return dtype.str if dtype.itemsize == 1 else dtype.newbyteorder("<").str
 
 
 def _size(value: Any) -> int:

@@ -149,6 +149,7 @@ class PartialFile:
         groupings = range(len(self.about.groupings))
         wanted = {f"{i}.{r}.{n}" for i in groupings for r in range(1 + self.peaks) for n in MEMBERS}
         wanted |= {name for name in ("confusion", "ids") if header[name]}
+        wanted |= {f"extra.{i}" for i in range(len(self.about.extras))}
         if self._hashes.keys() != wanted:
             raise PartialError("it holds other arrays than its header says")
         if self._entries.keys() != {f"{name}.npy" for name in (*wanted, HEADER)}:
@@ -186,8 +187,8 @@ class PartialFile:
             for _, block in self.blocks(i, r, hashed=True):
                 with self._explained():
                     check_possible(block)
-        for name in ("confusion", "ids"):
-            if name in self._expected:
+        for name in self._expected:
+            if name in ("confusion", "ids") or name.startswith("extra."):
                 for rows in self._rows(name, ROWS, hashed=True):
                     if name == "confusion" and (rows < 0).any():
                         raise PartialError(f"{self.path}: it holds a negative confusion count")
@@ -235,6 +236,11 @@ class PartialFile:
 
     def ids(self) -> np.ndarray | None:
         return self._whole("ids")
+
+    def values(self) -> dict[str, np.ndarray]:
+        """Path below the split → value of each of its optional arrays."""
+        found = ((one.path, self._whole(f"extra.{i}")) for i, one in enumerate(self.about.extras))
+        return {path: value for path, value in found if value is not None}
 
     def _whole(self, name: str) -> np.ndarray | None:
         if name not in self._expected:
@@ -285,6 +291,7 @@ class PartialFile:
             peaks=responses[1] if self.peaks else {},
             confusion=self.confusion(),
             ids=self.ids(),
+            values=self.values(),
         )
 
 

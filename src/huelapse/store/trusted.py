@@ -273,8 +273,11 @@ def _check_extra(
     _expect(type(static) is bool, f"{at}.static", static, "true or false")
     _number(extra.get("fill", 0), f"{at}.fill", -(2**63), 2**64 - 1)
     attributes = _object_at(extra.get("attributes", {}), f"{at}.attributes")
+    folder, _, name = str(path).rpartition("/")
     for dim, size in zip(dims, shape, strict=True):
-        length = sizes.setdefault(dim, size)
+        # maps of classes and of samples are in groups of their own, and not of one size
+        own = f"{folder}/{dim}" if folder in OF_LAYERS and dim[:2] in ("y@", "x@") else dim
+        length = sizes.setdefault(own, size)
         _expect(length == size, f"{at}.shape", shape, f"{length} along {dim[:40]!r}")
     known = OPTIONAL.get(str(path))
     if known is not None:
@@ -282,7 +285,6 @@ def _check_extra(
     elif path == "first_weights":
         fits = dims[:2] == ["weight_out", "weight_in"] and (dtype, static) == ("float32", False)
         _expect(fits, at, extra, "weights of out and in, of float32")
-    folder, _, name = str(path).rpartition("/")
     if folder not in OF_LAYERS:
         return
     layer = layers.get(str(attributes.get("layer")))

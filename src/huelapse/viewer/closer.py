@@ -10,6 +10,7 @@ from huelapse.painting import HELD, TIED, on_wire
 from huelapse.palette import Palette, level
 from huelapse.run import Run
 from huelapse.schema import LABELS, TRUE, Split
+from huelapse.viewer.predicted import Predicted
 
 NO_HEAT = 255
 """`heat` of a class that takes part in no comparison, or of a unit without numbers."""
@@ -82,23 +83,20 @@ def has_samples(run: Run, split: str) -> bool:
 
 
 def cell_samples(
-    run: Run, split: str, history: np.ndarray, index: int, true: int, predicted: int
+    run: Run, split: str, history: Predicted, index: int, true: int, predicted: int
 ) -> Arrays:
     """Samples of one confusion cell: how many, the first of them, and what each was predicted as
     through training.
 
-    Args:
-        history: the run's `predictions_through_time`.
-
     Returns:
         `total` [1], `sample` [sample], `prediction` [sample, snapshot].
     """
-    inside = (run.labels(split) == true) & (history[index] == predicted)
+    inside = (run.labels(split) == true) & (history.at(index) == predicted)
     chosen = np.flatnonzero(inside)[:SAMPLES]
     return {
         "total": np.array([inside.sum()], np.uint32),
         "sample": chosen.astype(np.uint32),
-        "prediction": classes_on_wire(history[:, chosen].T),
+        "prediction": classes_on_wire(history.of(chosen).T),
     }
 
 
@@ -109,7 +107,7 @@ def classes_on_wire(classes: np.ndarray) -> np.ndarray:
 
 
 def cell_units(
-    run: Run, split: str, history: np.ndarray, index: int, true: int, predicted: int
+    run: Run, split: str, history: Predicted, index: int, true: int, predicted: int
 ) -> Arrays:
     """Units that surely respond more to the samples of a cell than to others of the same true class,
     by the margin between these two, strongest first.
@@ -120,7 +118,7 @@ def cell_units(
     Raises:
         SelectionError: nothing was kept at this snapshot.
     """
-    if (history[index] == NOBODY).all():
+    if (history.at(index) == NOBODY).all():
         raise SelectionError(f"no responses were kept at snapshot {index} of split {split!r}")
     step = int(run.coordinate("step", split)[index])
     moments = run.cell(true, predicted, step=step, split=split)

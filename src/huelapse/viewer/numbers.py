@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from huelapse.measures import find_measure, interval, read
+from huelapse.measures import find_measure, interval
 from huelapse.painting import NO_CLASS, class_on_wire, on_wire
 from huelapse.run import Run
 from huelapse.schema import Layer
@@ -18,7 +18,8 @@ def table(run: Run, split: str, grouping: str, measure: str, index: int, layer: 
     class, or the measure has no meaning; n is 0 there.
     """
     moments = run.moments(index, grouping, split, layer.slice)
-    reading = read(moments, signed=run.signed[layer.slice], measure=find_measure(measure))
+    by, signed = find_measure(measure), run.signed[layer.slice]
+    reading = run.judged(moments, grouping, split, signed=signed, measure=by)
     wire = on_wire(reading)
     low, high = interval(moments)
     known = wire["preferred"] != NO_CLASS

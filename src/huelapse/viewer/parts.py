@@ -8,12 +8,16 @@ from typing import Any
 from huelapse.errors import ExportError
 from huelapse.palette import Choice
 from huelapse.run import Run
+from huelapse.schema import TRUE
 from huelapse.viewer.closer import PAGE
+from huelapse.viewer.leveled import FINEST, MARK
 from huelapse.viewer.resources import Resources
 
 BESIDE = 80
 """Bytes that a resource takes beside its content and its name."""
 
+MOST_FILES = 20_000
+"""Of pictures of one kind; more take long to make, and nobody looks at them all."""
 
 JSON = dict[str, Any]
 """A manifest, or a split of one."""
@@ -43,8 +47,9 @@ class Collected:
 class Parts:
     """What there is of a run, in the order in which it goes along: pictures, curves and events of the
     first split by its first grouping and the default measure; its other groupings and all other splits;
-    of every split heat maps, units' histories, samples and their pictures; tables; histories by the
-    other groupings and of samples; other measures. Splits without a snapshot are passed over."""
+    all of these by superclasses, where there are any; of every split heat maps, units' histories,
+    samples and their pictures, first weights and maps, tables; histories by the other groupings and of
+    samples; other measures. Splits without a snapshot are passed over."""
 
     def __init__(self, run: Run, colors: Choice | None) -> None:
         """
@@ -54,6 +59,12 @@ class Parts:
         self.run = run
         self.resources = Resources(run, colors=colors)
         whole = self.resources.manifest()
+        self.superclasses: dict[tuple[str, str], JSON] = {}
+        """Of the groupings of splits, where their classes have some."""
+        for split in whole["splits"]:
+            for grouping in split["groupings"]:
+                if told := grouping.pop("superclasses", None):
+                    self.superclasses[split["name"], grouping["name"]] = told
         self.whole: JSON = {**whole, "splits": [s for s in whole["splits"] if s["snapshots"]]}
         """The manifest of everything."""
         if not self.whole["splits"]:
@@ -114,9 +125,12 @@ class Parts:
             yield self._pictures(split)
             yield from (self._grouping(split, grouping) for grouping in split["groupings"][1:])
         for split in self.whole["splits"]:
+            yield from self._levels(split)
+        for split in self.whole["splits"]:
             yield self._heat(split)
             yield self._units(split, split["groupings"][0], "units")
             yield from self._samples(split)
+            yield from self._recorded(split)
         for split in self.whole["splits"]:
             yield self._tables(split)
             yield from (self._units(split, grouping) for grouping in split["groupings"][1:])
@@ -129,30 +143,58 @@ class Parts:
     def _pictures(self, split: JSON) -> Part:
         """A split by its first grouping, with its curves, events and confusion."""
         name, first = split["name"], split["groupings"][0]
-        confusion = [one for one in split["resources"] if one.startswith("confusion")]
-        paths = ["palette.st", f"{name}/scalars.st", *self._track(name, first, self._usual)]
+        known = ("confusion", "confusion_at", "alike")
+        confusion = [one for one in split["resources"] if one in known]
+        paths = ["palette.st", f"{name}/scalars.st", *self._track(name, first["name"], self._usual)]
         if "confusion" in confusion:
             paths.append(f"{name}/confusion.st")
-        elif confusion:
+        elif "confusion_at" in confusion:
             paths += [f"{name}/confusion/{t}.st" for t in range(split["snapshots"])]
-        own = {**split, "groupings": [first], "resources": confusion}
-        return Part(f"split {name}", lambda _: paths, lambda m: m["splits"].append(own))
+        if "alike" in confusion:
+            paths.append(f"{name}/alike.st")
+
+        def keep(manifest: JSON) -> None:
+            own = {**split, "groupings": [dict(first)], "resources": list(confusion)}
+            manifest["splits"].append(own)
+
+        return Part(f"split {name}", lambda _: paths, keep)
 
     def _grouping(self, split: JSON, grouping: JSON) -> Part:
-        paths = list(self._track(split["name"], grouping, self._usual))
+        paths = list(self._track(split["name"], grouping["name"], self._usual))
         return Part(
             self._of(f"grouping {grouping['title'].lower()}", split),
             self._within(split, paths),
-            lambda m: _split_of(m, split)["groupings"].append(grouping),
+            lambda m: _split_of(m, split)["groupings"].append(dict(grouping)),
         )
+
+    def _levels(self, split: JSON) -> Iterator[Part]:
+        """Each grouping by superclasses, and by the finest level that holds."""
+        for grouping in split["groupings"]:
+            told = self.superclasses.get((split["name"], grouping["name"]))
+            if told is None:
+                continue
+
+            def paths(manifest: JSON, own: JSON = grouping, told: JSON = told) -> list[str]:
+                if own["name"] not in [one["name"] for one in _groupings(manifest, split)]:
+                    return []
+                names = _derived({**own, "superclasses": told})
+                return [p for n in names for p in self._track(split["name"], n, self._usual)]
+
+            def keep(manifest: JSON, own: JSON = grouping, told: JSON = told) -> None:
+                for one in _groupings(manifest, split):
+                    if one["name"] == own["name"]:
+                        one["superclasses"] = told
+
+            yield Part(self._of(f"superclasses of {grouping['title'].lower()}", split), paths, keep)
 
     def _heat(self, split: JSON) -> Part:
         name, layers = split["name"], range(len(self.run.layers))
 
         def paths(manifest: JSON) -> list[str]:
             return [
-                f"{name}/{grouping['name']}/heat/{t}/{layer}.st"
-                for grouping in _groupings(manifest, split)
+                f"{name}/{grouping}/heat/{t}/{layer}.st"
+                for own in _groupings(manifest, split)
+                for grouping in (own["name"], *_derived(own))
                 for t in range(split["snapshots"])
                 for layer in layers
             ]
@@ -164,8 +206,9 @@ class Parts:
 
         def paths(manifest: JSON) -> list[str]:
             return [
-                f"{name}/{grouping['name']}/{usual}/table/{t}/{layer}.st"
-                for grouping in _groupings(manifest, split)
+                f"{name}/{grouping}/{usual}/table/{t}/{layer}.st"
+                for own in _groupings(manifest, split)
+                for grouping in (own["name"], *_derived(own))
                 for t in range(split["snapshots"])
                 for layer in range(len(self.run.layers))
             ]
@@ -177,7 +220,8 @@ class Parts:
         by = "" if resource else f" by {grouping['title'].lower()}"
 
         def paths(manifest: JSON) -> list[str]:
-            reached = grouping in _groupings(manifest, split)
+            names = [one["name"] for one in _groupings(manifest, split)]
+            reached = grouping["name"] in names
             return [f"{base}/unit/{u}.st" for u in range(self.run.units)] if reached else []
 
         keep = _resource(resource, split) if resource else _nothing
@@ -196,6 +240,61 @@ class Parts:
             within, keep = self._within(split, paths), _resource("thumbnails", split)
             yield Part(self._of("pictures of samples", split), within, keep)
 
+    def _recorded(self, split: JSON) -> Iterator[Part]:
+        """Pictures that were recorded, the smallest first: weights, maps, watched samples."""
+        name, snapshots = split["name"], range(split["snapshots"])
+        layers: list[int] = split.get("maps", [])
+        found: dict[str, tuple[str, Sequence[str]]] = {}
+        if "first_weights" in split:
+            paths = ["first_weights.st", *(f"first_weights/{t}.st" for t in snapshots)]
+            found["first_weights"] = "first weights", paths
+        if layers:
+            own = [self.run.layers[i] for i in layers]
+            units = [u for x in own for u in range(x.offset, x.offset + x.units)]
+            chunks = range(self.resources.painter.chunks(name))
+            found["unit_maps"] = (
+                "maps of units",
+                [f"maps/unit/{u}/{c}.st" for u in units for c in chunks],
+            )
+            classes = range(len(self.run.grouping(TRUE, name).classes))
+            found["maps"] = (
+                "maps of layers",
+                [
+                    f"maps/{t}/{layer}{of}.st"
+                    for t in snapshots
+                    for layer in layers
+                    for of in ("", *(f"/{k}" for k in classes))
+                ],
+            )
+        if "watched" in split:
+            watched = split["watched"]
+            found["watched"] = (
+                "feature maps of watched samples",
+                [
+                    f"watched/{which}/{t}/{layer}.st"
+                    for which in range(len(watched["samples"]))
+                    for t in snapshots
+                    for layer in watched["layers"]
+                ],
+            )
+        if layers:
+            yield Part(
+                self._of("maps in cells", split),
+                lambda manifest: self._cell_maps(manifest, split, self._usual),
+                _resource("cell_maps", split),
+            )
+        for resource, (what, paths) in found.items():
+            few = [f"{name}/{path}" for path in paths] if len(paths) <= MOST_FILES else []
+            within, keep = self._within(split, few), _resource(resource, split)
+            yield Part(self._of(what, split), within, keep)
+
+    def _cell_maps(self, manifest: JSON, split: JSON, measure: str) -> list[str]:
+        return [
+            f"{split['name']}/{grouping['name']}/{measure}/maps/{t}.st"
+            for grouping in _groupings(manifest, split)
+            for t in range(split["snapshots"])
+        ]
+
     def _cells(self, split: str) -> Iterator[str]:
         for t in range(len(self.run.coordinate("step", split))):
             for row, column in zip(*self.run.confusion_at(t, split).nonzero(), strict=True):
@@ -205,12 +304,17 @@ class Parts:
         """Another measure, of every split and grouping that goes along: each may be chosen with it."""
 
         def paths(manifest: JSON) -> list[str]:
-            return [
+            found = [
                 path
                 for split in manifest["splits"]
                 for grouping in split["groupings"]
-                for path in self._track(split["name"], grouping, measure["name"])
+                for name in (grouping["name"], *_derived(grouping))
+                for path in self._track(split["name"], name, measure["name"])
             ]
+            for split in manifest["splits"]:
+                if "cell_maps" in split["resources"]:
+                    found += self._cell_maps(manifest, split, measure["name"])
+            return found
 
         name = f"measure {measure['title'].lower()}"
         return Part(name, paths, lambda m: m["measures"].append(measure))
@@ -225,10 +329,15 @@ class Parts:
         """With the split's name, where there are several."""
         return what if len(self.whole["splits"]) == 1 else f"{what} of split {split['name']}"
 
-    def _track(self, split: str, grouping: JSON, measure: str) -> Iterator[str]:
-        base = f"{split}/{grouping['name']}/{measure}"
+    def _track(self, split: str, grouping: str, measure: str) -> Iterator[str]:
+        base = f"{split}/{grouping}/{measure}"
         chunks = self.resources.painter.chunks(split)
-        yield from (f"{base}/{one}.st" for one in ("summary", "classes", "events"))
+        told = (
+            ("summary", "classes")
+            if grouping.endswith(MARK + FINEST)
+            else ("summary", "classes", "events")
+        )
+        yield from (f"{base}/{one}.st" for one in told)
         yield from (f"{base}/paint/{chunk}.st" for chunk in range(chunks))
 
     @staticmethod
@@ -245,6 +354,13 @@ def _groupings(manifest: JSON, split: JSON) -> list[JSON]:
     """Of a split, those that go along."""
     there = [one for one in manifest["splits"] if one["name"] == split["name"]]
     return there[0]["groupings"] if there else []
+
+
+def _derived(grouping: JSON) -> list[str]:
+    """Names of a grouping by other levels than its classes."""
+    told = grouping.get("superclasses")
+    levels = range(1, len(told["levels"]) + 1) if told else ()
+    return [f"{grouping['name']}{MARK}{level}" for level in (FINEST, *levels)] if told else []
 
 
 def _resource(name: str, split: JSON) -> Callable[[JSON], None]:

@@ -18,22 +18,31 @@ from huelapse.measures import (
     active_interval,
     find_measure,
     interval,
-    read,
 )
 from huelapse.moments import Moments
-from huelapse.painting import BINS, CHUNK, PICTURE, STATES, Painter, class_on_wire, on_wire
-from huelapse.palette import LEVELS, Choice, palette, palette_for
+from huelapse.painting import BINS, CHUNK, HELD, PICTURE, STATES, Painter, class_on_wire, on_wire
+from huelapse.palette import LEVELS, Choice
 from huelapse.run import Run
 from huelapse.schema import PREDICTED, TRUE, Split
-from huelapse.viewer import closer, happened, numbers, single
+from huelapse.viewer import (
+    alike,
+    closer,
+    filters,
+    happened,
+    numbers,
+    paths,
+    pictured,
+    single,
+    tables,
+)
 from huelapse.viewer.keeping import Keeper
+from huelapse.viewer.leveled import FINEST, MARK, Belongings, LeveledRun, own_classes
+from huelapse.viewer.paths import number
+from huelapse.viewer.predicted import Predicted
 
 logger = logging.getLogger(__name__)
 
 TITLES = {TRUE: "True label", PREDICTED: "Predicted"}
-
-PREDICTIONS_BYTES = 64 * 2**20
-"""Of the predictions of a split, that are kept in memory."""
 
 Arrays = dict[str, np.ndarray]
 
@@ -42,21 +51,31 @@ class Resources:
     """The resources of one committed state of one run, each as bytes."""
 
     def __init__(
-        self, run: Run, before: "Resources | None" = None, *, colors: Choice | None = None
+        self,
+        run: Run,
+        before: "Resources | None" = None,
+        *,
+        colors: Choice | None = None,
+        addressed: bool = False,
     ) -> None:
         """
         Args:
             run: what to serve.
             before: an earlier state of the same run, whose painted snapshots are still true.
             colors: of its classes; by default those of the run's facts, or else the standard ones.
+            addressed: whether this state can be asked for by its version.
         """
-        self.run = run
+        self._addressed = addressed
+        settled = before is not None and before.belongings.settled
+        self.belongings = before.belongings if before and settled else Belongings(run, colors)
+        known = self.belongings.by_classes
+        self.run = LeveledRun(run, known) if known else run
         self.colors = colors
-        self.painter = Painter(run, before.painter if before is not None else None)
+        self.painter = Painter(self.run, before.painter if before is not None else None)
         self.keeper = before.keeper if before is not None else Keeper()
         self._kept: dict[str, bytes] = {}
         self._logs: dict[tuple[str, str, str], Log] = dict(before._logs) if before else {}
-        self._predictions: dict[str, np.ndarray] = {}
+        self._predictions: dict[str, Predicted] = {}
         self._making = Lock()
         self._logging = Lock()
         self._permuting = Lock()
@@ -74,14 +93,18 @@ class Resources:
                 arrays = self._palette()
             case ["glance.st"]:
                 return self._keep(path, self._glance)
+            case [split, *rest] if (found := pictured.asked(self.run, split, rest)) is not None:
+                arrays = found
             case [split, "scalars.st"]:
                 arrays = self._scalars(self.run.split(split))
             case [split, "confusion.st"]:
                 arrays = closer.confusion(self.run, split)
+            case [split, "alike.st"]:
+                return self._keep(path, lambda: tables.alike(self.run, split), slow=True)
             case [split, "confusion", index] if index.endswith(".st"):
                 arrays = closer.confusion_at(self.run, split, self._at(split, index))
             case [split, "thumbnails", page] if page.endswith(".st"):
-                arrays = closer.thumbnails(self.run, split, _number(page.removesuffix(".st")))
+                arrays = closer.thumbnails(self.run, split, number(page.removesuffix(".st")))
             case [split, "samples", index] if index.endswith(".st"):
                 arrays = single.samples(
                     self.run, split, self._predicted(split), self._at(split, index)
@@ -91,6 +114,8 @@ class Resources:
                     self.run, split, self._predicted(split), self._sample(split, which)
                 )
             # a grouping of one's own may be called "sample"
+            case [split, "sample", which, "layers.st"] if which.isdigit():
+                arrays = alike.through_layers(self.run, split, self._sample(split, which))
             case [split, "sample", which, index] if which.isdigit():
                 at = self._sample(split, which), self._at(split, index)
                 arrays = single.driven(self.run, split, *at)
@@ -101,7 +126,9 @@ class Resources:
                 cell = self._cell(split, index, true, predicted)
                 arrays = closer.cell_units(self.run, split, self._predicted(split), *cell)
             case [split, grouping, measure, "paint", chunk] if chunk.endswith(".st"):
-                arrays = self._chunk(split, grouping, measure, _number(chunk.removesuffix(".st")))
+                arrays = self._chunk(split, grouping, measure, number(chunk.removesuffix(".st")))
+            case [split, grouping, measure, "maps", index] if index.endswith(".st"):
+                arrays = self._cell_maps(split, grouping, measure, self._at(split, index))
             case [split, grouping, measure, "summary.st"]:
                 return self._keep(path, lambda: self._summary(split, grouping, measure))
             case [split, grouping, measure, "classes.st"]:
@@ -111,12 +138,14 @@ class Resources:
             case [split, "true", measure, "floor", index] if index.endswith(".st"):
                 return self._keep(path, lambda: self._floor(split, measure, index), slow=True)
             case [split, grouping, measure, "unit", unit] if unit.endswith(".st"):
-                arrays = self._unit(split, grouping, measure, _number(unit.removesuffix(".st")))
+                arrays = self._unit(split, grouping, measure, number(unit.removesuffix(".st")))
             case [split, grouping, measure, "table", index, layer] if layer.endswith(".st"):
                 arrays = self._table(split, grouping, measure, index, layer)
             case [split, grouping, "heat", index, layer] if layer.endswith(".st"):
-                at = self._at(split, index), _number(layer.removesuffix(".st"))
+                at = self._at(split, index), number(layer.removesuffix(".st"))
                 arrays = closer.heat(self.run, split, grouping, *at)
+            case [split, "first_weights.st"]:
+                return self._keep(path, lambda: filters.film(self.run, split))
             case _:
                 raise SelectionError(f"no resource {path!r}")
         return _encode(arrays), "application/octet-stream"
@@ -141,6 +170,7 @@ class Resources:
             "created": facts.get("created", ""),
             "state": run.status,
             "version": run.version,
+            **({"addressed": True} if self._addressed else {}),
             "model": {"name": facts.get("model", ""), "parameters": facts.get("parameters", 0)},
             "versions": {"huelapse": facts.get("huelapse", ""), **facts.get("versions", {})},
             "levels": LEVELS,
@@ -162,6 +192,7 @@ class Resources:
         }
 
     def _split(self, split: Split) -> dict[str, Any]:
+        pictures = pictured.described(self.run, split.name)
         return {
             "name": split.name,
             "kind": split.kind,
@@ -177,40 +208,37 @@ class Resources:
             ],
             "resources": [
                 *closer.confusion_name(self.run, split),
+                *(["alike"] if tables.has_alike(self.run, split) else []),
                 *("heat", "units", "table"),
                 *(["floor", "cell_units"] if self.run.has("responses", split.name) else []),
+                *(["through_layers"] if alike.has_layers(self.run, split) else []),
                 *(["samples"] if closer.has_samples(self.run, split.name) else []),
                 *(["thumbnails"] if self.run.has("thumbnails", split.name) else []),
+                *pictures,
+                *(["cell_maps", "unit_maps"] if "maps" in pictures else []),
             ],
+            **pictures,
             "groupings": [
-                {"name": g.name, "title": TITLES.get(g.name, g.name), "classes": list(g.classes)}
+                {
+                    "name": g.name,
+                    "title": TITLES.get(g.name, g.name),
+                    "classes": list(g.classes),
+                    **tables.told(g, self.belongings),
+                }
                 for g in split.groupings
             ],
         }
 
     def _palette(self) -> Arrays:
-        """One palette per number of classes, and those of groupings that have colors of their own."""
-        arrays: Arrays = {}
-        facts: dict[str, Any] | None = self.run.facts["facts"]
-        for split in self.run.splits:
-            for grouping in split.groupings:
-                classes = len(grouping.classes)
-                usual, own = palette(classes), palette_for(grouping.classes, facts, self.colors)
-                tables = [(usual, f".{classes}")]
-                if not np.array_equal(own.dark, usual.dark):
-                    tables.append((own, f"/{split.name}/{grouping.name}"))
-                for colors, name in tables:
-                    arrays |= {f"dark{name}": colors.dark, f"light{name}": colors.light}
-        return arrays
+        return tables.palettes(self.run, self.belongings)
 
     def _glance(self) -> Arrays:
         """The run as a small picture: its first split and grouping at the last snapshot."""
         split = next((s for s in self.run.splits if len(self.run.coordinate("step", s.name))), None)
         if split is None:
             raise SelectionError("the run has no snapshot yet")
-        facts: dict[str, Any] | None = self.run.facts["facts"]
         grouping = split.groupings[0]
-        table = palette_for(grouping.classes, facts, self.colors)
+        table = self.belongings.palette(grouping.classes)
         index = len(self.run.coordinate("step", split.name)) - 1
         return closer.glance(self.run, split.name, grouping.name, index, table)
 
@@ -235,6 +263,15 @@ class Resources:
     def _chunk(self, split: str, grouping: str, measure: str, chunk: int) -> Arrays:
         painted = self.painter.chunk(split, grouping, measure, chunk)
         return {name: painted[name] for name in PICTURE}
+
+    def _cell_maps(self, split: str, grouping: str, measure: str, index: int) -> Arrays:
+        """Where each unit responds to the class its cell shows; to all samples where it shows none, or
+        the classes are not those of the maps."""
+        chunk, row = divmod(index, CHUNK)
+        painted = self.painter.chunk(split, grouping, measure, chunk)
+        held = (painted["state"][row] == HELD) & (grouping == TRUE)
+        cls = np.where(held, painted["preferred"][row].astype(np.int64), -1)
+        return pictured.cell_maps(self.run, split, index, cls)
 
     def _summary(self, split: str, grouping: str, measure: str) -> Arrays:
         layers, classes = len(self.run.layers), len(self.run.grouping(grouping, split).classes)
@@ -266,6 +303,8 @@ class Resources:
     def _log(self, split: str, grouping: str, measure: str) -> Log:
         find_measure(measure)
         self.run.grouping(grouping, split)
+        if grouping.endswith(MARK + FINEST):
+            raise SelectionError("events are told by classes, or by superclasses, not across them")
         key = (split, grouping, measure)
         with self._logging:
             self._logs[key] = Log(self.painter, *key, before=self._logs.get(key))
@@ -276,41 +315,33 @@ class Resources:
         return happened.floor(self.run, split, measure, self._at(split, index))
 
     def _table(self, split: str, grouping: str, measure: str, index: str, layer: str) -> Arrays:
-        number, layers = _number(layer.removesuffix(".st")), self.run.layers
-        if number >= len(layers):
-            raise SelectionError(f"no layer {number}: the run has {len(layers)}")
+        which, layers = number(layer.removesuffix(".st")), self.run.layers
+        if which >= len(layers):
+            raise SelectionError(f"no layer {which}: the run has {len(layers)}")
         find_measure(measure)
         self.run.grouping(grouping, split)
         at = self._at(split, index)
-        return numbers.table(self.run, split, grouping, measure, at, layers[number])
+        return numbers.table(self.run, split, grouping, measure, at, layers[which])
 
     def _at(self, split: str, index: str) -> int:
-        """Which snapshot a path names."""
-        at, total = _number(index.removesuffix(".st")), len(self.run.coordinate("step", split))
-        if at >= total:
-            raise SelectionError(f"no snapshot {at}: the run has {total}")
-        return at
+        return paths.snapshot(self.run, split, index)
 
-    def _predicted(self, split: str) -> np.ndarray:
-        """What each sample was predicted as [snapshot, sample]; read once, if it is small."""
-        found = self._predictions.get(split)
-        if found is None:
-            found = self.run.predictions_through_time(split)
-            if found.nbytes <= PREDICTIONS_BYTES:
-                self._predictions[split] = found
-        return found
+    def _predicted(self, split: str) -> Predicted:
+        if split not in self._predictions:
+            self._predictions[split] = Predicted(self.run, split)
+        return self._predictions[split]
 
     def _sample(self, split: str, which: str) -> int:
         """Which sample of a probe a path names."""
-        number, samples = _number(which.removesuffix(".st")), len(self.run.labels(split))
-        if number >= samples:
-            raise SelectionError(f"no sample {number}: there are {samples}")
-        return number
+        sample, samples = number(which.removesuffix(".st")), len(self.run.labels(split))
+        if sample >= samples:
+            raise SelectionError(f"no sample {sample}: there are {samples}")
+        return sample
 
     def _cell(self, split: str, index: str, true: str, predicted: str) -> tuple[int, int, int]:
         """Snapshot, true and predicted class of a confusion cell."""
         classes = len(self.run.grouping(TRUE, split).classes)
-        row, column = _number(true), _number(predicted)
+        row, column = number(true), number(predicted)
         if max(row, column) >= classes:
             raise SelectionError(f"no class {max(row, column)}: there are {classes}")
         return self._at(split, index), row, column
@@ -326,10 +357,11 @@ class Resources:
         parts: list[tuple[np.ndarray, Arrays]] = []
         for snapshots, moments in self.run.through_time(unit, grouping, split):
             signs = np.full(len(snapshots), signed)
+            reading = self.run.judged(moments, grouping, split, signed=signs, measure=measured_by)
             parts.append(
-                (snapshots, _traced(moments, read(moments, signed=signs, measure=measured_by)))
+                (snapshots, _traced(own_classes(self.run, moments, grouping, split), reading))
             )
-        self.keeper.unit_was_asked(self.run, split, grouping)
+        self.keeper.unit_was_asked(self.run, split, grouping.partition(MARK)[0])
         if not parts:
             return {}
         order = np.concatenate([snapshots for snapshots, _ in parts]).argsort()
@@ -360,12 +392,6 @@ def _traced(moments: Moments, reading: Reading) -> Arrays:
         "active_samples": reading.active_samples.astype(np.uint32),
         **on_wire(reading),
     }
-
-
-def _number(text: str) -> int:
-    if not text.isascii() or not text.isdigit() or len(text) > 9:
-        raise SelectionError(f"{text[:20]!r} is not a number")
-    return int(text)
 
 
 def _encode(arrays: Arrays) -> bytes:

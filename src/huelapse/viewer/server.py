@@ -1,7 +1,5 @@
 """The page's server: static files of the bundle, and the run's resources."""
 
-import gzip
-import hashlib
 import json
 import mimetypes
 import socket
@@ -14,6 +12,7 @@ from typing import Any
 
 from huelapse.errors import FormatError, HuelapseError, SelectionError, ServerError
 from huelapse.palette import Choice
+from huelapse.viewer.answers import Answer, Answers
 from huelapse.viewer.security import Guard, host_name, new_token
 from huelapse.viewer.shelf import Shelf, shelf_of
 
@@ -29,10 +28,11 @@ class Page:
 
     def __init__(self, shelf: Shelf) -> None:
         self._shelf = shelf
-        self._static = load_static()
+        self._static = {path: Answer.of(*file) for path, file in load_static().items()}
+        self._answers = Answers()
 
-    def answer(self, path: str) -> tuple[bytes, str] | None:
-        """Content and media type; None where there is nothing.
+    def answer(self, path: str) -> Answer | None:
+        """What is asked for; None where there is nothing.
 
         Raises:
             HuelapseError: the run can't be read any more.
@@ -40,11 +40,16 @@ class Page:
         if path in self._static:
             return self._static[path]
         if path == "runs.json":
-            return json.dumps({"runs": self._shelf.listed()}).encode(), "application/json"
-        id_, _, rest = path.partition("/")
-        resources = self._shelf.resources(id_)
+            listed = json.dumps({"runs": self._shelf.listed()}).encode()
+            return Answer.of(listed, "application/json")
+        name, _, rest = path.partition("/")
+        id_, _, version = name.partition("@")
+        resources = self._shelf.state(id_, version, manifest=rest == "manifest.json")
+        if resources is None:
+            return None
         try:
-            return None if resources is None else resources.get(rest)
+            state = id_, resources.run.version
+            return self._answers.find((*state, rest), lambda: resources.get(rest))
         except SelectionError:
             return None
 
@@ -94,16 +99,14 @@ def build_app(shelf: Shelf, *, token: str, hosts: Collection[str] = ()) -> Any:
             return Response(str(error), 500, media_type="text/plain")
         if answer is None:
             return Response("Not found.", 404, media_type="text/plain")
-        content, kind = answer
-        tag = f'"{hashlib.sha256(content).hexdigest()[:24]}"'
-        headers = {"etag": tag, "cache-control": "no-cache", "vary": "accept-encoding"}
-        if request.headers.get("if-none-match") == tag:
+        headers = {"etag": answer.tag, "cache-control": "no-cache", "vary": "accept-encoding"}
+        if request.headers.get("if-none-match") == answer.tag:
             return Response(status_code=304, headers=headers)
-        packable = len(content) > 1024 and kind != "font/woff2"
-        if packable and "gzip" in request.headers.get("accept-encoding", ""):
-            content = await run_in_threadpool(gzip.compress, content, 2)
+        content = answer.content
+        if answer.packed is not None and "gzip" in request.headers.get("accept-encoding", ""):
+            content = answer.packed
             headers["content-encoding"] = "gzip"
-        return Response(content, media_type=kind, headers=headers)
+        return Response(content, media_type=answer.kind, headers=headers)
 
     app = Starlette(routes=[Route("/{path:path}", respond, methods=["GET", "HEAD"])])
     return Guard(app, token=token, hosts=hosts)  # pyright: ignore[reportArgumentType]
@@ -121,7 +124,9 @@ def listen(port: int | None, host: str = HOST) -> socket.socket:
     candidates = range(PORT, PORT + PORTS_TRIED) if port is None else [port]
     reason: OSError | None = None
     for candidate in candidates:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        # the protocol named: only then does asyncio send small answers at once (TCP_NODELAY), which
+        # would otherwise wait 40 ms for the other side's acknowledgement of their head
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         # SO_REUSEADDR, so that a viewer just stopped does not block its successor
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -2,8 +2,9 @@
 
 import hashlib
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -17,6 +18,9 @@ from huelapse.viewer.resources import Resources
 LOOK = 2.0
 """Seconds in which a folder is not looked into twice."""
 
+STATES = 4
+"""Earlier states of a run that pages can still ask for."""
+
 Place = str | Path
 
 
@@ -28,6 +32,10 @@ class Book:
     resources: Resources | None = None
     listed: Listed | None = None
     version: str = ""
+    told: OrderedDict[str, Resources] = field(default_factory=OrderedDict[str, Resources])
+    """States whose manifest was asked for, by version: a page may begin with one of them."""
+    shown: OrderedDict[str, Resources] = field(default_factory=OrderedDict[str, Resources])
+    """States that a page shows: those of which anything else was asked for."""
 
 
 class Shelf:
@@ -53,7 +61,7 @@ class Shelf:
         self._books: dict[str, Book] = {}
         for run in runs:
             place = run.place if run.remote else run.path
-            self._books[run_id(run)] = Book(place, Resources(run, colors=colors))
+            self._books[run_id(run)] = Book(place, Resources(run, colors=colors, addressed=True))
         self._looked = float("-inf")
         self._looking = Lock()
 
@@ -92,11 +100,41 @@ class Shelf:
         if book is None:
             return None
         if book.resources is None:
-            book.resources = Resources(open_run(book.place), colors=self._colors)
+            book.resources = Resources(open_run(book.place), colors=self._colors, addressed=True)
         newer = book.resources.run.refreshed()
         if newer is not book.resources.run:
-            book.resources = Resources(newer, book.resources, colors=book.resources.colors)
+            book.resources = Resources(
+                newer, book.resources, colors=book.resources.colors, addressed=True
+            )
         return book.resources
+
+    def state(self, id_: str, version: str, *, manifest: bool) -> Resources | None:
+        """Of a state that a page shows, though the run has gone on; None where it is not known (any
+        more). A snapshot that is committed late takes its place by step, and shifts those behind.
+
+        Args:
+            id_: of the run.
+            version: of the state, as its manifest says; "" for the present one.
+            manifest: whether that is what is asked for: many come, and few are shown.
+
+        Raises:
+            HuelapseError: it cannot be read.
+        """
+        resources = self.resources(id_)
+        book = self._books.get(id_)
+        if resources is None or book is None:
+            return None
+        if version and version != resources.run.version:
+            with self._looking:
+                resources = book.shown.get(version) or book.told.get(version)
+        if resources is not None:
+            kept = book.told if manifest else book.shown
+            with self._looking:
+                kept[resources.run.version] = resources
+                kept.move_to_end(resources.run.version)
+                while len(kept) > STATES:
+                    kept.popitem(last=False)
+        return resources
 
     def listed(self) -> list[dict[str, Any]]:
         """A row for each run, as `huelapse ls` has them; of a single run its name alone."""

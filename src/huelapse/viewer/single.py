@@ -4,6 +4,7 @@ import numpy as np
 
 from huelapse.run import Run
 from huelapse.viewer.closer import classes_on_wire
+from huelapse.viewer.predicted import Predicted
 
 UNITS = 12
 """Units that a sample drives most, that are sent."""
@@ -15,11 +16,8 @@ UNKNOWN = 255
 Arrays = dict[str, np.ndarray]
 
 
-def samples(run: Run, split: str, history: np.ndarray, index: int) -> Arrays:
+def samples(run: Run, split: str, history: Predicted, index: int) -> Arrays:
     """Every sample of a probe at one snapshot.
-
-    Args:
-        history: the run's `predictions_through_time`.
 
     Returns:
         `label`, `prediction` [sample], and `right` [sample]: the probability
@@ -32,16 +30,13 @@ def samples(run: Run, split: str, history: np.ndarray, index: int) -> Arrays:
     right = np.where(known, np.floor(100 * np.where(known, given, 0.0) + 0.5), UNKNOWN)
     return {
         "label": classes_on_wire(labels),
-        "prediction": classes_on_wire(history[index]),
+        "prediction": classes_on_wire(history.at(index)),
         "right": right.astype(np.uint8),
     }
 
 
-def sample(run: Run, split: str, history: np.ndarray, which: int) -> Arrays:
+def sample(run: Run, split: str, history: Predicted, which: int) -> Arrays:
     """One sample through training.
-
-    Args:
-        history: the run's `predictions_through_time`.
 
     Returns:
         `label` [1], `prediction` [snapshot]; `classes` [k] those whose probability was greatest at some
@@ -56,7 +51,7 @@ def sample(run: Run, split: str, history: np.ndarray, which: int) -> Arrays:
     classes = ([label] if 0 <= label < whole.shape[1] else []) + [int(k) for k in order]
     return {
         "label": classes_on_wire(np.array([label])),
-        "prediction": classes_on_wire(history[:, which]),
+        "prediction": classes_on_wire(history.of(np.array([which]))[:, 0]),
         "classes": np.array(classes, np.uint16),
         "probability": whole[:, classes].astype(np.float32),
     }

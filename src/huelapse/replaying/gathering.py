@@ -1,0 +1,127 @@
+"""Committing what jobs that knew nothing of each other have left. Needs neither the model nor torch."""
+
+import os
+from collections.abc import Mapping, Sequence
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from huelapse.errors import HuelapseError, OptionError, PartialError, ReplayError, RunLockedError
+from huelapse.replaying.beginning import left_in, of_all_parts
+from huelapse.replaying.committing import Committer, clear, explained, standing
+from huelapse.replaying.naming import key_in
+from huelapse.replaying.report import Failed, Happening, Report, Watch
+from huelapse.schema import RunState
+from huelapse.store import holds_run
+from huelapse.store.partial import PARTIAL, SUFFIX
+from huelapse.store.partial_file import PartialFile
+
+
+def commit(run: str | PathLike[str], *, progress: Watch | None = None) -> Report:
+    """Commit what the shards of replays have left in a run: every checkpoint of which all parts are
+    there. Needs neither the model nor the data, nor PyTorch.
+
+    Args:
+        run: directory of the run, as given to `replay`.
+        progress: as for `replay`.
+
+    Raises:
+        ReplayError: nothing was left there.
+        RunLockedError, FormatError: the run cannot be written.
+    """
+    place = directory_of(run)
+    if not left_in(place) and not holds_run(place):
+        raise ReplayError(
+            f"{place} holds no parts of a replay: `huelapse replay --shard i/n` leaves them there"
+        )
+    return _commit_left(place, progress)
+
+
+def directory_of(run: Any) -> Path:
+    """The absolute directory of a run.
+
+    Raises:
+        OptionError: it is named by no path.
+    """
+    given: Any = os.fspath(run) if isinstance(run, os.PathLike) else run
+    if not isinstance(given, str) or not given:
+        raise OptionError(f"run is {run!r}, expected a directory")
+    return Path(given).absolute()
+
+
+def _commit_left(run: Path, progress: Watch | None) -> Report:
+    """Commit every checkpoint of which all parts stand in `partial/`, of every replay.
+
+    Raises:
+        RunLockedError: another process writes the run.
+        FormatError, ReplayError: it cannot be gone on with.
+    """
+    report = Report(run=str(run), split="")
+    steps: set[int] = set()
+    for digest, parts in left_in(run):
+        found: dict[str, list[Path]] = {}
+        waiting: dict[str, int] = {}
+        beginning = of_all_parts(run, digest, parts)
+        for path in sorted((run / PARTIAL).glob(f"*{SUFFIX}")):
+            try:
+                with PartialFile(path) as file:
+                    about = file.about
+            except PartialError as error:
+                if not any(one.checkpoint == path.name for one in report.failed):
+                    why = f"{error}: replay again"
+                    report.failed.append(Failed(checkpoint=path.name, step=None, why=why))
+                continue
+            key = key_in(about.part, digest)
+            if key is not None and about.expected == parts:
+                found.setdefault(key, []).append(path)
+                waiting.setdefault(key, about.step)
+        if beginning is not None:
+            split = beginning.split.name
+            _commit_replay(run, digest, parts, split, found, waiting, report, progress)
+        steps.update(waiting.values())
+    report.waiting = sorted(steps)
+    report.checkpoints = len(report.committed) + len(report.waiting) + len(report.failed)
+    report.finished = True
+    return report
+
+
+def _commit_replay(
+    run: Path,
+    digest: str,
+    parts: int,
+    split: str,
+    found: Mapping[str, Sequence[Path]],
+    waiting: dict[str, int],
+    report: Report,
+    progress: Watch | None,
+) -> None:
+    report.split = split
+    there = standing(run, split)
+    if there is not None and there.digest != digest:
+        raise ReplayError(f"{run} has replayed {split!r} otherwise: commit it into another run")
+    whole = {key: paths for key, paths in found.items() if len(paths) == parts}
+    committer = Committer(run, split, digest, parts, name=run.name)
+    state: RunState = "interrupted"
+    failed = len(report.failed)
+    try:
+        for number, (key, paths) in enumerate(
+            sorted(whole.items(), key=lambda one: waiting[one[0]])
+        ):
+            step = waiting[key]
+            try:
+                committer.commit(paths)
+            except RunLockedError:
+                raise
+            except (HuelapseError, OSError) as error:
+                failure = Failed(checkpoint=paths[0].name, step=step, why=explained(error))
+                report.failed.append(failure)
+            else:
+                report.committed.append(step)
+            del waiting[key]
+            if progress is not None:
+                progress(Happening(samples=0, done=number + 1, tasks=len(whole), report=report))
+        if len(report.failed) == failed and len(whole) == len(found):
+            state = "complete"
+            clear(run, digest)
+    finally:
+        committer.close(state)

@@ -1,0 +1,342 @@
+"""`huelapse.replay`: from checkpoints to snapshots."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from os import PathLike
+from pathlib import Path
+from typing import Any, Literal
+
+from huelapse.errors import OptionError, ReplayError
+from huelapse.grouping import Classes
+from huelapse.recording.filing import take_directory
+from huelapse.recording.options import whole
+from huelapse.replaying.asked import ALL, PRECISIONS, PROBE, Asked, Data
+from huelapse.replaying.beginning import find
+from huelapse.replaying.checkpoints import Places, places_of
+from huelapse.replaying.committing import Standing, clear, standing
+from huelapse.replaying.driving import Driver
+from huelapse.replaying.engines import Engine, Job
+from huelapse.replaying.gathering import directory_of
+from huelapse.replaying.named import Named, name_of
+from huelapse.replaying.report import Report, Watch
+from huelapse.replaying.shards import shard_of
+from huelapse.replaying.steps import StepFrom
+from huelapse.schema import Layer
+from huelapse.store import check_split_name, holds_run
+
+MEMORY = 2 * 2**30
+"""Bytes of samples kept by all workers together."""
+
+
+def replay(
+    checkpoints: Places,
+    run: str | PathLike[str],
+    *,
+    model: Named,
+    data: Any,
+    classes: Classes | None = None,
+    split: str = "val",
+    samples: Literal["all", "probe"] | int = "all",
+    step: StepFrom = "auto",
+    key: str | None = None,
+    non_finite: bool = False,
+    batch: int | None = None,
+    image_size: int | None = None,
+    mean: Sequence[float] | None = None,
+    std: Sequence[float] | None = None,
+    arrays: tuple[str, str] | None = None,
+    label_fn: Named | None = None,
+    layers: Literal["all"] | Sequence[str] | Callable[[Layer], bool] | str | None = None,
+    unit_axis: Mapping[str, int] | None = None,
+    response: Literal["mean", "peak"] | Sequence[Literal["mean", "peak"]] = "mean",
+    tokens: Literal["mean", "class", "last"] = "mean",
+    output: Literal["logits", "log-probability", "probability"] | None = None,
+    groupings: Mapping[str, tuple[Sequence[str] | int, Any]] | Named | None = None,
+    multilabel: bool = False,
+    ignore_index: int = -100,
+    keep_responses: Literal["auto"] | bool | int = "auto",
+    maps: bool | Sequence[str] = False,
+    watch: int | Sequence[int] = 0,
+    first_weights: bool = False,
+    thumbnails: bool | tuple[Any, Any] = False,
+    device: str = "auto",
+    autocast: str | None = None,
+    channels_last: bool = False,
+    inference_mode: bool = False,
+    workers: int = 1,
+    parts: int = 1,
+    shard: str | tuple[int, int] | None = None,
+    memory: int = MEMORY,
+    timeout: float | None = None,
+    fetch: Named | None = None,
+    delete_fetched: bool = False,
+    name: str | None = None,
+    engine: Literal["local"] | Callable[[Job], Engine] = "local",
+    progress: Watch | None = None,
+) -> Report:
+    """Make a snapshot of each checkpoint: the same numbers that a recorder would have stored.
+
+    What is in the run already is not done again, so an interrupted replay goes on when it is called
+    once more. A checkpoint that cannot be replayed is told in the report, and the others go on.
+
+    Args:
+        checkpoints: paths, globs, folders of checkpoints, addresses for `fetch`; "@list.txt" names a
+            file with one of them a line. `.safetensors`, or `.pt`, `.pth`, `.ckpt`, `.bin` that
+            hold tensors and plain values alone; folders of Transformers.
+        run: directory of the run; made, gone on with, or given another split.
+        model: a function that gives the model, or its name "package.module:function" or
+            "file.py:function". Weights are found in a checkpoint by the model's own names.
+        data: a function that gives the samples (Dataset, DataLoader, pair of tensors, iterable of
+            batches, Hugging Face data set), its name, or the samples themselves; or the path of an
+            `.npz` with inputs and labels, or of a folder with one of images for each class.
+        classes: their names in order of index, or how many; None where the data say.
+        split: what it is filed under.
+        samples: "all", "probe" for the balanced choice of a `Recorder`'s probe, or at most so many,
+            balanced.
+        step: how a checkpoint's step is told: "auto" (its name, else what it holds), "name",
+            "checkpoint", or a function of its path.
+        key: where in a checkpoint the weights stand, where several places fit.
+        non_finite: also replay weights that are NaN or infinite.
+        batch: samples of one forward; by default the loader's own, or 128.
+        image_size, mean, std: of images in a folder, an npz or a Hugging Face data set: the shorter
+            side is made so long and the middle cut out; the normalization of each channel.
+        arrays: names of inputs and labels in the npz.
+        label_fn, layers, unit_axis, response, tokens, output, groupings, multilabel, ignore_index,
+            keep_responses, maps, watch, first_weights, thumbnails: as for `Recorder`. Functions may
+            be given by name, and groupings as a function that gives them; with several workers they
+            must be where those can import them.
+        device: "auto" for a GPU where there is one, "cpu", "cuda", "cuda:1".
+        autocast: "bfloat16" or "float16", for forwards in mixed precision.
+        channels_last: pictures and convolutions in that layout.
+        inference_mode: forwards inside `torch.inference_mode()` rather than `torch.no_grad()`.
+        workers: processes; more than one have one torch thread each, and a GPU each in turns.
+        parts: into how many the samples of each checkpoint are divided: more tasks, for fewer
+            checkpoints than workers.
+        shard: (i, n), "i/n" or "env": do every n-th task alone, from the i-th on, and commit
+            nothing: `commit` does so when all have ended.
+        memory: bytes of decoded samples kept by all workers together.
+        timeout: seconds after which a pool's task is given up and tried again.
+        fetch: a function from an address to a local path.
+        delete_fetched: remove what was fetched once it is not needed any more.
+        name: of a run that is begun.
+        engine: "local", or another way of running tasks: a function from a `Job` to an `Engine`.
+        progress: called now and then, in this thread.
+
+    Raises:
+        ReplayError, OptionError: checkpoints that are not there or of the same step, options that
+            cannot be, a run of something else.
+        FactoryError: a function that is not there; or the function of steps fails.
+        RunPathError, RunLockedError, FormatError: the run cannot be written.
+    """
+    asked = Asked(
+        model=model,
+        data=_data(data, image_size=image_size, mean=mean, std=std, arrays=arrays),
+        split=check_split_name(split),
+        classes=_as_plain(classes),
+        samples=samples,
+        batch=whole("batch", batch),
+        parts=whole("parts", parts) or 1,
+        label_fn=label_fn,
+        layers=layers,
+        unit_axis=dict(unit_axis or {}),
+        response=response,
+        tokens=tokens,
+        output=output,
+        groupings=groupings,
+        multilabel=multilabel,
+        ignore_index=ignore_index,
+        keep_responses=keep_responses,
+        maps=maps,
+        watch=watch,
+        first_weights=first_weights,
+        thumbnails=thumbnails,
+        key=key,
+        nonfinite=non_finite,
+        device=device,
+        autocast=autocast,
+        channels_last=channels_last,
+        inference_mode=inference_mode,
+    )
+    _check(asked)
+    workers = whole("workers", workers) or 1
+    if engine != "local" and not callable(engine):
+        raise OptionError(f"engine is {engine!r}, expected local, or a function that gives one")
+    own = shard_of(shard)
+    place = take_directory(run, "resume") if own is None else directory_of(run)
+    there = standing(place, asked.split)
+    asked = _like_before(asked, place, there)
+    report = Report(run=str(place), split=asked.split)
+    driver = Driver(
+        asked=asked,
+        run=place,
+        report=report,
+        progress=progress,
+        name=name or place.name,
+        shard=own,
+        committing=own is None,
+    )
+    started = time.monotonic()
+    try:
+        tasks = driver.tasks(places_of(checkpoints), step, fetch, there)
+        if tasks:
+            job = _engine(
+                asked,
+                place,
+                workers=workers,
+                memory=memory,
+                timeout=timeout,
+                fetch=fetch,
+                delete=delete_fetched,
+                checkpoints=report.checkpoints,
+                other=engine,
+            )
+            driver.run(tasks, job)
+        report.finished = True
+        if own is None and not report.failed and not report.waiting:
+            clear(place, asked.digest)
+    finally:
+        report.seconds = time.monotonic() - started
+    return report
+
+
+def _engine(
+    asked: Asked,
+    run: Path,
+    *,
+    workers: int,
+    memory: int,
+    timeout: float | None,
+    fetch: Named | None,
+    delete: bool,
+    checkpoints: int,
+    other: str | Callable[[Job], Engine],
+) -> Engine:
+    """How tasks are run: none of it changes a number."""
+    from huelapse.replaying.engines.local import InProcess, Pool
+    from huelapse.replaying.working import Worker
+
+    if other == "local" and workers == 1:
+        worker = Worker(
+            asked,
+            run,
+            checkpoints=checkpoints,
+            memory=memory,
+            fetch=fetch,
+            delete_fetched=delete,
+        )
+        return InProcess(worker)
+    named = None if fetch is None else name_of(fetch)
+    if fetch is not None and named is None:
+        raise ReplayError(
+            "fetch is a function that other processes cannot find: put it in a module"
+        )
+    job = Job(
+        run=str(run),
+        asked=asked.as_json(),
+        checkpoints=checkpoints,
+        memory=memory // workers,
+        fetch=named,
+        delete_fetched=delete,
+        path=tuple(str(Path.cwd()) if p == "" else p for p in sys.path),
+    )
+    if not isinstance(other, str):
+        return other(job)
+    return Pool(job, workers, timeout=timeout, devices=_devices(asked.device))
+
+
+def _devices(device: str) -> tuple[str, ...]:
+    """One for each worker, in turns."""
+    import torch
+
+    if device not in ("auto", "cuda") or not torch.cuda.is_available():
+        return ()
+    return tuple(f"cuda:{i}" for i in range(torch.cuda.device_count()))
+
+
+def _data(
+    data: Any,
+    *,
+    image_size: int | None,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    arrays: tuple[str, str] | None,
+) -> Data:
+    kind, source = "given", data
+    if isinstance(data, str | PathLike):
+        path = Path(os.fspath(data)).expanduser()
+        if path.suffix == ".npz":
+            kind, source = "npz", str(path.absolute())
+        elif path.is_dir():
+            kind, source = "folder", str(path.absolute())
+        elif isinstance(data, str) and ":" in data:
+            kind = "factory"
+        if kind == "given" or (kind == "npz" and not path.is_file()):
+            raise OptionError(
+                f"data is {str(data)!r}, expected package.module:function, an .npz, or a folder of "
+                f"images; there is no such file"
+            )
+    elif callable(data) and not hasattr(data, "__len__") and not hasattr(data, "__iter__"):
+        kind = "factory"
+    return Data(
+        kind=kind,
+        source=source,
+        arrays=arrays,
+        image_size=whole("image_size", image_size),
+        mean=None if mean is None else tuple(float(x) for x in mean),
+        std=None if std is None else tuple(float(x) for x in std),
+    )
+
+
+def _as_plain(classes: Any) -> Any:
+    from huelapse.grouping import check_classes
+
+    return None if classes is None else list(check_classes(classes))
+
+
+def _check(asked: Asked) -> None:
+    """
+    Raises:
+        OptionError, LayerError …: an option that cannot be.
+    """
+    if asked.samples not in (ALL, PROBE):
+        whole("samples", asked.samples)
+    if asked.autocast not in (None, *PRECISIONS):
+        raise OptionError(f"autocast is {asked.autocast!r}, expected {' or '.join(PRECISIONS)}")
+    single = {
+        "keep_responses": asked.keep_responses not in ("auto", False),
+        "maps": asked.maps is not False,
+        "watch": asked.watch != 0,
+        "first_weights": asked.first_weights,
+        "thumbnails": asked.thumbnails is not False,
+    }
+    wanted = [name for name, is_wanted in single.items() if is_wanted]
+    if asked.parts > 1 and wanted:
+        raise OptionError(
+            f"{wanted[0]} is kept of whole checkpoints alone: leave out parts={asked.parts}"
+        )
+
+
+def _like_before(asked: Asked, run: Path, there: Standing | None) -> Asked:
+    """The same, where there is a choice, as what the run has.
+
+    Raises:
+        ReplayError: something else was replayed there.
+    """
+    if there is not None and there.digest != asked.digest:
+        what = asked.difference(there.asked) or "it was another version of huelapse"
+        raise ReplayError(
+            f"{run} has replayed {asked.split!r} otherwise: {what}. Replay into another run, or "
+            f"give it a name of its own: --split …"
+        )
+    if asked.keep_responses != "auto":
+        return asked
+    keeps = there.keeps_responses if there is not None and holds_run(run) else None
+    if keeps is None:
+        begun = find(run, asked.digest, 0, asked.parts)
+        if begun is None:
+            return asked
+        keeps = any(extra.path == "responses" for extra in begun.split.extras)
+    return replace(asked, keep_responses=keeps and asked.parts == 1)
