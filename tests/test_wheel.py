@@ -125,7 +125,7 @@ def test_every_library_that_is_imported_is_declared(wheel: Path) -> None:
         homes = ("capture/", "demo/") if library == "torch" else ()
         extras = declared[library]
         homes += ("export/",) if extras & {"export", "xarray"} else ("integrations/",)
-        homes = ("plot/",) if "plot" in extras else homes
+        homes = ("plot/",) if extras & {"plot", "video"} else homes
         for file in files:
             assert file.removeprefix("huelapse/").startswith(homes), f"{library} in {file}"
     always = {library for library, extras in declared.items() if "" in extras}

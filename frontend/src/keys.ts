@@ -4,12 +4,14 @@ import { copyLink } from "./address";
 import { home } from "./frame/home";
 import { togglePlay } from "./play";
 import { happened, moment, switchBeside } from "./run/happened";
+import { walkCells } from "./confusion/now";
 import { finder } from "./rail/listing";
 import { walkSamples } from "./samples/now";
 import { showAll, zoomBy } from "./timeline/zoom";
 import {
   announcement,
   cell,
+  chosenLayer,
   classes,
   event as shownEvent,
   help,
@@ -17,12 +19,14 @@ import {
   highlighted,
   nextGrouping,
   openLayer,
+  placedOrder,
   playing,
   sample,
   session,
   show,
   shownLayer,
   snapshot,
+  toggleTable,
   toggleTheme,
   unit,
   view,
@@ -35,11 +39,12 @@ export const KEYS: [keys: string[], does: string][] = [
   [["Home", "End"], "first, last snapshot"],
   [["0", "–", "9"], "highlight a class; again to clear (up to ten classes)"],
   [["/"], "find a class, where there are more than ten; arrows and Enter highlight what is found"],
-  [["↑", "↓"], "walk the units of the selected unit’s layer, or the samples"],
+  [["↑", "↓"], "walk the layer’s units, the classes, the samples, or rows of the confusion"],
   [["N", "L", "C", "X", "P"], "the network, one layer, the classes, the confusion, the samples"],
   [["[", "]"], "previous, next switch of the selected unit to another class"],
   [["+", "–", "A"], "the time axis closer, farther, all of it"],
-  [["PgUp", "PgDn"], "previous, next layer of the layer view"],
+  [["PgUp", "PgDn"], "previous, next layer"],
+  [["."], "the layer’s units as a table, and back"],
   [["T"], "next grouping of samples: true label, prediction, your own"],
   [["D"], "light or dark"],
   [["S"], "copy a link to this picture"],
@@ -61,14 +66,49 @@ export async function share(): Promise<void> {
 
 function walkLayers(by: number): void {
   const layers = session.peek()?.layers.length ?? 0;
+  const now = view.peek();
+  if (now === "network") return walkUnitAcross(by);
   const next = shownLayer.peek() + by;
-  if (next >= 0 && next < layers) openLayer(next);
+  if (next < 0 || next >= layers) return;
+  openLayer(next);
+  view.value = now;
 }
 
-/** Up and down go through the samples where they are shown, else through the layer's units. */
+/** Up and down go through what the view shows: its samples, its classes, else the layer's units. */
 function walk(by: number): void {
   if (unit.peek() >= 0) walkUnits(by);
-  else walkSamples(by);
+  else if (view.peek() === "samples") walkSamples(by);
+  else if (view.peek() === "classes") walkClasses(by);
+  else if (view.peek() === "confusion") walkCells(by, 0);
+  else beginUnits(by);
+}
+
+/** The first unit of the layer that is looked at, or the last; of the network its first layer's. */
+function beginUnits(by: number): void {
+  const open = session.peek();
+  if (!open) return;
+  const l = view.peek() === "network" && chosenLayer.peek() < 0 ? 0 : shownLayer.peek();
+  const { offset, units } = open.layers[l];
+  unit.value = placedOrder.peek()[by > 0 ? offset : offset + units - 1];
+}
+
+function walkClasses(by: number): void {
+  const K = classes.peek().length;
+  const to = highlighted.peek() < 0 ? (by > 0 ? 0 : K - 1) : highlighted.peek() + by;
+  if (to >= 0 && to < K) highlighted.value = to;
+}
+
+/** The same place in another layer. */
+function walkUnitAcross(by: number): void {
+  const open = session.peek();
+  if (!open || unit.peek() < 0) return;
+  const places = placedOrder.peek();
+  const from = open.layers[open.layerOf[unit.peek()]];
+  const to = open.layers[open.layers.indexOf(from) + by];
+  if (!to) return;
+  const place = places.subarray(from.offset, from.offset + from.units).indexOf(unit.peek());
+  const share = from.units > 1 ? place / (from.units - 1) : 0;
+  unit.value = places[to.offset + Math.round(share * (to.units - 1))];
 }
 
 /** To the selected unit's switch before or after the playhead. */
@@ -89,6 +129,7 @@ function escape(): void {
   else if (shownEvent.peek() !== "") shownEvent.value = "";
   else if (moment.peek()) moment.value = null;
   else if (unit.peek() >= 0) unit.value = -1;
+  else if (view.peek() === "table") toggleTable();
   else if (view.peek() === "confusion" && cell.peek()) cell.value = null;
   else if (view.peek() === "samples" && sample.peek() >= 0) sample.value = -1;
   else if (highlighted.peek() >= 0) highlighted.value = -1;
@@ -128,6 +169,7 @@ function onKey(event: KeyboardEvent): void {
     c: () => (view.value = "classes"),
     x: () => (view.value = "confusion"),
     p: () => (view.value = "samples"),
+    ".": toggleTable,
     t: nextGrouping,
     d: toggleTheme,
     ...(home().alone && { s: () => void share() }),
@@ -143,9 +185,10 @@ function onKey(event: KeyboardEvent): void {
   )
     action = () => highlight(Number(key));
   if ((key === "[" || key === "]") && unit.peek() < 0) return;
-  if (key.startsWith("Page") && view.peek() !== "layer") return;
-  if ((key === "ArrowUp" || key === "ArrowDown") && unit.peek() < 0)
-    if (view.peek() !== "samples" || sample.peek() < 0) return;
+  if (key.startsWith("Page") && !["layer", "table", "network"].includes(view.peek())) return;
+  // what scrolls keeps its keys
+  const upOrDown = key === "ArrowUp" || key === "ArrowDown";
+  if (upOrDown && unit.peek() < 0 && target.closest(".rail, .inspector")) return;
   if (!action || (help.peek() && key !== "Escape" && key !== "?")) return;
   event.preventDefault();
   action();

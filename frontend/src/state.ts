@@ -343,6 +343,15 @@ export function nextGrouping(): void {
   if (names.length > 1) chooseGrouping(names[(names.indexOf(name) + 1) % names.length]);
 }
 
+let beforeTable: View = "network";
+
+/** The picture's twin in numbers, and back. */
+export function toggleTable(): void {
+  const now = view.peek();
+  if (now !== "table") beforeTable = now;
+  view.value = now === "table" ? beforeTable : "table";
+}
+
 export function toggleTheme(): void {
   theme.value = theme.peek() === "dark" ? "light" : "dark";
 }

@@ -156,5 +156,6 @@ export const viewTitle = computed(
       classes: classesTitle,
       confusion: confusionTitle,
       samples: samplesTitle,
+      table: layerTitle,
     })[view.value].value,
 );

@@ -7,7 +7,7 @@ import type { Axis } from "./timeline/scale";
 import { readSpan } from "./timeline/span";
 import type { Theme } from "./run/session";
 
-export const VIEWS = ["network", "layer", "classes", "confusion", "samples"] as const;
+export const VIEWS = ["network", "layer", "classes", "confusion", "samples", "table"] as const;
 export type View = (typeof VIEWS)[number];
 
 export const ONLY = ["all", "wrong", "watched"] as const;

@@ -18,6 +18,7 @@ import {
   confusionNames,
   confusionNow,
   confusionProblem,
+  onCellKey,
   shownCell,
   useConfusion,
   wholeConfusion,
@@ -172,7 +173,9 @@ function Matrix(of: { now: ConfusionNow; scale: number; width: number; height: n
             ref={front}
             data-testid="confusion"
             role="img"
-            aria-label="Samples of each true class (rows) by what they were read as (columns)"
+            tabIndex={0}
+            aria-label="Samples of each true class (rows) by what they were read as (columns); arrows go from cell to cell"
+            onKeyDown={onCellKey}
             onClick={(event) => {
               const found = at(event);
               const was = cell.peek();

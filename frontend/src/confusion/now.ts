@@ -107,5 +107,32 @@ export const largestConfusion = computed((): Cell | null => {
   return best < 0 ? null : { true: Math.floor(best / K), predicted: best % K };
 });
 
+/** Classes up to which every cell is drawn by itself. */
+const WALKED = 30;
+
+/** To a cell beside the one that is looked at. */
+export function walkCells(rows: number, columns: number): void {
+  const K = confusionNames.peek().length;
+  if (K > WALKED) return; // their rows stand in another order, and the list leads through them
+  const from = shownCell.peek() ?? { true: 0, predicted: 0 };
+  const to = { true: from.true + rows, predicted: from.predicted + columns };
+  if (Math.min(to.true, to.predicted) >= 0 && Math.max(to.true, to.predicted) < K) cell.value = to;
+}
+
+const WAYS: Record<string, [rows: number, columns: number]> = {
+  ArrowUp: [-1, 0],
+  ArrowDown: [1, 0],
+  ArrowLeft: [0, -1],
+  ArrowRight: [0, 1],
+};
+
+/** The keys of the matrix itself, while it has the focus: elsewhere left and right go through time. */
+export function onCellKey(event: KeyboardEvent): void {
+  const way = WAYS[event.key];
+  if (!way || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  walkCells(...way);
+}
+
 /** The cell that is looked at: the chosen one, or the largest confusion. */
 export const shownCell = computed(() => cell.value ?? largestConfusion.value);

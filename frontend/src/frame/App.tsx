@@ -8,6 +8,7 @@ import { Network } from "../network/Network";
 import { Rail } from "../rail/Rail";
 import { announcement, playing, problem, server, session, view, waiting } from "../state";
 import { SamplesView } from "../samples/SamplesView";
+import { TableView } from "../table/TableView";
 import { Timeline } from "../timeline/Timeline";
 import { viewTitle } from "../titles";
 import { home } from "./home";
@@ -58,6 +59,8 @@ function Shown() {
       return <ConfusionView />;
     case "samples":
       return <SamplesView />;
+    case "table":
+      return <TableView />;
     default:
       return <Network />;
   }
@@ -105,16 +108,27 @@ function Notice() {
 }
 
 const LIVE_MS = 1000;
+/** A title is not said before the first of it has come. */
+const REST_MS = 300;
 
-/** The title for those who listen: at most once a second, and not while playing. */
+/** The title for those who listen: at most once a second while it changes, and not while playing. */
 function Live() {
   const [said, say] = useState("");
   useEffect(() => {
     let timer = 0;
+    let spoken = 0;
+    const speak = (): void => {
+      timer = 0;
+      spoken = performance.now();
+      say(viewTitle.peek());
+    };
     const stop = effect(() => {
-      const text = viewTitle.value;
-      clearTimeout(timer);
-      if (!playing.value) timer = window.setTimeout(() => say(text), LIVE_MS);
+      void viewTitle.value;
+      if (playing.value) {
+        clearTimeout(timer);
+        timer = 0;
+      } else
+        timer ||= window.setTimeout(speak, Math.max(REST_MS, spoken + LIVE_MS - performance.now()));
     });
     return () => {
       stop();
@@ -122,7 +136,7 @@ function Live() {
     };
   }, []);
   return (
-    <div class="hidden" aria-live="polite">
+    <div class="hidden" aria-live="polite" data-testid="said">
       {said}
     </div>
   );

@@ -9,8 +9,10 @@ import {
   runs,
   session,
   shownGrouping,
+  toggleTable,
   theme,
   toggleTheme,
+  view,
 } from "../state";
 import { count, durationText, plural, stepText } from "../format";
 import { isolated } from "../inline";
@@ -24,7 +26,7 @@ import { LEVELS, type Grouping } from "../wire/manifest";
 import { readAddress } from "../url";
 import { Chooser } from "./Chooser";
 import { home } from "./home";
-import { KeysIcon, LinkIcon, ThemeIcon } from "./icons";
+import { KeysIcon, LinkIcon, TableIcon, ThemeIcon } from "./icons";
 import { Views } from "./Views";
 
 /** Reopens the page on another run: everything else in the address belongs to this one. */
@@ -218,6 +220,17 @@ export function TopBar() {
         />
       )}
       <span class="icons">
+        <button
+          type="button"
+          class="icon"
+          data-testid="table"
+          title="Table of the layer’s units (.)"
+          aria-label="Table of the layer’s units"
+          aria-pressed={view.value === "table"}
+          onClick={toggleTable}
+        >
+          <TableIcon />
+        </button>
         <button
           type="button"
           class="icon"

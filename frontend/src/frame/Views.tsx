@@ -1,7 +1,10 @@
 import { view } from "../state";
 import { VIEWS, type View } from "../url";
 
-const TITLES: Record<View, string> = {
+/** The table stands for a picture and has a button of its own. */
+type Pictured = Exclude<View, "table">;
+
+const TITLES: Record<Pictured, string> = {
   network: "Network",
   layer: "Layer",
   classes: "Classes",
@@ -9,7 +12,7 @@ const TITLES: Record<View, string> = {
   samples: "Samples",
 };
 
-const KEY: Record<View, string> = {
+const KEY: Record<Pictured, string> = {
   network: "N",
   layer: "L",
   classes: "C",
@@ -21,7 +24,7 @@ const KEY: Record<View, string> = {
 export function Views() {
   return (
     <nav class="views" aria-label="Views">
-      {VIEWS.map((name) => (
+      {VIEWS.filter((name) => name !== "table").map((name) => (
         <button
           key={name}
           type="button"

@@ -35,6 +35,23 @@ export interface UnitHistory {
   activeSamples: Uint32Array;
 }
 
+/** A layer's units at one snapshot, in the order of the units: arrays of table/{t}/{l}.st. */
+export interface UnitTable {
+  preferred: Uint16Array;
+  runnerUp: Uint16Array;
+  state: Uint8Array;
+  level: Uint8Array;
+  flags: Uint8Array;
+  value: Float32Array;
+  strength: Float32Array;
+  sure: Float32Array;
+  /** Samples of the preferred class, the mean response to them, and its 95 % interval. */
+  n: Uint32Array;
+  mean: Float32Array;
+  low: Float32Array;
+  high: Float32Array;
+}
+
 /** Events of a grouping and measure, in order of time: arrays of events.st. */
 export interface Events {
   snapshot: Uint32Array;
@@ -139,6 +156,21 @@ export const unitHistoryOf = (t: Tensors): UnitHistory => ({
   strength: t.get("strength", "F32"),
   sure: t.get("sure", "F32"),
   activeSamples: t.get("active_samples", "U32"),
+});
+
+export const unitTableOf = (t: Tensors): UnitTable => ({
+  preferred: t.get("preferred", "U16"),
+  runnerUp: t.get("runner_up", "U16"),
+  state: t.get("state", "U8"),
+  level: t.get("level", "U8"),
+  flags: t.get("flags", "U8"),
+  value: t.get("value", "F32"),
+  strength: t.get("strength", "F32"),
+  sure: t.get("sure", "F32"),
+  n: t.get("n", "U32"),
+  mean: t.get("mean", "F32"),
+  low: t.get("low", "F32"),
+  high: t.get("high", "F32"),
 });
 
 export const eventsOf = (t: Tensors): Events => ({

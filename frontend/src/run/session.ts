@@ -33,6 +33,7 @@ import {
   scalarsOf,
   summaryOf,
   unitHistoryOf,
+  unitTableOf,
   type CellSamples,
   type CellUnits,
   type Confusion,
@@ -43,6 +44,7 @@ import {
   type Samples,
   type Scalars,
   type UnitHistory,
+  type UnitTable,
 } from "./resources";
 
 const PAINT_BUDGET = 256 * 2 ** 20;
@@ -120,6 +122,7 @@ export class Session {
   private readonly happenings = new Map<string, Promise<Events>>();
   private readonly histories = new Map<string, Promise<UnitHistory>>();
   private readonly heats = new Map<string, Promise<Uint8Array>>();
+  private readonly tables = new Map<string, Promise<UnitTable>>();
   private readonly cells = new Map<string, Promise<CellSamples>>();
   private readonly drivers = new Map<string, Promise<CellUnits>>();
   private readonly samplings = new Map<number, Promise<Samples>>();
@@ -344,6 +347,13 @@ export class Session {
   heat(groupingName: string, t: number, layer: number): Promise<Uint8Array> {
     return lately(this.heats, `${groupingName}/${t}/${layer}`, async () =>
       (await this.fetch(`${this.at(groupingName)}/heat/${t}/${layer}.st`)).get("heat", "U8"),
+    );
+  }
+
+  /** Each unit of a layer in numbers. */
+  table(groupingName: string, t: number, layer: number): Promise<UnitTable> {
+    return lately(this.tables, `${groupingName}/${t}/${layer}`, async () =>
+      unitTableOf(await this.fetch(`${this.base(groupingName)}/table/${t}/${layer}.st`)),
     );
   }
 

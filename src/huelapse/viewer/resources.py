@@ -41,6 +41,7 @@ from huelapse.viewer import (
     filters,
     growing,
     happened,
+    numbers,
     paths,
     pictured,
     single,
@@ -174,6 +175,8 @@ class Resources:
                 return self._keep(path, lambda: self._floor(split, measure, index), slow=True)
             case [split, grouping, measure, "unit", unit] if unit.endswith(".st"):
                 arrays = self._unit(split, grouping, measure, number(unit.removesuffix(".st")))
+            case [split, grouping, measure, "table", index, layer] if layer.endswith(".st"):
+                arrays = self._table(split, grouping, measure, index, layer)
             case [split, grouping, "heat", index, layer] if layer.endswith(".st"):
                 at = self._at(split, index), number(layer.removesuffix(".st"))
                 arrays = closer.heat(self.run, split, grouping, *at)
@@ -244,7 +247,7 @@ class Resources:
             "resources": [
                 *closer.confusion_name(self.run, split),
                 *(["alike"] if tables.has_alike(self.run, split) else []),
-                *("heat", "units"),
+                *("heat", "units", "table"),
                 *(["floor", "cell_units"] if self.run.has("responses", split.name) else []),
                 *(["through_layers"] if alike.has_layers(self.run, split) else []),
                 *(["samples"] if closer.has_samples(self.run, split.name) else []),
@@ -374,6 +377,15 @@ class Resources:
         if not start < stop <= total:
             raise SelectionError(f"no snapshots {start} to {stop}: the run has {total}")
         return slice(start, stop)
+
+    def _table(self, split: str, grouping: str, measure: str, index: str, layer: str) -> Arrays:
+        which, layers = number(layer.removesuffix(".st")), self.run.layers
+        if which >= len(layers):
+            raise SelectionError(f"no layer {which}: the run has {len(layers)}")
+        find_measure(measure)
+        self.run.grouping(grouping, split)
+        at = self._at(split, index)
+        return numbers.table(self.run, split, grouping, measure, at, layers[which])
 
     def _at(self, split: str, index: str) -> int:
         return paths.snapshot(self.run, split, index)

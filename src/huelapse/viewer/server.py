@@ -4,7 +4,7 @@ import json
 import mimetypes
 import socket
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Any
 from huelapse.errors import FormatError, HuelapseError, SelectionError, ServerError
 from huelapse.palette import Choice
 from huelapse.viewer.answers import Answer, Answers
-from huelapse.viewer.security import Guard, new_token
+from huelapse.viewer.security import Guard, host_name, new_token
 from huelapse.viewer.shelf import Shelf, shelf_of
 
 HOST = "127.0.0.1"
@@ -83,8 +83,8 @@ def load_static() -> dict[str, tuple[bytes, str]]:
     return found
 
 
-def build_app(shelf: Shelf, *, token: str, port: int) -> Any:
-    """The ASGI application that offers the runs of a shelf."""
+def build_app(shelf: Shelf, *, token: str, hosts: Collection[str] = ()) -> Any:
+    """The ASGI application that offers the runs of a shelf, to loopback hosts and `hosts`."""
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
     from starlette.requests import Request
@@ -113,7 +113,7 @@ def build_app(shelf: Shelf, *, token: str, port: int) -> Any:
         return Response(content, media_type=answer.kind, headers=headers)
 
     app = Starlette(routes=[Route("/{path:path}", respond, methods=["GET", "HEAD"])])
-    return Guard(app, token=token, cookie=f"huelapse-{port}")  # pyright: ignore[reportArgumentType]
+    return Guard(app, token=token, hosts=hosts)  # pyright: ignore[reportArgumentType]
 
 
 def listen(port: int | None, host: str = HOST) -> socket.socket:
@@ -150,13 +150,18 @@ def listen(port: int | None, host: str = HOST) -> socket.socket:
 
 @contextmanager
 def in_background(
-    shelf: Shelf, *, token: str | None = None, port: int | None = None
+    shelf: Shelf,
+    *,
+    token: str | None = None,
+    port: int | None = None,
+    hosts: Collection[str] = (),
 ) -> Generator[str]:
     """Serve runs from a thread of this process while the block lasts.
 
     Args:
         token: of the address; by default a new one.
         port: None takes the first free one from 8765 on.
+        hosts: names of proxies that pass them on.
 
     Yields:
         the page's address, token included.
@@ -166,7 +171,7 @@ def in_background(
     key = token or new_token()
     with listen(port) as listener:
         number = int(listener.getsockname()[1])
-        app = build_app(shelf, token=key, port=number)
+        app = build_app(shelf, token=key, hosts=hosts)
         serving = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
         thread = threading.Thread(target=serving.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -183,6 +188,7 @@ def serve(
     port: int | None = None,
     ready: Callable[[str], None] | None = None,
     colors: Choice | None = None,
+    hosts: Collection[str] = (),
 ) -> None:
     """Serve a run, or the runs of a folder, until interrupted.
 
@@ -192,13 +198,16 @@ def serve(
         port: None takes the first free one from 8765 on.
         ready: called with the page's address (token included) once it answers.
         colors: of the classes; by default those of each run's facts, or else the standard ones.
+        hosts: names of proxies that pass them on, answered to beside localhost.
 
     Raises:
         NotARunError, PlaceError: there is no run.
         PaletteError: `colors` names a class that the run does not have.
+        OptionError: one of `hosts` is no name of a host.
     """
     import uvicorn
 
+    names = [host_name(host) for host in hosts]
     shelf = shelf_of(place, colors)
     if colors is not None:
         colors.check(
@@ -207,7 +216,7 @@ def serve(
     listener = listen(port)
     number = int(listener.getsockname()[1])
     token = new_token()
-    app = build_app(shelf, token=token, port=number)
+    app = build_app(shelf, token=token, hosts=names)
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
     server = uvicorn.Server(config)
     if ready is not None:
