@@ -129,6 +129,28 @@ def test_a_part_that_comes_after_the_end_is_merged_by_huelapse_merge(
         check_moments(run.moments(index, "true", "train"), ranks.moments(index))
 
 
+@pytest.mark.usefixtures("soon")
+def test_a_rank_that_comes_to_write_only_after_the_end_still_does(
+    run_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where it hangs for longer than the recording takes."""
+    answer, seen = Meeting.answer, []
+    monkeypatch.setattr(Meeting, "answer", lambda self: answer(self) if seen else None)
+    ranks = Together(run_path, 2)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", HuelapseWarning)
+        ranks.steps(WINDOW)
+        ranks.close(0)
+        assert huelapse.open(run_path).incomplete("train")[0].parts == 1
+        seen.append(True)
+        ranks.close(1)
+    merge(run_path)
+    run = huelapse.open(run_path)
+    assert run.incomplete("train") == ()
+    check_moments(run.moments(0, "true", "train"), ranks.moments(0))
+    assert not (run_path / "ranks").exists()
+
+
 class Late:
     """Parts of other ranks are held back until they may come."""
 
@@ -461,7 +483,7 @@ def test_ranks_of_another_training_and_what_others_lay_there_are_left_alone(
     (place / "rank-2-z.json").write_text(json.dumps({**told, "nonce": "0" * 16, "rank": 7}))
     (found,) = first.told()
     assert (found.rank, found.gaps) == (1, ({"step": 2, "reason": "…"},))
-    first.end()
+    first.end({})
     assert {p.name.split("-")[1] for p in place.iterdir()} >= {"2"}
     monkeypatch.setenv("MASTER_PORT", "1234")
     assert training() != first.training

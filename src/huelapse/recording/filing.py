@@ -142,6 +142,11 @@ class Filing:
         self._first_step, self._resume = first_step, resume
         self._writer: WriterThread | None = None
 
+    def meet(self) -> None:
+        """Let rank 0 know that this rank is there, where it is another; nobody waits for an answer."""
+        if self._meeting is not None and self._meeting.rank:
+            self.note({})
+
     @property
     def ranks(self) -> int:
         """How many processes record together."""

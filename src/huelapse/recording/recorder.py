@@ -266,6 +266,7 @@ class Recorder:
                 self._filing.finish(SECONDS, "interrupted", {})
                 raise
         end_with_program(self)
+        self._filing.meet()
         self.budget.start()
         logger.info("%s", self)
 

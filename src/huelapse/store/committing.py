@@ -98,6 +98,7 @@ class Committer(SharedStore):
         self._answered: set[str] = set()
         self._seen: set[int] = {0}
         self._over: set[int] = set()
+        self._living: set[str] = set()
         self._own_gaps: list[dict[str, Any]] = []
         self._unmerged: list[dict[str, Any]] = []
         self._their_gaps: dict[int, list[dict[str, Any]]] = {}
@@ -211,6 +212,10 @@ class Committer(SharedStore):
                 self._over.discard(told.rank)
             changed |= told.rank not in self._seen
             self._seen.add(told.rank)
+            if told.state == "recording":
+                self._living.add(told.nonce)
+            elif told.nonce not in self._living:
+                continue  # an earlier training's, started in the same way and ended since
             if told.state != "recording":
                 self._over.add(told.rank)
             gaps = [{**gap, "rank": told.rank} for gap in told.gaps]
@@ -381,7 +386,7 @@ class Committer(SharedStore):
         self._store.note(ranks=self._told(), gaps=self._gaps())
         self._store.close(state)
         self._merge_late()
-        self._meeting.end()
+        self._meeting.end(dict.fromkeys(self._answered, self._answer))
 
     def _merge_late(self) -> None:
         """Parts of moments that had been committed without them."""

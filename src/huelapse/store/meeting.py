@@ -133,13 +133,17 @@ class Meeting:
         return answer
 
     def leave(self) -> None:
-        """Take back what was laid down where nobody has seen it."""
-        if not self.answered:
-            with suppress(OSError):
-                self._own.unlink(missing_ok=True)
-                self.place.rmdir()
-                if self._made:
-                    self.given.rmdir()
+        """Take back what was laid down where nobody has seen it, or nobody will look any more."""
+        answer = self._answer_to(self.rank, self.nonce)
+        found = _read(answer)
+        if self.answered and (found is None or not found.get("ended")):
+            return  # rank 0 will see how it ended here, and clear up
+        with suppress(OSError):
+            self._own.unlink(missing_ok=True)
+            answer.unlink(missing_ok=True)
+            self.place.rmdir()
+            if self._made and not self.answered:
+                self.given.rmdir()
 
     @property
     def _own(self) -> Path:
@@ -177,11 +181,24 @@ class Meeting:
         """
         replace_file(self._answer_to(told.rank, told.nonce), json.dumps(asdict(answer)).encode())
 
-    def end(self) -> None:
-        """Clear up: what this training has laid down, and what others have forgotten."""
+    def end(self, answers: Mapping[str, Answer]) -> None:
+        """Clear up what this training has laid down, and what others have forgotten.
+
+        Ranks that have not ended yet keep their answer: what they still give can be merged later.
+
+        Args:
+            answers: nonce → what was answered.
+        """
+        left = {told.nonce: told for told in self.told() if told.state == "recording"}
+        for told in left.values():
+            if told.nonce in answers:
+                ended = {**asdict(answers[told.nonce]), "ended": True}
+                with suppress(OSError):
+                    replace_file(self._answer_to(told.rank, told.nonce), json.dumps(ended).encode())
         for path in self._files(""):
             found = _read(path)
             ours = found is not None and found.get("training") == self.training
+            ours &= not any(nonce in path.name for nonce in left)
             with suppress(OSError):
                 if ours or time.time() - path.stat().st_mtime > FORGOTTEN:
                     path.unlink(missing_ok=True)
