@@ -5,6 +5,7 @@ import { effect } from "@preact/signals";
 import {
   applyAddress,
   axis,
+  by,
   cell,
   chooseSplit,
   chosenLayer,
@@ -16,6 +17,7 @@ import {
   layerShows,
   matrixOrder,
   only,
+  other,
   pins,
   playing,
   runs,
@@ -58,6 +60,8 @@ export function followAddress(): () => void {
       sample.value >= 0,
       event.value !== "",
       only.value,
+      ...Object.values(other.value),
+      by.value,
     ].join();
     const set = [
       event.value,

@@ -13,8 +13,8 @@ import {
   tunedPerLayerAndClass,
   tunedToClass,
 } from "./run/counts";
+import type { Session, Track } from "./run/session";
 import { baseOf, levelOf, ownClasses } from "./run/groupings";
-import type { Track } from "./run/session";
 import type { LayerNumbers } from "./network/draw";
 import { stepText } from "./format";
 import { firstClause } from "./explain";
@@ -57,26 +57,39 @@ export const tunedByLayerAndClass = computed(() => {
 export const layerNumbers = computed((): LayerNumbers[] => {
   const open = session.value;
   const current = track.value;
-  if (!open || !current || presence.value === LOADING) return [];
-  const t = snapshot.value;
-  const L = open.layers.length;
+  if (!open || !current) return [];
   const k = highlighted.value;
-  const cells = k >= 0 ? tunedByLayerAndClass.value : null;
+  const cells = k >= 0 ? (tunedByLayerAndClass.value?.counts ?? null) : null;
+  return numbersAt(open, current, snapshot.value, threshold.value, k, cells);
+});
+
+/** Numbers of each layer at a snapshot.
+ *
+ * @param k the highlighted class, or -1.
+ * @param cells units tuned by layer and class, where a class is highlighted. */
+export function numbersAt(
+  open: Session,
+  current: Track,
+  t: number,
+  level: number,
+  k: number,
+  cells: Uint32Array | null,
+): LayerNumbers[] {
+  if (current.summary.missing[t] === LOADING) return [];
+  const L = open.layers.length;
+  const K = current.grouping.classes.length;
   return open.layers.map((_, l) => {
     const states = stateCounts(current.summary, L, t, l);
     return {
-      tuned:
-        k >= 0
-          ? (cells?.counts[l * classes.value.length + k] ?? NaN)
-          : tunedInLayer(current.summary, L, t, l, threshold.value),
+      tuned: k >= 0 ? (cells?.[l * K + k] ?? NaN) : tunedInLayer(current.summary, L, t, l, level),
       silent: states[SILENT],
       missing: states.slice(SILENT + 1).reduce((a, b) => a + b, 0),
       notDefined: states[NOT_DEFINED],
       meanStrength: current.summary.meanStrength[t * L + l],
-      damaged: isDamaged.value,
+      damaged: current.summary.missing[t] === DAMAGED,
     };
   });
-});
+}
 
 /** Units in each state at the playhead. */
 export const states = computed(() => {

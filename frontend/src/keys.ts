@@ -41,6 +41,7 @@ export const KEYS: [keys: string[], does: string][] = [
   [["/"], "find a class, where there are more than ten; arrows and Enter highlight what is found"],
   [["↑", "↓"], "walk the layer’s units, the classes, the samples, or rows of the confusion"],
   [["N", "L", "C", "X", "P"], "the network, one layer, the classes, the confusion, the samples"],
+  [["R", "G"], "compare with another run, split or grouping; the geometry of the classes"],
   [["[", "]"], "previous, next switch of the selected unit to another class"],
   [["+", "–", "A"], "the time axis closer, farther, all of it"],
   [["PgUp", "PgDn"], "previous, next layer"],
@@ -70,8 +71,11 @@ function walkLayers(by: number): void {
   if (now === "network") return walkUnitAcross(by);
   const next = shownLayer.peek() + by;
   if (next < 0 || next >= layers) return;
-  openLayer(next);
-  view.value = now;
+  if (now === "geometry") chosenLayer.value = next;
+  else {
+    openLayer(next);
+    view.value = now;
+  }
 }
 
 /** Up and down go through what the view shows: its samples, its classes, else the layer's units. */
@@ -170,6 +174,8 @@ function onKey(event: KeyboardEvent): void {
     x: () => (view.value = "confusion"),
     p: () => (view.value = "samples"),
     ".": toggleTable,
+    r: () => (view.value = "compare"),
+    g: () => (view.value = "geometry"),
     t: nextGrouping,
     d: toggleTheme,
     ...(home().alone && { s: () => void share() }),
@@ -185,7 +191,8 @@ function onKey(event: KeyboardEvent): void {
   )
     action = () => highlight(Number(key));
   if ((key === "[" || key === "]") && unit.peek() < 0) return;
-  if (key.startsWith("Page") && !["layer", "table", "network"].includes(view.peek())) return;
+  if (key.startsWith("Page") && !["layer", "table", "network", "geometry"].includes(view.peek()))
+    return;
   // what scrolls keeps its keys
   const upOrDown = key === "ArrowUp" || key === "ArrowDown";
   if (upOrDown && unit.peek() < 0 && target.closest(".rail, .inspector")) return;

@@ -8,6 +8,8 @@ import { runs, session, theme } from "./state";
 import { StartPage } from "./start/StartPage";
 import { readAddress } from "./url";
 import "./main.css";
+import "./compare/compare.css";
+import "./geometry/geometry.css";
 import widget from "./widget";
 import { InlineSource } from "./wire/inline";
 import { HttpSource, type Source } from "./wire/source";

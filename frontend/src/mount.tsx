@@ -3,8 +3,10 @@
 import { effect } from "@preact/signals";
 import { render } from "preact";
 import { explain } from "./explain";
+import { followCompare } from "./compare/now";
 import { App } from "./frame/App";
 import { followDamage } from "./derive";
+import { followGeometry } from "./geometry/now";
 import { followKeys } from "./keys";
 import { drawn } from "./network/drawn";
 import { followPlay } from "./play";
@@ -64,6 +66,8 @@ export async function openRun(
     followPlay(),
     followRest(),
     followEvents(),
+    followCompare(),
+    followGeometry(),
     followDamage(),
     followPlayhead(),
     followGrowth(),
@@ -104,7 +108,7 @@ export const seen = {
   snapshot: (): number => snapshot.peek(),
   show,
   shownGrouping,
-  cellPixel: (unit: number) => drawn.pixelOf(unit),
+  cellPixel: (unit: number, side = 0) => drawn.pixelOf(unit, side),
   get timings(): { network: number; strip: number } {
     return { network: drawn.milliseconds, strip: timing.strip };
   },

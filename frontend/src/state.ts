@@ -25,7 +25,7 @@ import {
 } from "./run/session";
 import { axisPositions, defaultAxis, snapshotAtStep, takeOf, type Axis } from "./timeline/scale";
 import { fitted, readSpan, writeSpan, type Span } from "./timeline/span";
-import type { Address, Only, Shows, Sort, View } from "./url";
+import type { Address, By, Only, Shows, Sort, View } from "./url";
 import type { Grouping, RunEntry } from "./wire/manifest";
 
 export { server };
@@ -54,6 +54,17 @@ export const chosenLayer = signal(-1);
 export const layerShows = signal<Shows>("cells");
 /** The confusion cell that is looked at. */
 export const cell = signal<Cell | null>(null);
+/** What is compared with; "" for what suggests itself. */
+export interface Other {
+  run: string;
+  split: string;
+  grouping: string;
+}
+
+export const NO_OTHER: Other = { run: "", split: "", grouping: "" };
+export const other = signal<Other>(NO_OTHER);
+/** What pairs the snapshots of two that are compared. */
+export const by = signal<By>("step");
 /** The sample that is looked at; -1 for none. */
 export const sample = signal(-1);
 /** In which order many classes stand in the confusion; "" for the usual one. */
@@ -376,6 +387,10 @@ export function defaultAddress(open: Session): Address {
     cell: "",
     sample: -1,
     only: "all",
+    other: "",
+    othersplit: "",
+    othergrouping: "",
+    by: "step",
     // with several, an address without a run is that of the list
     run: runs.peek().length > 1 ? "" : (runs.peek()[0]?.id ?? open.run),
     split: (firstSplit(open.manifest) ?? open.split).name,
@@ -404,6 +419,10 @@ export function currentAddress(open: Session): Address {
     find: find.peek(),
     sample: sample.peek(),
     only: only.peek(),
+    other: other.peek().run,
+    othersplit: other.peek().split,
+    othergrouping: other.peek().grouping,
+    by: by.peek(),
     cell: cell.peek() ? `${cell.peek()?.true},${cell.peek()?.predicted}` : "",
     run: open.run,
     split: open.split.name,
@@ -456,6 +475,9 @@ export function applyAddress(
     cell.value = cellOf(open, wanted.cell);
     sample.value = wanted.sample < (open.split.samples ?? 0) ? wanted.sample : -1;
     only.value = wanted.only;
+    const { other: run, othersplit: split, othergrouping } = wanted;
+    other.value = { run, split, grouping: othergrouping };
+    by.value = wanted.by;
     threshold.value = wanted.threshold;
     theme.value = wanted.theme;
     axis.value = wanted.axis;

@@ -1,7 +1,9 @@
 // The sentence above each view, computed from what the view shows.
 
 import { computed } from "@preact/signals";
+import { compareTitle } from "./compare/now";
 import { confusionNow, confusionProblem, largestConfusion } from "./confusion/now";
+import { geometryTitle } from "./geometry/now";
 import {
   damagedReason,
   facts,
@@ -157,5 +159,7 @@ export const viewTitle = computed(
       confusion: confusionTitle,
       samples: samplesTitle,
       table: layerTitle,
+      compare: compareTitle,
+      geometry: geometryTitle,
     })[view.value].value,
 );

@@ -7,12 +7,24 @@ import type { Axis } from "./timeline/scale";
 import { readSpan } from "./timeline/span";
 import type { Theme } from "./run/session";
 
-export const VIEWS = ["network", "layer", "classes", "confusion", "samples", "table"] as const;
+export const VIEWS = [
+  "network",
+  "layer",
+  "classes",
+  "confusion",
+  "samples",
+  "table",
+  "compare",
+  "geometry",
+] as const;
 export type View = (typeof VIEWS)[number];
 
 export const ONLY = ["all", "wrong", "watched"] as const;
 export type Only = (typeof ONLY)[number];
 
+/** What snapshots of two runs are paired by. */
+export const BY = ["step", "epoch", "accuracy"] as const;
+export type By = (typeof BY)[number];
 export const SORTS = ["given", "superclass", "units", "recall", "change", "name"] as const;
 export type Sort = (typeof SORTS)[number];
 /** What the layer view shows of a layer. */
@@ -49,6 +61,11 @@ export interface Address {
   sample: number;
   /** Which samples are shown. */
   only: Only;
+  /** Run, split and grouping that are compared with; "" for what suggests itself. */
+  other: string;
+  othersplit: string;
+  othergrouping: string;
+  by: By;
   /** What samples are searched for. */
   find: string;
   /** As a level: 50 for 0.50. */
@@ -81,6 +98,10 @@ const READ: { [K in keyof Address]: (text: string) => Address[K] | undefined } =
   sample: (text) => whole(text, 0),
   only: (text) => ONLY.find((name) => name === text),
   cell: (text) => (/^\d{1,6},\d{1,6}$/.test(text) ? text : undefined),
+  other: (text) => text || undefined,
+  othersplit: (text) => text || undefined,
+  othergrouping: (text) => text || undefined,
+  by: (text) => BY.find((name) => name === text),
   threshold: (text) => thresholdLevel(Number(text)),
   theme: (text) => (text === "dark" || text === "light" ? text : undefined),
   axis: (text) => (text === "snapshot" || text === "log" || text === "step" ? text : undefined),

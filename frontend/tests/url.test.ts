@@ -7,6 +7,10 @@ const defaults: Address = {
   cell: "",
   sample: -1,
   only: "all",
+  other: "",
+  othersplit: "",
+  othergrouping: "",
+  by: "step",
   shows: "cells",
   find: "",
   run: "0",
@@ -43,6 +47,10 @@ describe("address", () => {
       cell: "3,5",
       sample: 7,
       only: "wrong",
+      other: "4f0c",
+      othersplit: "held out",
+      othergrouping: "predicted",
+      by: "accuracy",
       shows: "maps",
       find: "as coat",
       run: "r/ü",
@@ -66,9 +74,9 @@ describe("address", () => {
   });
 
   it("leaves out what makes no sense", () => {
-    expect(readAddress("#step=x&unit=-2&class=1.5&theme=pink&axis=&threshold=NaN&other=1")).toEqual(
-      {},
-    );
+    expect(
+      readAddress("#step=x&unit=-2&class=1.5&theme=pink&axis=&threshold=NaN&unheard=1"),
+    ).toEqual({});
     expect(readAddress("")).toEqual({});
   });
 

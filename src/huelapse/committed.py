@@ -11,8 +11,12 @@ from jaxtyping import Bool, Int64
 from huelapse.errors import FormatError, SelectionError
 from huelapse.schema import TRUE, Graph, Grouping, Incomplete, Layer, RunState, Split
 from huelapse.store import StoreReader
-from huelapse.store.cache import Cache
+from huelapse.store.cache import Cache, digest
 from huelapse.store.segments import superseded
+
+GEOMETRY = "geometry"
+GEOMETRY_VERSION = 1
+"""Of what is kept of a snapshot's geometry; a change makes it be derived anew."""
 
 
 class Committed:
@@ -65,6 +69,10 @@ class Committed:
         """What tells this run's snapshots from any others, as plain JSON values."""
         told = self._reader.through_time.identity(split)
         return [self.id, *(one[snapshots] for one in told)]
+
+    def geometry_key(self, split: str, index: int) -> str:
+        """The name, in the cache, of the geometry of a snapshot."""
+        return digest(GEOMETRY, GEOMETRY_VERSION, self.identity(split, slice(index, index + 1)))
 
     def kept_names(self) -> set[str]:
         """Names of all that the cache may hold of this state, beside pictures."""

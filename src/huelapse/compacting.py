@@ -90,6 +90,11 @@ def remove_stale(run: Run) -> int:
         for measure in MEASURES
         for key in painter.keys(split.name, grouping.name, measure)
     }
+    named |= {
+        run.geometry_key(split.name, index)
+        for split in run.splits
+        for index in range(len(run.coordinate("step", split.name)))
+    }
     freed = 0
     for kind in sorted(directory.iterdir()):
         if kind.is_symlink() or not kind.is_dir():

@@ -7,7 +7,16 @@ import pytest
 from scipy import stats
 
 import huelapse
-from huelapse.comparing import agreement, compare, group, match, same_start
+from huelapse.comparing import (
+    agreement,
+    compare,
+    group,
+    match,
+    other_layers,
+    pair,
+    pairing,
+    same_start,
+)
 from huelapse.errors import ComparisonError, HuelapseWarning
 from huelapse.moments import Moments
 from huelapse.schema import Grouping, Layer, Split
@@ -189,3 +198,33 @@ def test_a_group_is_the_mean_over_seeds_with_students_interval(runs) -> None:
     np.testing.assert_allclose(found.strength + found.strength_half, high, atol=1e-9)
     assert found.runs == 4
     assert found.step.tolist() == list(range(0, 60, 10))
+
+
+def test_the_nearest_is_found_among_unsorted_values_and_the_earliest_of_several(
+    runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(0)
+    run = runs()
+    for _ in range(50):
+        a, b = (rng.integers(0, 12, size).astype(float) / 2 for size in rng.integers(1, 20, 2))
+        a[rng.random(len(a)) < 0.2] = np.nan
+        b[rng.random(len(b)) < 0.2] = np.nan
+        if np.isnan(a).all() or np.isnan(b).all():
+            continue
+        given = iter((a, b))
+        monkeypatch.setattr(pairing, "_along", lambda *_, given=given: next(given))
+        found = pair(run, run)
+        known = np.flatnonzero(~np.isnan(a))
+        distance = np.abs(a[known, None] - np.where(np.isnan(b), np.inf, b))
+        assert found.a.tolist() == known.tolist()
+        assert found.b.tolist() == distance.argmin(1).tolist()
+        assert found.gap.tolist() == distance.min(1).tolist()
+
+
+def test_where_the_layers_of_two_runs_differ_is_told(runs) -> None:
+    a = runs()
+    assert other_layers(a, runs()) is None
+    told = other_layers(a, runs(paths=("fc", "head")))
+    assert told is not None
+    assert "output with 6 units" in told
+    assert "head with 6" in told

@@ -197,6 +197,11 @@ def test_rotations_tell_special_units_from_others(rng) -> None:
     other = geometry.rotated(cloud(rng, 40) @ rotation(rng, 40), LABELS, 5)
     assert other.rotated.min() * 0.7 < other.units < other.rotated.max() * 1.3
     assert len(control.rotated) == 20
+    few = geometry.rotated(cloud(rng, 40), LABELS, 5, rotations=40, directions=3)
+    all_ = geometry.rotated(cloud(rng, 40), LABELS, 5, rotations=10)
+    apart = abs(few.rotated.mean() - all_.rotated.mean())
+    assert apart < 4 * few.rotated.std() / np.sqrt(40) + 1e-9
+    assert few.rotated.std() > all_.rotated.std()  # of three directions rather than forty
 
 
 # --- of runs -----------------------------------------------------------------------------------------

@@ -21,6 +21,8 @@ VIEWS = {
     "confusion": "confusion",
     "samples": "samples",
     "table": "units",
+    "compare": "compare-b",
+    "geometry": "panel-cdnv",
 }
 
 

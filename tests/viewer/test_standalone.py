@@ -91,6 +91,11 @@ def test_every_view_unit_grouping_and_measure_is_in_it(viewer: Viewer) -> None:
     viewer.page.get_by_text("rightly at").wait_for()
     viewer.open("unit=5&grouping=predicted")
     viewer.page.get_by_text("Through training").wait_for()
+    viewer.open("view=geometry&step=0")
+    viewer.by("panel-similarity").get_by_text("like itself at step 33").wait_for()
+    viewer.open("view=compare")
+    viewer.by("compare-b").wait_for()
+    assert "Predicted" in viewer.by("side-b").inner_text()
     viewer.open("measure=class_selectivity&class=3")
     viewer.by("inspector").get_by_text("Most strongly tuned now").wait_for()
 

@@ -1,7 +1,9 @@
 import { computed, effect } from "@preact/signals";
 import { useEffect, useState } from "preact/hooks";
 import { ClassesView } from "../classes/ClassesView";
+import { CompareView } from "../compare/CompareView";
 import { ConfusionView } from "../confusion/ConfusionView";
+import { GeometryView } from "../geometry/GeometryView";
 import { Inspector, isChosen } from "../inspector/Inspector";
 import { LayerView } from "../layer/LayerView";
 import { Network } from "../network/Network";
@@ -61,6 +63,10 @@ function Shown() {
       return <SamplesView />;
     case "table":
       return <TableView />;
+    case "compare":
+      return <CompareView />;
+    case "geometry":
+      return <GeometryView />;
     default:
       return <Network />;
   }

@@ -10,6 +10,8 @@ const TITLES: Record<Pictured, string> = {
   classes: "Classes",
   confusion: "Confusion",
   samples: "Samples",
+  compare: "Compare",
+  geometry: "Geometry",
 };
 
 const KEY: Record<Pictured, string> = {
@@ -18,10 +20,33 @@ const KEY: Record<Pictured, string> = {
   classes: "C",
   confusion: "X",
   samples: "P",
+  compare: "R",
+  geometry: "G",
 };
 
-/** Which picture of the run is shown. */
+/** Which picture of the run is shown; as a list where room is short. */
 export function Views() {
+  return (
+    <>
+      <select
+        class="choice views-list"
+        aria-label="View"
+        data-testid="views-list"
+        value={view.value}
+        onChange={(event) => (view.value = event.currentTarget.value as View)}
+      >
+        {VIEWS.map((name) => (
+          <option key={name} value={name}>
+            {name === "table" ? "Table" : TITLES[name]}
+          </option>
+        ))}
+      </select>
+      <Tabs />
+    </>
+  );
+}
+
+function Tabs() {
   return (
     <nav class="views" aria-label="Views">
       {VIEWS.filter((name) => name !== "table").map((name) => (

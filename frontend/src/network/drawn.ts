@@ -10,14 +10,18 @@ class Drawn {
   /** Milliseconds of the last drawing. */
   milliseconds = 0;
   private other: boolean | null = null;
-  private canvas: HTMLCanvasElement | null = null;
-  private scene: Scene | null = null;
+  /** One network, or two that are compared. */
+  private sides: { canvas: HTMLCanvasElement; scene: Scene }[] = [];
 
   set(canvas: HTMLCanvasElement, scene: Scene, milliseconds: number): void {
-    this.canvas = canvas;
-    this.scene = scene;
+    this.sides = [{ canvas, scene }];
     this.milliseconds = milliseconds;
     this.other = null;
+  }
+
+  /** The first or the second of two networks was drawn. */
+  side(i: 0 | 1, canvas: HTMLCanvasElement, scene: Scene): void {
+    this.sides[i] = { canvas, scene };
   }
 
   /** Another view than the network was drawn: whether all of it was there. */
@@ -27,11 +31,11 @@ class Drawn {
   }
 
   get complete(): boolean {
-    return this.other ?? this.scene?.paint != null;
+    return this.other ?? this.sides[0]?.scene.paint != null;
   }
 
-  pixelOf(unit: number): { canvas: HTMLCanvasElement; x: number; y: number } | null {
-    const { canvas, scene } = this;
+  pixelOf(unit: number, side = 0): { canvas: HTMLCanvasElement; x: number; y: number } | null {
+    const { canvas, scene } = this.sides[side] ?? {};
     if (!canvas || !scene || !scene.paint || unit < 0 || unit >= scene.order.length) return null;
     const l = scene.layers.findIndex((a) => unit >= a.offset && unit < a.offset + a.units);
     const { offset, units } = scene.layers[l];

@@ -1,6 +1,7 @@
 // What the resources of docs/wire.md hold, as the page names it.
 
 import type { Tensors } from "../wire/safetensors";
+import type { By } from "../url";
 import type { Summary } from "./counts";
 
 export interface Scalars {
@@ -125,6 +126,70 @@ export interface Pictures {
   width: number;
   bytes: Uint8Array;
 }
+
+/** Of each snapshot of the first the nearest of the second (-1 for none) and how far off it is. */
+export interface Paired {
+  snapshot: number[];
+  gap: (number | null)[];
+}
+
+/** How another run, split or grouping is laid beside one: compare/….json. */
+export interface Beside {
+  /** Why it cannot be. */
+  refused: string | null;
+  /** In what the samples differ. */
+  samples: string | null;
+  /** Where the layers differ first. */
+  layers: string | null;
+  /** Whether a unit of the one is that of the other. */
+  same_units: boolean;
+  /** Of each class of the first, its index in the second. */
+  classes: number[];
+  pairs: Record<By, Paired | { why: string }>;
+  config: { name: string; a: string | null; b: string | null }[];
+}
+
+export const NUMBERS = [
+  "cdnv",
+  "within",
+  "equinorm",
+  "equiangular",
+  "nearest_centre",
+  "linear",
+  "above",
+] as const;
+export type NumberName = (typeof NUMBERS)[number];
+
+/** How classes lie in each layer's space, `[known, layer]`; NaN where it was not kept. */
+export interface Geometry {
+  /** Snapshots that are known, in order, and how many there will be. */
+  snapshot: Uint32Array;
+  wanted: number;
+  values: Record<NumberName, Float32Array>;
+  /** What guessing would reach. */
+  chance: Float32Array;
+}
+
+/** CKA of each layer at a snapshot with each at the last one that was kept, `[layer, other]`. */
+export interface Similarity {
+  cka: Float32Array;
+  last: number;
+}
+
+export const geometryOf = (t: Tensors): Geometry => ({
+  snapshot: t.get("snapshot", "U32"),
+  wanted: t.get("wanted", "U32")[0],
+  values: Object.fromEntries(NUMBERS.map((name) => [name, t.get(name, "F32")])) as Record<
+    NumberName,
+    Float32Array
+  >,
+  chance: t.get("chance", "F32"),
+});
+
+export const similarityOf = (t: Tensors): Similarity => ({
+  cka: t.get("cka", "F32"),
+  last: t.get("last", "U32")[0],
+});
 
 export const scalarsOf = (t: Tensors): Scalars => {
   const optional = (name: string): Float64Array | null => (t.has(name) ? t.get(name, "F64") : null);

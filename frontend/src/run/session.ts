@@ -27,22 +27,27 @@ import {
   confusionOf,
   drivenOf,
   eventsOf,
+  geometryOf,
   picturesOf,
   sampleHistoryOf,
   samplesOf,
   scalarsOf,
+  similarityOf,
   summaryOf,
   unitHistoryOf,
   unitTableOf,
+  type Beside,
   type CellSamples,
   type CellUnits,
   type Confusion,
   type Driven,
   type Events,
+  type Geometry,
   type Pictures,
   type SampleHistory,
   type Samples,
   type Scalars,
+  type Similarity,
   type UnitHistory,
   type UnitTable,
 } from "./resources";
@@ -132,6 +137,8 @@ export class Session {
   private readonly confusionOnce = new Map<string, Promise<Confusion>>();
   private readonly likenesses = new Map<string, Promise<Uint32Array>>();
   private readonly pages = new Map<number, Promise<Pictures>>();
+  private readonly similarities = new Map<number, Promise<Similarity>>();
+  private readonly besides = new Map<string, Promise<Beside>>();
   private readonly palettes = new Map<string, Uint8Array>();
   private readonly reasons = new Map<string, Promise<Record<string, string>>>();
   /** Of an earlier state of the run: what is to be gone on with. */
@@ -218,6 +225,37 @@ export class Session {
   /** The same run by another split or measure. */
   other(splitName: string, measureName: string): Promise<Session> {
     return Session.open(this.source, this.run, splitName, measureName);
+  }
+
+  /** Another run of the same source, by the same measure. */
+  neighbor(run: string, splitName: string): Promise<Session> {
+    return Session.open(this.source, run, splitName, this.measure.name);
+  }
+
+  /** What another run holds. */
+  manifestOf(run: string): Promise<Manifest> {
+    return this.source.manifest(run);
+  }
+
+  /** How another run, split or grouping is laid beside this one. */
+  beside(groupingName: string, run: string, split: string, grouping: string): Promise<Beside> {
+    const key = `${groupingName}/compare/${run}/${split}/${grouping}.json`;
+    return lately(this.besides, key, async () => {
+      const content = await this.fetchPatiently(this.at(key));
+      return JSON.parse(new TextDecoder().decode(content)) as Beside;
+    });
+  }
+
+  /** What is known by now; the server goes on while it is asked. */
+  async geometry(): Promise<Geometry> {
+    return geometryOf(await this.fetch(`${this.at("geometry")}.st`));
+  }
+
+  /** How alike the layers at a snapshot are to those at the last. */
+  similarity(t: number): Promise<Similarity> {
+    return lately(this.similarities, t, async () =>
+      similarityOf(await this.fetch(`${this.at("similarity")}/${t}.st`)),
+    );
   }
 
   /** Whether some of a grouping's classes can be pinned. */

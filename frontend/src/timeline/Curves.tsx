@@ -1,4 +1,5 @@
 import { useMemo } from "preact/hooks";
+import { pairedAccuracy } from "../compare/now";
 import { session } from "../state";
 import type { Chart } from "./chart";
 import { pyramidOf } from "./pyramid";
@@ -34,14 +35,16 @@ function lineOf(chart: Chart, values: Float64Array, most: number): string {
 export function Curves({ chart }: { chart: Chart }) {
   const open = session.value;
   const { accuracy, loss } = open?.scalars ?? { accuracy: null, loss: null };
+  const beside = pairedAccuracy.value;
   const paths = useMemo(() => {
     let most = 1e-12;
     loss?.forEach((v) => Number.isFinite(v) && v > most && (most = v));
     return {
       accuracy: accuracy ? lineOf(chart, accuracy, 1) : "",
+      beside: beside ? lineOf(chart, beside, 1) : "",
       loss: loss ? lineOf(chart, loss, most) : "",
     };
-  }, [chart, accuracy, loss]);
+  }, [chart, accuracy, loss, beside]);
   if (!accuracy && !loss) return null;
   return (
     <>
@@ -52,6 +55,7 @@ export function Curves({ chart }: { chart: Chart }) {
       <g clip-path="url(#in-view)">
         <path class="loss" d={paths.loss} />
         <path class="accuracy" d={paths.accuracy} />
+        {beside && <path class="accuracy beside" d={paths.beside} />}
       </g>
     </>
   );

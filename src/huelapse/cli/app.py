@@ -43,3 +43,8 @@ AnyRun = Annotated[
     typer.Argument(metavar="RUN", help="A run directory, a pack (run.hue.zip), "
                    "s3://bucket/key/run or http(s)://host/path/run."),
 ]  # fmt: skip
+AnyRuns = Annotated[
+    list[str],
+    typer.Argument(metavar="RUN…", help="Run directories, packs (run.hue.zip), s3://bucket/key/run "
+                   "or http(s)://host/path/run; or folders that hold runs."),
+]  # fmt: skip

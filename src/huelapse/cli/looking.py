@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 
 import typer
 
-from huelapse.cli.app import AnyRun, app, out
+from huelapse.cli.app import AnyRun, AnyRuns, app, out
 from huelapse.errors import MissingExtraError
 from huelapse.terminal import shown
 
@@ -109,14 +109,14 @@ def demo(
         f"with no budget. In your own training the default keeps it under 5 %."
     )
     if view_after:
-        _serve(place, port, browser)
+        _serve([place], port, browser)
     else:
         out.print(f"Look at it with: huelapse view {shown(place)}", soft_wrap=True)
 
 
 @app.command()
 def view(
-    run: AnyRun,
+    runs: AnyRuns,
     port: Port = None,
     browser: Browser = True,
     palette: Annotated[
@@ -142,7 +142,7 @@ def view(
                      "network at the last snapshot."),
     ] = None,
 ) -> None:  # fmt: skip
-    """Show a run in the browser, also while it is being recorded; or, of a folder, all its runs.
+    """Show a run in the browser, also while it is being recorded; or several, or those of a folder.
 
     In a run that still grows the page offers new snapshots as they come; nothing moves by itself.
 
@@ -150,7 +150,7 @@ def view(
     Ctrl-C stops it. Nothing that was recorded is ever changed; what is derived from it is kept beside
     it, in the run's cache directory, so that it is fast the next time.
     """
-    _serve(run, port, browser, _choice(palette, colors, superclasses), hosts or [])
+    _serve(runs, port, browser, _choice(palette, colors, superclasses), hosts or [])
 
 
 @app.command()
@@ -208,7 +208,7 @@ def _choice(
 
 
 def _serve(
-    run: str | Path,
+    runs: Sequence[str | Path],
     port: int | None,
     browser: bool,
     colors: "Choice | None" = None,
@@ -217,7 +217,8 @@ def _serve(
     from huelapse.viewer.server import serve
 
     def ready(address: str) -> None:
-        out.print(f"Viewing {shown(run)} at [bold]{address}[/bold]  (Ctrl-C stops)", soft_wrap=True)
+        named = ", ".join(shown(run) for run in runs)
+        out.print(f"Viewing {named} at [bold]{address}[/bold]  (Ctrl-C stops)", soft_wrap=True)
         if hosts:
             query = address[address.index("?") :]
             out.print(f"Through the proxy: its address, then [bold]{query}[/bold]", soft_wrap=True)
@@ -233,4 +234,4 @@ def _serve(
             # beside the server: a browser in the terminal would hold it up
             threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
 
-    serve(run, port=port, ready=ready, colors=colors, hosts=hosts)
+    serve(*runs, port=port, ready=ready, colors=colors, hosts=hosts)

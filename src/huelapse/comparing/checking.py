@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Sequence
+from itertools import zip_longest
 
 import numpy as np
 from jaxtyping import Int64
@@ -17,20 +18,40 @@ def check_samples(a: Run, b: Run, split_a: Split, split_b: Split, *, anyway: boo
     Raises:
         ComparisonError: the probes' hashes differ, or one is not told, and not `anyway`.
     """
-    hashes = split_a.facts.get("hash"), split_b.facts.get("hash")
-    kinds = split_a.kind, split_b.kind
-    if kinds == ("probe", "probe") and hashes[0] is not None and hashes[0] == hashes[1]:
+    found = other_samples(a, b, split_a, split_b)
+    if found is None:
         return
-    told = " and ".join(
-        f"{run.name}'s {split.name!r} ({split.kind}, {str(digest)[:8] if digest else 'no hash'})"
-        for run, split, digest in zip((a, b), (split_a, split_b), hashes, strict=True)
-    )
-    found = f"{told} are not known to be of the same samples, so a difference may be theirs"
     if not anyway:
         raise ComparisonError(
             f"{found}; record both with one probe, or say anyway=True to be warned only"
         )
     warnings.warn(found, HuelapseWarning, stacklevel=3)
+
+
+def other_samples(a: Run, b: Run, split_a: Split, split_b: Split) -> str | None:
+    """Why two splits are not known to be of the same samples; None where they are."""
+    hashes = split_a.facts.get("hash"), split_b.facts.get("hash")
+    kinds = split_a.kind, split_b.kind
+    if kinds == ("probe", "probe") and hashes[0] is not None and hashes[0] == hashes[1]:
+        return None
+    told = " and ".join(
+        f"{run.name}'s {split.name!r} ({split.kind}, {str(digest)[:8] if digest else 'no hash'})"
+        for run, split, digest in zip((a, b), (split_a, split_b), hashes, strict=True)
+    )
+    return f"{told} are not known to be of the same samples, so a difference may be theirs"
+
+
+def other_layers(a: Run, b: Run) -> str | None:
+    """Where two runs first differ in their layers, by path and units; None where they don't."""
+    for one, other in zip_longest(a.layers, b.layers):
+        if one is None or other is None:
+            return f"{a.name} has {len(a.layers)} layers, {b.name} has {len(b.layers)}"
+        if (one.path, one.units) != (other.path, other.units):
+            return (
+                f"{one.path} with {one.units} units in {a.name}, "
+                f"{other.path} with {other.units} in {b.name}"
+            )
+    return None
 
 
 def class_order(a: Sequence[str], b: Sequence[str]) -> Int64[np.ndarray, " class"]:

@@ -37,6 +37,51 @@ class Comparison:
     to_class_b: Float64[np.ndarray, "pair layer class"]
 
 
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Snapshots of the first by index, and for each the nearest of the second; `gap` is how far off
+    that is, in steps, epochs or accuracy. Those of the first without a number to go by are left out."""
+
+    a: Int64[np.ndarray, " pair"]
+    b: Int64[np.ndarray, " pair"]
+    gap: Float64[np.ndarray, " pair"]
+
+
+def pair(
+    a: Run,
+    b: Run,
+    *,
+    by: By = "step",
+    split: str | None = None,
+    other_split: str | None = None,
+) -> Pairs:
+    """Which snapshots of two runs, or splits, belong together. Of several as near it is the earliest.
+
+    Args:
+        split: of a, and of b unless `other_split` says otherwise.
+
+    Raises:
+        ComparisonError: there is nothing to pair by.
+        SelectionError: there is no such split, or no confusion to take an accuracy from.
+    """
+    at_a = _along(a, split, by)
+    at_b = _along(b, other_split if other_split is not None else split, by)
+    known, usable = np.flatnonzero(np.isfinite(at_a)), np.flatnonzero(np.isfinite(at_b))
+    if len(known) == 0 or len(usable) == 0:
+        raise ComparisonError(
+            f"there is no {by} to pair snapshots of {a.name} and {b.name} by; pair them by another"
+        )
+    values, first = np.unique(at_b[usable], return_index=True)  # the earliest of each
+    wanted = at_a[known]
+    above = np.minimum(np.searchsorted(values, wanted), len(values) - 1)
+    below = np.maximum(above - 1, 0)
+    over, under = np.abs(values[above] - wanted), np.abs(wanted - values[below])
+    lower = (under < over) | ((under == over) & (first[below] < first[above]))
+    return Pairs(
+        a=known, b=usable[first[np.where(lower, below, above)]], gap=np.where(lower, under, over)
+    )
+
+
 def compare(
     a: Run,
     b: Run,
@@ -68,15 +113,8 @@ def compare(
     classes = a.grouping(grouping, split).classes
     order = class_order(classes, b.grouping(grouping_b, split_b).classes)
     layers = common_layers(a, b)
-    at_a, at_b = _along(a, first.name, by), _along(b, second.name, by)
-    known = np.flatnonzero(np.isfinite(at_a))
-    usable = np.isfinite(at_b)
-    if len(known) == 0 or not usable.any():
-        raise ComparisonError(
-            f"there is no {by} to pair snapshots of {a.name} and {b.name} by; pair them by another"
-        )
-    distance = np.abs(at_a[known, None] - np.where(usable, at_b, np.inf))
-    nearest = distance.argmin(1)  # the earliest of several
+    pairs = pair(a, b, by=by, split=first.name, other_split=second.name)
+    known, nearest = pairs.a, pairs.b
     curves_a = a.curves(first.name, grouping, measure)
     curves_b = b.curves(second.name, grouping_b, measure)
     in_a = [a.layers.index(one) for one, _ in layers]
@@ -86,7 +124,7 @@ def compare(
         classes=classes,
         step_a=curves_a.step[known],
         step_b=curves_b.step[nearest],
-        gap=distance[np.arange(len(known)), nearest],
+        gap=pairs.gap,
         strength_a=curves_a.mean_strength[known][:, in_a],
         strength_b=curves_b.mean_strength[nearest][:, in_b],
         tuned_a=curves_a.tuned[known][:, in_a],
@@ -96,7 +134,7 @@ def compare(
     )
 
 
-def _along(run: Run, split: str, by: By) -> np.ndarray:
+def _along(run: Run, split: str | None, by: By) -> np.ndarray:
     if by == "accuracy":
         return run.accuracy(split)
     if by not in ("step", "epoch"):

@@ -52,8 +52,9 @@ def centres(moments: Moments) -> Centres:
     if norm.max() == 0:
         return Centres(float("nan"), float("nan"), float("nan"), float("inf"))
     pairs = np.triu_indices(len(mean), 1)
-    apart = ((away[:, None] - away[None]) ** 2).sum(-1)[pairs]
-    spread = (variance[:, None] + variance[None])[pairs]
+    # a class at a time: all differences at once would take class² × unit numbers
+    apart = np.concatenate([((away[k + 1 :] - away[k]) ** 2).sum(1) for k in range(len(away))])
+    spread = variance[pairs[0]] + variance[pairs[1]]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(apart > 0, spread / (2 * apart), np.inf)
     directed = norm > 0

@@ -34,6 +34,7 @@ def rotated(
     *,
     measure: Measure = MEASURES[DEFAULT],
     rotations: int = ROTATIONS,
+    directions: int | None = None,
     seed: int = 0,
 ) -> Control:
     """Compare a layer's units with random rotations of the space they span.
@@ -42,6 +43,11 @@ def rotated(
     Rotated responses have both signs, so units too are read as signed ones: what differs is the
     basis alone (Morcos et al. 2018 asked the same by ablation; Bau et al. 2017 by rotation).
     Samples with a label below 0, units that are not finite and silent ones take no part.
+
+    Args:
+        rotations: how many of them.
+        directions: of each rotation only so many of its directions: of a wide layer far less work,
+            and the same in the mean.
     """
     known = labels >= 0
     x, y = responses[known], labels[known]
@@ -50,7 +56,9 @@ def rotated(
     x = x - x.mean(0) if len(x) else x
     rng = np.random.default_rng(seed)
     own = _judged(x, y, classes, measure)
-    found = [_judged(x @ _haar(x.shape[1], rng), y, classes, measure) for _ in range(rotations)]
+    size = x.shape[1]
+    count = size if directions is None else min(size, directions)
+    found = [_judged(x @ _haar(size, count, rng), y, classes, measure) for _ in range(rotations)]
     return Control(
         units=own[0],
         units_held=own[1],
@@ -67,6 +75,7 @@ def _judged(x: np.ndarray, y: np.ndarray, classes: int, measure: Measure) -> tup
     return float(np.nanmean(reading.strength)), float(reading.preference.held.mean())
 
 
-def _haar(size: int, rng: np.random.Generator) -> np.ndarray:
-    q, r = np.linalg.qr(rng.standard_normal((size, size)))
+def _haar(size: int, count: int, rng: np.random.Generator) -> np.ndarray:
+    """The first columns of a random rotation."""
+    q, r = np.linalg.qr(rng.standard_normal((size, count)))
     return q * np.sign(np.diagonal(r))

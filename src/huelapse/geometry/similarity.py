@@ -15,19 +15,28 @@ def cka(a: Float64[np.ndarray, "sample unit"], b: Float64[np.ndarray, "sample ot
     rise with the number of units; it may be slightly below 0. Units that are not finite take no
     part; NaN with fewer than four samples, or where either does not vary.
     """
-    n = len(a)
-    if n != len(b):
-        raise ValueError(f"found {n} and {len(b)} samples, expected responses to the same ones")
-    if n < 4:
+    if len(a) != len(b):
+        raise ValueError(
+            f"found {len(a)} and {len(b)} samples, expected responses to the same ones"
+        )
+    return aligned(kernel(a), kernel(b))
+
+
+def kernel(x: Float64[np.ndarray, "sample unit"]) -> Float64[np.ndarray, "sample sample"]:
+    """How alike the responses to each two samples are, its diagonal 0: what `aligned` compares."""
+    x = x[:, finite_units(x)]
+    x = x - x.mean(0) if x.size else x
+    found = x @ x.T
+    np.fill_diagonal(found, 0.0)
+    return found
+
+
+def aligned(
+    K: Float64[np.ndarray, "sample sample"], L: Float64[np.ndarray, "sample sample"]
+) -> float:
+    """The same as `cka`, of kernels: where one of them is compared with many."""
+    if len(K) < 4:
         return float("nan")
-    kernels: list[np.ndarray] = []
-    for x in (a, b):
-        x = x[:, finite_units(x)]
-        x = x - x.mean(0) if x.shape[1] else x
-        kernel = x @ x.T
-        np.fill_diagonal(kernel, 0.0)
-        kernels.append(kernel)
-    K, L = kernels
     own = _hsic(K, K), _hsic(L, L)
     if min(own) <= 0:
         return float("nan")

@@ -6,12 +6,15 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from huelapse.errors import ExportError
+from huelapse.geometry.outlining import kept_at
 from huelapse.palette import Choice
 from huelapse.run import Run
 from huelapse.schema import TRUE
 from huelapse.viewer.closer import PAGE
+from huelapse.viewer.geometer import EXPORTED, coarse_to_fine
 from huelapse.viewer.leveled import FINEST, MARK
 from huelapse.viewer.resources import Resources
+from huelapse.viewer.shelf import run_id
 
 BESIDE = 80
 """Bytes that a resource takes beside its content and its name."""
@@ -49,7 +52,8 @@ class Parts:
     first split by its first grouping and the default measure; its other groupings and all other splits;
     all of these by superclasses, where there are any; of every split heat maps, units' histories,
     samples and their pictures, first weights and maps, tables; histories by the other groupings and
-    of samples; other measures. Splits without a snapshot are passed over."""
+    of samples; comparisons of splits and groupings; geometry; other measures. Splits without a
+    snapshot are passed over."""
 
     def __init__(self, run: Run, colors: Choice | None) -> None:
         """
@@ -57,7 +61,13 @@ class Parts:
             ExportError: the run has no snapshot.
         """
         self.run = run
-        self.resources = Resources(run, colors=colors)
+        self._id = run_id(run)
+        self.resources = Resources(
+            run,
+            colors=colors,
+            other=lambda id_: run if id_ == self._id else None,
+            waits=EXPORTED,
+        )
         whole = self.resources.manifest()
         self.superclasses: dict[tuple[str, str], JSON] = {}
         """Of the groupings of splits, where their classes have some."""
@@ -138,6 +148,9 @@ class Parts:
                 name, number = split["name"], len(self.run.labels(split["name"]))
                 paths = [f"{name}/sample/{i}.st" for i in range(number)]
                 yield Part(self._of("histories of samples", split), self._within(split, paths))
+        if sum(len(split["groupings"]) for split in self.whole["splits"]) > 1:
+            yield Part("comparisons", self._comparisons, _comparable)
+        yield from self._geometry()
         yield from (self._measure(measure) for measure in self.whole["measures"][1:])
 
     def _pictures(self, split: JSON) -> Part:
@@ -300,6 +313,37 @@ class Parts:
             for row, column in zip(*self.run.confusion_at(t, split).nonzero(), strict=True):
                 yield f"{split}/cell/{t}/{row}/{column}/samples.st"
 
+    def _geometry(self) -> Iterator[Part]:
+        """Of a few snapshots of each split: it takes its time."""
+        for split in self.whole["splits"]:
+            name = split["name"]
+            if "geometry" in split["resources"]:
+                within, keep = (
+                    self._within(split, [f"{name}/geometry.st"]),
+                    _resource("geometry", split),
+                )
+                yield Part(self._of("geometry of classes", split), within, keep)
+            if "similarity" in split["resources"]:
+                few = coarse_to_fine(split["snapshots"])[:EXPORTED]
+                kept = [t for t in few if kept_at(self.run, name, t)]
+                within = self._within(split, [f"{name}/similarity/{t}.st" for t in kept])
+                keep = _resource("similarity", split)
+                yield Part(self._of("similarity of layers", split), within, keep)
+
+    def _comparisons(self, manifest: JSON) -> list[str]:
+        """How splits and groupings that go along are laid beside one another; of no other run."""
+        there = [
+            (split["name"], grouping["name"])
+            for split in manifest["splits"]
+            for grouping in split["groupings"]
+        ]
+        return [
+            f"{split}/{grouping}/compare/{self._id}/{other_split}/{other}.json"
+            for split, grouping in there
+            for other_split, other in there
+            if (split, grouping) != (other_split, other)
+        ]
+
     def _measure(self, measure: JSON) -> Part:
         """Another measure, of every split and grouping that goes along: each may be chosen with it."""
 
@@ -367,6 +411,11 @@ def _derived(grouping: JSON) -> list[str]:
 def _resource(name: str, split: JSON) -> Callable[[JSON], None]:
     """Says that a split has a resource."""
     return lambda manifest: _split_of(manifest, split)["resources"].append(name)
+
+
+def _comparable(manifest: JSON) -> None:
+    for split in manifest["splits"]:
+        split["resources"].append("compare")
 
 
 def _nothing(_: JSON) -> None:

@@ -11,6 +11,7 @@ from safetensors.numpy import save
 
 from huelapse.errors import SelectionError
 from huelapse.events import KINDS, Log
+from huelapse.geometry.outlining import keeps
 from huelapse.measures import (
     MEASURES,
     TUNED,
@@ -47,6 +48,8 @@ from huelapse.viewer import (
     single,
     tables,
 )
+from huelapse.viewer.beside import beside
+from huelapse.viewer.geometer import Geometer, similarity
 from huelapse.viewer.keeping import Keeper
 from huelapse.viewer.leveled import FINEST, MARK, Belongings, LeveledRun, own_classes
 from huelapse.viewer.paths import number
@@ -79,6 +82,8 @@ class Resources:
         before: "Resources | None" = None,
         *,
         colors: Choice | None = None,
+        other: Callable[[str], Run | None] = lambda id_: None,
+        waits: int = 0,
         addressed: bool = False,
     ) -> None:
         """
@@ -86,6 +91,8 @@ class Resources:
             run: what to serve.
             before: an earlier state of the same run, whose painted snapshots are still true.
             colors: of its classes; by default those of the run's facts, or else the standard ones.
+            other: the run of an id, to compare with; itself too. None where there is no such run.
+            waits: for the geometry of so many snapshots, rather than to begin it.
             addressed: whether this state can be asked for by its version.
         """
         self._addressed = addressed
@@ -94,10 +101,12 @@ class Resources:
         known = self.belongings.by_classes
         self.run = LeveledRun(run, known) if known else run
         self.colors = colors
+        self._other, self._waits = other, waits
         self.painter = Painter(
             self.run, before.painter if before is not None else None, past_damage=True
         )
         self.keeper = before.keeper if before is not None else Keeper()
+        self.geometer = before.geometer if before is not None else Geometer()
         self._kept: dict[str, bytes] = {}
         self._logs: dict[tuple[str, str, str], Log] = dict(before._logs) if before else {}
         self._predictions: dict[str, Predicted] = {}
@@ -116,6 +125,9 @@ class Resources:
                 return json.dumps(self.manifest(), allow_nan=False).encode(), "application/json"
             case ["live.json"]:
                 return json.dumps(growing.pulse(self.run)).encode(), "application/json"
+            case [split, grouping, "compare", other, other_split, name] if name.endswith(".json"):
+                found = self._beside(split, grouping, other, other_split, name)
+                return json.dumps(found, allow_nan=False).encode(), "application/json"
             case ["palette.st"]:
                 arrays = self._palette()
             case ["glance.st"]:
@@ -130,6 +142,12 @@ class Resources:
                 return self._keep(path, lambda: tables.alike(self.run, split), slow=True)
             case [split, "confusion", index] if index.endswith(".st"):
                 arrays = closer.confusion_at(self.run, split, self._at(split, index))
+            case [split, "geometry.st"]:
+                self.run.grouping(TRUE, split)
+                arrays = self.geometer.geometry(self.run, split, at_least=self._waits)
+            case [split, "similarity", index] if index.endswith(".st"):
+                at = self._at(split, index)
+                return self._keep(path, lambda: similarity(self.run, split, at), slow=True)
             case [split, "thumbnails", page] if page.endswith(".st"):
                 arrays = closer.thumbnails(self.run, split, number(page.removesuffix(".st")))
             case [split, "samples", index] if index.endswith(".st"):
@@ -247,7 +265,9 @@ class Resources:
             "resources": [
                 *closer.confusion_name(self.run, split),
                 *(["alike"] if tables.has_alike(self.run, split) else []),
-                *("heat", "units", "table"),
+                *("heat", "units", "table", "compare"),
+                *(["geometry"] if any(g.name == TRUE for g in split.groupings) else []),
+                *(["similarity"] if keeps(self.run, split.name) else []),
                 *(["floor", "cell_units"] if self.run.has("responses", split.name) else []),
                 *(["through_layers"] if alike.has_layers(self.run, split) else []),
                 *(["samples"] if closer.has_samples(self.run, split.name) else []),
@@ -293,6 +313,16 @@ class Resources:
         for metric in run.metrics(name):
             arrays[f"metric.{metric}"] = run.coordinate(f"metric.{metric}", name)
         return arrays
+
+    def _beside(
+        self, split: str, grouping: str, other: str, other_split: str, name: str
+    ) -> dict[str, Any]:
+        run = self._other(other)
+        if run is None:
+            raise SelectionError(f"no run {other!r} to compare with")
+        if run.place == self.run.place:  # the same state of it
+            run = self.run
+        return beside(self.run, run, split, grouping, other_split, name.removesuffix(".json"))
 
     # --- colors ----------------------------------------------------------------------------------
 

@@ -183,32 +183,31 @@ def in_background(
 
 
 def serve(
-    place: str | Path,
-    *,
+    *places: str | Path,
     port: int | None = None,
     ready: Callable[[str], None] | None = None,
     colors: Choice | None = None,
     hosts: Collection[str] = (),
 ) -> None:
-    """Serve a run, or the runs of a folder, until interrupted.
+    """Serve a run, several, or the runs of a folder, until interrupted.
 
     Args:
-        place: a run's directory, pack or address; or a folder, or one in a bucket, that holds runs:
-            then the page begins with a list of them.
+        places: a run's directory, pack or address; or a folder, or one in a bucket, that holds runs:
+            of several runs the page begins with a list.
         port: None takes the first free one from 8765 on.
         ready: called with the page's address (token included) once it answers.
         colors: of the classes; by default those of each run's facts, or else the standard ones.
         hosts: names of proxies that pass them on, answered to beside localhost.
 
     Raises:
-        NotARunError, PlaceError: there is no run.
+        NotARunError, PlaceError: one of them is no run and holds none.
         PaletteError: `colors` names a class that the run does not have.
         OptionError: one of `hosts` is no name of a host.
     """
     import uvicorn
 
     names = [host_name(host) for host in hosts]
-    shelf = shelf_of(place, colors)
+    shelf = shelf_of(*places, colors=colors)
     if colors is not None:
         colors.check(
             [g.classes for run in shelf.runs() for split in run.splits for g in split.groupings]

@@ -60,8 +60,7 @@ class Shelf:
         self._colors, self._find, self._above = colors, find, above
         self._books: dict[str, Book] = {}
         for run in runs:
-            place = run.place if run.remote else run.path
-            self._books[run_id(run)] = Book(place, Resources(run, colors=colors, addressed=True))
+            self._books[run_id(run)] = Book(place_of(run), self._resources_of(run))
         self._looked = float("-inf")
         self._looking = Lock()
 
@@ -100,13 +99,18 @@ class Shelf:
         if book is None:
             return None
         if book.resources is None:
-            book.resources = Resources(open_run(book.place), colors=self._colors, addressed=True)
+            book.resources = self._resources_of(open_run(book.place))
         newer = book.resources.run.refreshed()
         if newer is not book.resources.run:
-            book.resources = Resources(
-                newer, book.resources, colors=book.resources.colors, addressed=True
-            )
+            book.resources = self._resources_of(newer, book.resources)
         return book.resources
+
+    def _resources_of(self, run: Run, before: Resources | None = None) -> Resources:
+        return Resources(run, before, colors=self._colors, other=self._run, addressed=True)
+
+    def _run(self, id_: str) -> Run | None:
+        found = self.resources(id_)
+        return None if found is None else found.run
 
     def state(self, id_: str, version: str, *, manifest: bool) -> Resources | None:
         """Of a state that a page shows, though the run has gone on; None where it is not known (any
@@ -156,7 +160,7 @@ class Shelf:
             if book.listed is None or version != book.version or not version:
                 book.listed, book.version = list_one(book.place, sized=False), version
             told = book.listed.as_json()
-            inside = place.removeprefix(self._above).strip("/\\")
+            inside = place.removeprefix(self._above).strip("/\\") if self._above else place
             yield {
                 **{name: told[name] for name in SHOWN},
                 "id": id_,
@@ -168,18 +172,30 @@ class Shelf:
 SHOWN = ("state", "created", "classes", "snapshots", "last_step", "accuracy", "error")
 
 
-def shelf_of(given: Place, colors: Choice | None = None) -> Shelf:
-    """The shelf of what a user named: a run, or a folder (or one in a bucket) that holds runs.
+def shelf_of(*given: Place, colors: Choice | None = None) -> Shelf:
+    """The shelf of what a user named: runs, or folders (or those in a bucket) that hold runs.
 
     Raises:
-        NotARunError, PlaceError: there is neither.
+        NotARunError, PlaceError: one of them is neither.
     """
-    try:
-        return Shelf([open_run(given)], colors=colors)
-    except NotARunError:
-        if not _holds_runs(given):
-            raise
-    return Shelf(colors=colors, find=lambda: places_in(given), above=str(given))
+    runs: list[Run] = []
+    folders: list[Place] = []
+    for place in given:
+        try:
+            runs.append(open_run(place))
+        except NotARunError:
+            if not _holds_runs(place):
+                raise
+            folders.append(place)
+    if not folders:
+        return Shelf(runs, colors=colors)
+    named = [place_of(run) for run in runs]
+    above = str(folders[0]) if len(given) == 1 else ""
+    return Shelf(
+        colors=colors,
+        find=lambda: [*named, *(place for one in folders for place in places_in(one))],
+        above=above,
+    )
 
 
 def _holds_runs(given: Place) -> bool:
@@ -193,7 +209,11 @@ def _holds_runs(given: Place) -> bool:
 
 def run_id(run: Run) -> str:
     """Opaque and stable: the same run has the same address tomorrow."""
-    return id_of(run.place if run.remote else run.path)
+    return id_of(place_of(run))
+
+
+def place_of(run: Run) -> Place:
+    return run.place if run.remote else run.path
 
 
 def id_of(place: Place) -> str:

@@ -1,0 +1,165 @@
+// Two runs, splits or groupings, one above the other, with one slider.
+
+import { useEffect, useMemo, useRef } from "preact/hooks";
+import { drawn } from "../network/drawn";
+import { layoutNetwork } from "../network/layout";
+import { useSize } from "../frame/size";
+import { isolated } from "../inline";
+import { samplesAt } from "../run/counts";
+import { highlighted, runs, shownGrouping } from "../state";
+import { viewTitle } from "../titles";
+import { percent } from "../format";
+import { Block } from "./Block";
+import { Choices } from "./Choices";
+import {
+  against,
+  comparable,
+  facts,
+  pairedSnapshot,
+  refused,
+  sidesOf,
+  unreadable,
+  wish,
+  type Against,
+} from "./now";
+import { compareSubtitle, sideText } from "./sentences";
+import type { Side } from "./side";
+import { Trellises } from "./Trellises";
+
+export function CompareView() {
+  const found = against.value;
+  return (
+    <>
+      <div class="head">
+        <h1 data-testid="title">{viewTitle}</h1>
+        {found ? <Caveats found={found} /> : <p class="subtitle">{why()}</p>}
+      </div>
+      {comparable.value && <Choices />}
+      {found ? <Both found={found} /> : <Nothing />}
+    </>
+  );
+}
+
+/** Why there is nothing to see. */
+function why(): string {
+  if (!comparable.value)
+    return "This is a run that was exported: other runs can be compared with by huelapse view A B.";
+  if (refused.value) return `${refused.value.why}.`;
+  if (unreadable.value) return unreadable.value;
+  if (wish.value) return "";
+  return "Open a folder of runs, or several (huelapse view A B), or record another split or grouping.";
+}
+
+function Nothing() {
+  const settled =
+    !comparable.value || refused.value !== null || unreadable.value !== "" || !wish.value;
+  useEffect(() => drawn.view(settled, 0), [settled]);
+  return <div class="compare" data-testid="compare" />;
+}
+
+function Caveats({ found }: { found: Against }) {
+  const { a, b } = sidesOf(found);
+  const { beside } = found;
+  const n = [a, b].map(({ track, snapshot: at }) =>
+    at.value < 0 ? 0 : samplesAt(track.summary, track.grouping.classes.length, at.value),
+  );
+  const text = compareSubtitle({
+    sameUnits: beside.same_units,
+    otherSamples: beside.samples !== null,
+    layers: beside.layers,
+    n: pairedSnapshot.value < 0 ? [0, 0] : [n[0], n[1]],
+  });
+  return (
+    <p class="subtitle" title={beside.samples ?? undefined}>
+      {text}
+    </p>
+  );
+}
+
+/** What tells the two from one another, and no more. */
+function namesOf(found: Against): [string, string] {
+  const { a, b, track } = found;
+  const titles = [shownGrouping.value?.title ?? "", track.grouping.title];
+  const name = (open: Against["a"]): string => {
+    const same = a.run !== b.run && a.manifest.name === b.manifest.name;
+    const place = runs.value.find((run) => run.id === open.run)?.place;
+    return same && place ? place : open.manifest.name;
+  };
+  return [a, b].map((open, i) =>
+    [
+      a.run !== b.run && name(open),
+      a.split.name !== b.split.name && open.split.name,
+      titles[0] !== titles[1] && titles[i],
+    ]
+      .filter((text) => text !== false)
+      .map(isolated)
+      .join(" · "),
+  ) as [string, string];
+}
+
+const HEAD = 26;
+const LEAST = 150;
+
+function Both({ found }: { found: Against }) {
+  const frame = useRef<HTMLDivElement>(null);
+  const size = useSize(frame);
+  const { a, b } = sidesOf(found);
+  const names = namesOf(found);
+  const height = size ? Math.max(LEAST, Math.floor(size.height / 2) - HEAD) : 0;
+  const layout = useMemo(
+    () =>
+      size && size.width > 0
+        ? layoutNetwork(found.a.layers, size.width, height, devicePixelRatio || 1)
+        : null,
+    [found.a, size?.width, height],
+  );
+  const whole = (side: Side): boolean =>
+    side.order.peek() !== null && (side.snapshot.peek() < 0 || side.cells.peek() !== null);
+  const complete = (): boolean => whole(a) && whole(b);
+  return (
+    <div
+      class="compare"
+      ref={frame}
+      data-testid="compare"
+      tabIndex={0}
+      role="region"
+      aria-label="A above B"
+    >
+      {found.beside.layers !== null
+        ? size && size.width > 0 && <Trellises a={a} b={b} names={names} size={size} />
+        : layout &&
+          [a, b].map((side, i) => (
+            <section key={i}>
+              <SideHead letter={i === 0 ? "A" : "B"} name={names[i]} index={i as 0 | 1} />
+              <Block
+                index={i as 0 | 1}
+                side={side}
+                layout={layout}
+                label={`Units of ${i === 0 ? "A" : "B"}, ${names[i]}, colored by preferred class`}
+                own={i === 0 || found.beside.same_units}
+                complete={complete}
+              />
+            </section>
+          ))}
+    </div>
+  );
+}
+
+export function SideHead({ letter, name, index }: { letter: string; name: string; index: 0 | 1 }) {
+  const both = facts.value;
+  const side = both && (index === 0 ? both.a : both.b);
+  const share =
+    side && Number.isFinite(side.share)
+      ? ` · ${percent(side.share)} tuned${highlighted.value < 0 ? "" : " to it"}`
+      : "";
+  return (
+    <h2 class="side-head" data-testid={`side-${letter.toLowerCase()}`}>
+      <b>{letter}</b>
+      <bdi class="path">{name}</bdi>
+      <small>
+        {side && sideText(side)}
+        {share}
+      </small>
+    </h2>
+  );
+}
