@@ -19,9 +19,21 @@ from huelapse.viewer.shelf import Shelf, shelf_of
 HOST = "127.0.0.1"
 PORT = 8765
 PORTS_TRIED = 20
-PASSING = ("manifest.json", "live.json")
-"""Resources that say whether the run is still recorded: that changes without a commit."""
 STATIC = ("index.html", "main.js", "main.css")
+PASSING = ("manifest.json", "live.json")
+"""Of a run, what may be something else though nothing was committed: a writer may be gone."""
+
+
+def passes(rest: str) -> bool:
+    """Whether an answer is true for now alone: of who writes, of another run, or of what is being
+    worked out."""
+    match rest.split("/"):
+        case [name]:
+            return name in PASSING
+        case [_, "geometry.st"] | [_, _, "compare", *_]:
+            return True
+        case _:
+            return False
 
 
 class Page:
@@ -50,7 +62,7 @@ class Page:
         if resources is None:
             return None
         try:
-            if rest in PASSING:
+            if passes(rest):
                 return Answer.of(*resources.get(rest))
             state = id_, resources.run.version
             return self._answers.find((*state, rest), lambda: resources.get(rest))
