@@ -122,7 +122,7 @@ def test_every_library_that_is_imported_is_declared(wheel: Path) -> None:
         assert library in declared, f"{library} is imported by {sorted(files)}"
         if "" in declared[library]:
             continue
-        homes = ("capture/", "demo/") if library == "torch" else ()
+        homes = ("capture/", "demo/", "replaying/") if library == "torch" else ()
         extras = declared[library]
         homes += ("export/",) if extras & {"export", "xarray"} else ("integrations/",)
         homes = ("plot/",) if extras & {"plot", "video"} else homes
