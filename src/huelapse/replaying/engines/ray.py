@@ -9,6 +9,7 @@ machines share.
 import logging
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -33,6 +34,8 @@ START = 600.0
 """Seconds in which one worker at least must be there."""
 SLOW = 30.0
 """Seconds after which it is said that none is."""
+CONNECT = 10.0
+"""Seconds in which somebody must answer at a cluster's address."""
 LOOK = 5.0
 """Seconds between two looks at the cluster's machines."""
 GET = 30.0
@@ -415,7 +418,9 @@ def _connected(ray: Any, address: str | None, workers: int | None) -> Generator[
         yield  # the user's own, as in a notebook: it stays
         return
     options: dict[str, Any] = {"address": address}
-    if address is None:
+    if address is not None:
+        _check_answers(address)
+    else:
         cpus = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         options = {
             "address": "local",
@@ -441,6 +446,27 @@ def _connected(ray: Any, address: str | None, workers: int | None) -> Generator[
         ray.shutdown()
         if main:
             signal.signal(signal.SIGTERM, terminated)
+
+
+def _check_answers(address: str) -> None:
+    """Ray itself would try for minutes.
+
+    Raises:
+        ReplayError: nobody listens there.
+    """
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if address == "auto":
+        return
+    if not colon or not port.isdigit():
+        raise ReplayError(f"the Ray cluster's address is {address!r}, expected auto, host:port or "
+                          f"ray://host:port")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT).close()
+    except (OSError, OverflowError) as error:
+        raise ReplayError(
+            f"no Ray cluster at {address}: {error}. `ray start --head` starts one, and says its "
+            f"address; without an address one is started here, for this replay"
+        ) from error
 
 
 @contextmanager
