@@ -34,7 +34,7 @@ class Order:
         task = task or next((t for t in self._waiting if t.place not in taken), self._waiting[0])
         self._waiting.remove(task)
         taken |= {task.place, place}
-        places = [t.place for t in self._waiting if t.place not in taken]
+        places = list(dict.fromkeys(t.place for t in self._waiting if t.place not in taken))
         # others take what comes first; what is left for this one stands as far behind
         ahead = min(len(others), len(places) - 1)
         return task, places[ahead] if places else None
