@@ -56,10 +56,8 @@ def test_marks_of_drivers_that_were_killed_are_removed(tmp_path: Path) -> None:
     assert set(other.path.parent.iterdir()) == {living.path, foreign, other.path}
 
 
-def remote(run: Path, **changed: Any) -> Remote:
-    asked = Asked(
-        model=f"{HERE}:build", data=Data(kind="factory", source=f"{HERE}:data"), classes=3
-    )
+def remote(run: Path, model: str = f"{HERE}:build", **changed: Any) -> Remote:
+    asked = Asked(model=model, data=Data(kind="factory", source=f"{HERE}:data"), classes=3)
     job = Job(run=str(run), asked=asked.as_json(), checkpoints=1, memory=2**30)
     mark = Mark(run)
     told = {**job.as_json(), "version": VERSION, **changed}
@@ -87,6 +85,37 @@ def test_a_checkpoint_that_this_machine_lacks_may_be_done_by_another(tmp_path: P
     assert "/not/here/step=2.pt is not there for the worker" in result["error"]
 
 
+def flickering() -> Any:
+    """Fails at first, as a network does."""
+    if len(CALLS) < 2:
+        CALLS.append(1)
+        raise OSError("the network is away")
+    return build()
+
+
+def failing() -> Any:
+    raise RuntimeError("no such layer")
+
+
+CALLS: list[int] = []
+
+
+def test_a_model_that_cannot_be_had_is_asked_for_again_and_then_left_to_other_machines(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huelapse.replaying.engines.remote.PAUSE", 0.0)
+    saved = train(tmp_path, live=False, steps=(0, 2))
+    task = Task(place=str(saved / "step=2.pt"), step=2).as_json()
+    CALLS.clear()
+    told = remote(tmp_path / "run", model=f"{__name__}:flickering").do(task, None)
+    assert told["result"]["error"] is None
+    worker = remote(tmp_path / "other", model=f"{__name__}:failing")
+    for _ in range(2):
+        told = worker.do(task, None)
+        assert "result" not in told
+        assert "failing raised RuntimeError: no such layer" in told["unfit"]
+
+
 def test_what_is_not_a_checkpoint_is_so_everywhere(tmp_path: Path) -> None:
     bad = tmp_path / "step=2.pt"
     bad.write_bytes(b"nothing")
@@ -104,6 +133,3 @@ def test_a_worker_of_another_version_or_without_the_run_does_nothing(tmp_path: P
         told = worker.do(Task(place="x.pt", step=1).as_json(), None)
     assert "run does not exist there" in told["unfit"]
     assert not (tmp_path / "run").exists()
-
-
-assert build  # named above

@@ -284,8 +284,7 @@ class _Crew:
                 notice(f"no worker has started yet; the cluster has {self._resources()} free")
             return
         if self._unfit:
-            told = "; ".join(f"on {host}, {why}" for host, why in self._unfit.items())
-            why = f"{told}. The run must be on a disk that all machines share, at the same path"
+            why = "; ".join(f"on {host}, {why}" for host, why in self._unfit.items())
         elif self._why:
             why = self._why
         else:
@@ -325,7 +324,7 @@ class _Crew:
             self._again(task, _line(error))
         else:
             self._count(handle, told, progress)
-            if "unfit" in told:  # begun anew where the run is not to be seen
+            if "unfit" in told:  # begun anew where there is no such run; no model or samples there
                 self._reject(handle, told["unfit"])
                 self._waiting.again(task)
                 return
@@ -458,8 +457,9 @@ def _check_answers(address: str) -> None:
     if address == "auto":
         return
     if not colon or not port.isdigit():
-        raise ReplayError(f"the Ray cluster's address is {address!r}, expected auto, host:port or "
-                          f"ray://host:port")
+        raise ReplayError(
+            f"the Ray cluster's address is {address!r}, expected auto, host:port or ray://host:port"
+        )
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT).close()
     except (OSError, OverflowError) as error:

@@ -24,6 +24,8 @@ from huelapse.store.partial import PARTIAL
 if TYPE_CHECKING:
     from huelapse.replaying.working import Worker
 
+PAUSE = 1.0
+"""Seconds before a model or samples that cannot be had are asked for again."""
 SEEN = 10.0
 """Seconds a file may take to be seen on another machine."""
 
@@ -149,8 +151,14 @@ class Remote:
             self._since = time.monotonic()
             try:
                 result = self._do(Task(**task), then)
+                made = self._made
+                while made is not None and made.failing and made.broken is None:
+                    time.sleep(PAUSE)
+                    result = self._do(Task(**task), then)
             finally:
                 self._since = None
+            if made is not None and made.broken is not None:  # elsewhere it may go well
+                return {"unfit": made.broken, **self.told()}
             return {"result": result.as_json(), **self.told()}
 
     def close(self) -> None:
@@ -191,4 +199,5 @@ class Remote:
         path, content = self._mark
         why = unseen(Path(path), content)
         self._fit = why is None
-        return why
+        hint = "the run must be on a disk that all machines share, at the same path"
+        return None if why is None else f"{why}: {hint}"
