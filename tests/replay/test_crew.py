@@ -104,7 +104,9 @@ class Actor:
 
 
 def remote(call: Callable[..., Any]) -> Any:
-    return SimpleNamespace(remote=lambda *a: Ref(call(*a)))
+    method = SimpleNamespace(remote=lambda *a: Ref(call(*a)))
+    method.options = lambda max_task_retries: method
+    return method
 
 
 @pytest.fixture
@@ -150,15 +152,32 @@ def test_every_task_is_given_once(played: Played) -> None:
     assert len(played.killed) == 2
 
 
-def test_what_ray_has_tried_enough_is_not_tried_again(played: Played) -> None:
+def test_a_task_that_kills_its_workers_is_tried_three_times(played: Played) -> None:
     def does(task: Task, number: int, actor: Any) -> Any:
         return RayActorError("first\nit was killed") if task.step == 1 else None
 
     results, given, _ = serve(played, does=does)
     assert results[1].error == "its worker was lost: it was killed"
-    assert results[1].tries == 3
-    assert given.count(TASKS[1]) == 1
+    assert results[1].tries == given.count(TASKS[1]) == 3
+    assert len(played.killed) == 2  # Ray starts them again, nobody else
     assert all(results[step].path for step in (0, 2, 3))
+
+
+def test_a_worker_that_was_lost_is_given_nothing_before_it_answers(played: Played) -> None:
+    lost: list[int] = []
+
+    def does(task: Task, number: int, actor: Any) -> Any:
+        assert actor.number not in lost
+        if task.step == 1 and number == 1:
+            lost.append(actor.number)
+            actor.greet = remote(lambda: NEVER)
+            return RayActorError("temporarily unavailable")
+        return None
+
+    results, _, _ = serve(played, does=does)
+    assert lost
+    assert results[1].tries == 2
+    assert all(result.path for result in results.values())
 
 
 def test_an_actor_that_died_for_good_is_replaced_and_its_task_done_by_another(
@@ -267,7 +286,7 @@ def test_actors_that_cannot_be_started_are_no_endless_loop(played: Played) -> No
 def test_a_cluster_without_room_is_waited_for_and_then_given_up(played: Played) -> None:
     with (
         pytest.warns(
-            HuelapseWarning, match="no worker has started yet; the cluster has 2 of 2 CPU"
+            HuelapseWarning, match="no worker is there yet; the cluster has 2 of 2 CPU"
         ),
         pytest.raises(ReplayError, match="none has started for 600 s"),
     ):

@@ -461,7 +461,7 @@ def test_the_tasks_of_a_node_that_is_lost_are_done_on_another(
             os.kill(pid, signal.SIGKILL)
         out, err = process.communicate(timeout=300)
         assert process.returncode == 0, err
-        assert "'failed': []" in out
+        assert "'failed': []" in out, out
         replay(saved, tmp_path / "whole", batch=20)
         same(run, tmp_path / "whole")
     finally:

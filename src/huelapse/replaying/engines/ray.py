@@ -1,8 +1,10 @@
 """Tasks on a cluster, by actors of Ray Core: an existing one, or one on this machine for as long as the
 replay takes. Ray is imported in this file alone, when it is used.
 
-A worker is an actor. Where its process is lost, Ray starts it again and sends the task again; what Ray
-gives up, and what hangs, is given to others here. Results are paths: the files are on a disk that all
+A worker is an actor. Where its process is lost, Ray starts it again, here or on another machine; it is
+given tasks anew once it has answered, and its task meanwhile goes to the next that is idle. Ray itself
+could send the task again, but counts as tries what never reached an actor: while it does not know yet
+that a machine is lost, it has used up all of them. Results are paths: the files are on a disk that all
 machines share.
 """
 
@@ -135,7 +137,7 @@ class RayActors:
             num_cpus=1,
             num_gpus=gpus,
             max_restarts=-1,
-            max_task_retries=TRIES - 1,
+            max_task_retries=TRIES - 1,  # of questions; they wait while it is started again
             max_concurrency=3,  # a task, a question, a task that was sent twice
             runtime_env={"env_vars": {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}},
         )
@@ -248,7 +250,7 @@ class _Crew:
             told = self._ray.get(ref, timeout=GET)
         except self._ray.exceptions.RayError as error:
             self._why = _line(error)
-            self._failed += 1
+            self._failed += not handle.host  # one that was there may come back
             self._drop(handle)
             if self._failed < TRIES:
                 self._add()
@@ -281,7 +283,7 @@ class _Crew:
         if self._handles and now - self._there < START:
             if now - self._there > SLOW and not self._said:
                 self._said = True
-                notice(f"no worker has started yet; the cluster has {self._resources()} free")
+                notice(f"no worker is there yet; the cluster has {self._resources()} free")
             return
         if self._unfit:
             why = "; ".join(f"on {host}, {why}" for host, why in self._unfit.items())
@@ -305,7 +307,8 @@ class _Crew:
             others = [one.place for one in self._handles if one is not handle]
             task, then = self._waiting.next(handle.place, others)
             handle.task, handle.place = task, task.place
-            handle.doing = handle.actor.do.remote(task.as_json(), then)
+            do = handle.actor.do.options(max_task_retries=0)
+            handle.doing = do.remote(task.as_json(), then)
 
     def _done(self, handle: _Handle, progress: Progress) -> None:
         ref, handle.doing = handle.doing, None
@@ -318,8 +321,10 @@ class _Crew:
             self._drop(handle)
             self._add()
             self._again(task, f"its worker was lost: {_line(error)}")
-        except lost.RayActorError as error:  # as often as Ray has sent it
-            self._again(task, f"its worker was lost: {_line(error)}", TRIES)
+        except lost.RayActorError as error:  # it is being started again
+            handle.ready, handle.place = False, None
+            handle.greeting = handle.actor.greet.remote()
+            self._again(task, f"its worker was lost: {_line(error)}")
         except lost.RayError as error:
             self._again(task, _line(error))
         else:
@@ -335,9 +340,9 @@ class _Crew:
                 number = self._tries[task] = self._tries.get(task, 0) + 1
                 self._ended.append(replace(result, tries=number))
 
-    def _again(self, task: Task, why: str, tries: int = 1) -> None:
+    def _again(self, task: Task, why: str) -> None:
         """It has failed: it is tried again, unless it has been often enough."""
-        number = self._tries[task] = self._tries.get(task, 0) + tries
+        number = self._tries[task] = self._tries.get(task, 0) + 1
         if number < TRIES:
             self._waiting.again(task)
         else:
