@@ -285,9 +285,7 @@ def test_actors_that_cannot_be_started_are_no_endless_loop(played: Played) -> No
 
 def test_a_cluster_without_room_is_waited_for_and_then_given_up(played: Played) -> None:
     with (
-        pytest.warns(
-            HuelapseWarning, match="no worker is there yet; the cluster has 2 of 2 CPU"
-        ),
+        pytest.warns(HuelapseWarning, match="no worker is there yet; the cluster has 2 of 2 CPU"),
         pytest.raises(ReplayError, match="none has started for 600 s"),
     ):
         serve(played, 2, None, greet=NEVER)

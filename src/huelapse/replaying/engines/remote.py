@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 PAUSE = 1.0
 """Seconds before a model or samples that cannot be had are asked for again."""
-SEEN = 10.0
+SEEN = 5.0
 """Seconds a file may take to be seen on another machine."""
 
 
@@ -66,7 +67,7 @@ def _has_ended(pid: str) -> bool:
     return False
 
 
-def unseen(path: Path, content: str, patience: float = SEEN) -> str | None:
+def unseen(path: Path, content: str, patience: float) -> str | None:
     """Why this process does not share the directory of a mark; None where it does.
 
     Args:
@@ -148,6 +149,8 @@ class Remote:
             unfit = self._unfit()
             if unfit is not None:
                 return {"unfit": unfit, **self.told()}
+            import_module("huelapse.replaying.working")  # torch: no time of the task
+
             self._since = time.monotonic()
             try:
                 result = self._do(Task(**task), then)
@@ -197,7 +200,7 @@ class Remote:
         if self._job["version"] != VERSION:
             return f"it has huelapse {VERSION}, and {self._job['version']} is asking: install one"
         path, content = self._mark
-        why = unseen(Path(path), content)
+        why = unseen(Path(path), content, SEEN)
         self._fit = why is None
         hint = "the run must be on a disk that all machines share, at the same path"
         return None if why is None else f"{why}: {hint}"
