@@ -69,6 +69,16 @@ class Worker:
         """Let go of files that were fetched."""
         self._loading.close()
 
+    @property
+    def failing(self) -> bool:
+        """Whether it was the model or the samples that could not be had, not the checkpoint."""
+        return self._failures > 0
+
+    @property
+    def broken(self) -> str | None:
+        """Why they are not asked for any more."""
+        return self._failed if self._failures >= FACTORY_TRIES else None
+
     def do(self, task: Task, then: str | None = None, progress: Progress | None = None) -> Result:
         """A task's result; what goes wrong is in it.
 
@@ -78,8 +88,8 @@ class Worker:
             progress: told how many more samples have been forwarded.
         """
         started = time.monotonic()
-        if self._failures >= FACTORY_TRIES:
-            return Result(task=task, error=self._failed)
+        if self.broken is not None:
+            return Result(task=task, error=self.broken)
         try:
             path, samples = self._do(task, then, progress or (lambda _: None))
         except Exception as error:

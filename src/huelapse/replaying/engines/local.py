@@ -14,13 +14,9 @@ from dataclasses import replace
 from typing import IO, Any
 
 from huelapse.errors import ReplayError
-from huelapse.replaying.engines import Job, Progress, Result, Task
+from huelapse.replaying.engines import OVERDUE, PATIENCE, TRIES, Job, Progress, Result, Task
+from huelapse.replaying.engines.order import Order
 from huelapse.replaying.working import Worker
-
-TRIES = 3
-"""How often a task is given to a worker before it counts as failed."""
-PATIENCE = 10.0
-"""Seconds a worker has to end by itself."""
 
 
 class InProcess:
@@ -62,7 +58,7 @@ class Pool:
     def run(self, tasks: Sequence[Task], progress: Progress) -> Iterator[Result]:
         """As `Engine.run`."""
         said: queue.Queue[tuple[_Process, dict[str, Any] | None]] = queue.Queue()
-        waiting = list(tasks)
+        waiting = Order(tasks)
         tries: dict[Task, int] = {}
         everyone: list[_Process] = []
         try:
@@ -79,7 +75,7 @@ class Pool:
 
     def _serve(
         self,
-        waiting: list[Task],
+        waiting: Order,
         tries: dict[Task, int],
         everyone: "list[_Process]",
         said: "queue.Queue[tuple[_Process, dict[str, Any] | None]]",
@@ -111,7 +107,7 @@ class Pool:
             if result is not None and task is not None:
                 number = tries[task] = tries.get(task, 0) + 1
                 if result.error is not None and not result.lasting and number < TRIES:
-                    waiting.insert(0, task)
+                    waiting.again(task)
                 else:
                     left -= 1
                     yield replace(result, tries=number)
@@ -121,21 +117,10 @@ class Pool:
             if process in everyone and process.task is None:
                 self._give(process, waiting, everyone)
 
-    def _give(
-        self, process: "_Process", waiting: list[Task], everyone: "Sequence[_Process]"
-    ) -> None:
-        """The next task: of the checkpoint it has, or of one that nobody has, or any."""
-        if not waiting:
-            return
-        taken = {one.place for one in everyone if one is not process}
-        task = next((t for t in waiting if t.place == process.place), None)
-        task = task or next((t for t in waiting if t.place not in taken), waiting[0])
-        waiting.remove(task)
-        taken |= {task.place, process.place}
-        others = [t.place for t in waiting if t.place not in taken]
-        # others take what comes first; what is left for this one stands as far behind
-        place = min(len(everyone) - 1, len(others) - 1)
-        process.give(task, others[place] if others else None)
+    def _give(self, process: "_Process", waiting: Order, everyone: "Sequence[_Process]") -> None:
+        if waiting:
+            others = [one.place for one in everyone if one is not process]
+            process.give(*waiting.next(process.place, others))
 
     def _end_overdue(self, everyone: "Sequence[_Process]") -> None:
         if self._timeout is None:
@@ -212,7 +197,7 @@ class _Process:
     def why(self) -> str:
         """What ended it."""
         if self.overdue:
-            return "it took longer than the time limit"
+            return OVERDUE
         try:
             code = self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:
