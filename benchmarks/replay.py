@@ -5,10 +5,12 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import harness
+import psutil
 import torch
 from models import ResNet18, SmallCNN
 
@@ -16,7 +18,10 @@ import huelapse
 from huelapse.replaying.asked import Asked, Data
 from huelapse.replaying.engines import Job, Task
 from huelapse.replaying.engines.local import Pool
+from huelapse.replaying.engines.ray import RayActors
 
+if "--quick" in sys.argv:
+    os.environ.setdefault("HUELAPSE_BENCH_SAMPLES", "128")  # and so for the workers
 SAMPLES = int(os.environ.get("HUELAPSE_BENCH_SAMPLES", "512"))
 BATCH = 32
 
@@ -101,8 +106,9 @@ def against_bare(folder: Path, build: Any, checkpoints: int, rounds: int) -> har
     }
 
 
-def pool(folder: Path, paths: list[Path], name: str, workers: int) -> harness.Numbers:
-    """Tasks through workers of one thread each; the clock starts when all of them forward."""
+def crew(folder: Path, paths: list[Path], name: str, kind: str, workers: int) -> harness.Numbers:
+    """Tasks through workers of one thread each, of the pool or of Ray; the clock starts when all of
+    them forward."""
     asked = Asked(
         model=f"{Path(__file__).resolve()}:{name}",
         data=Data(kind="factory", source=f"{Path(__file__).resolve()}:data"),
@@ -111,12 +117,13 @@ def pool(folder: Path, paths: list[Path], name: str, workers: int) -> harness.Nu
         keep_responses=False,
     )
     job = Job(
-        run=str(folder / f"pool{workers}"),
+        run=str(folder / f"{kind}{workers}"),
         asked=asked.as_json(),
         checkpoints=len(paths),
         memory=2**30,
         path=tuple(p for p in sys.path if p),
     )
+    engine = Pool(job, workers) if kind == "pool" else RayActors(job, workers)
     tasks = [Task(place=str(path), step=step) for step, path in enumerate(paths)]
     started = time.perf_counter()
     begun: list[float] = []
@@ -125,7 +132,7 @@ def pool(folder: Path, paths: list[Path], name: str, workers: int) -> harness.Nu
 
     def watch() -> None:
         while not stop.wait(0.05):
-            peaks.extend(peak_bytes())
+            peaks.extend(peak_bytes(WORKERS[kind]))
 
     def progress(_: int) -> None:
         begun.append(time.perf_counter())
@@ -133,32 +140,36 @@ def pool(folder: Path, paths: list[Path], name: str, workers: int) -> harness.Nu
     watcher = threading.Thread(target=watch)
     watcher.start()
     ends: list[float] = []
-    for result in Pool(job, workers).run(tasks, progress):
-        assert result.error is None, result.error
-        ends.append(time.perf_counter())
-    stop.set()
-    watcher.join()
+    try:
+        for result in engine.run(tasks, progress):
+            assert result.error is None, result.error
+            ends.append(time.perf_counter())
+    finally:
+        stop.set()
+        watcher.join()
     # from the first results of all workers on: what came before is start-up
     first = ends[workers - 1]
+    name = f"{kind}{workers}"
     return {
-        f"pool{workers}_startup_seconds": begun[0] - started,
-        f"pool{workers}_samples_per_second": SAMPLES * (len(ends) - workers) / (ends[-1] - first),
-        f"pool{workers}_worker_mb": max(peaks) / 1e6,
+        f"{name}_startup_seconds": begun[0] - started,
+        f"{name}_samples_per_second": SAMPLES * (len(ends) - workers) / (ends[-1] - first),
+        f"{name}_worker_mb": max(peaks) / 1e6,
     }
 
 
-def peak_bytes() -> list[float]:
-    """Of each child process."""
+WORKERS = {"pool": "huelapse.replaying.engines.process", "ray": "ray::RayWorker"}
+"""What tells worker processes from others."""
+
+
+def peak_bytes(told: str) -> list[float]:
+    """Of each process that stems from this one, whose command says so."""
     found: list[float] = []
-    for status in Path("/proc").glob("[0-9]*/status"):
-        try:
-            lines = dict(
-                line.split(":", 1) for line in status.read_text().splitlines() if ":" in line
-            )
-        except OSError:
-            continue
-        if int(lines["PPid"]) == os.getpid() and "VmHWM" in lines:
-            found.append(1024.0 * int(lines["VmHWM"].split()[0]))
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error, OSError, KeyError):
+            if told in " ".join(process.cmdline()):
+                text = Path(f"/proc/{process.pid}/status").read_text()
+                lines = dict(line.split(":", 1) for line in text.splitlines() if ":" in line)
+                found.append(1024.0 * int(lines["VmHWM"].split()[0]))
     return found
 
 
@@ -167,12 +178,16 @@ def measure(quick: bool) -> harness.Numbers:
     build, name = (small, "small") if quick else (resnet, "resnet")
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        numbers = against_bare(folder, build, 4 if quick else 6, 3 if quick else 7)
-        paths = save(folder, build, 6 if quick else 12)
-        alone = pool(folder, paths, name, 1)
-        both = pool(folder, paths, name, 2)
-    ratio = both["pool2_samples_per_second"] / alone["pool1_samples_per_second"]
-    return {**numbers, **alone, **both, "pool2_of_pool1": ratio}
+        numbers = against_bare(folder, build, 3 if quick else 6, 2 if quick else 7)
+        paths = save(folder, build, 4 if quick else 12)
+        for kind in ("pool", "ray"):
+            own = (2,) if quick and kind == "ray" else (1, 2)  # a cluster takes long to start
+            for workers in own:
+                numbers |= crew(folder, paths, name, kind, workers)
+            rates = [numbers[f"{kind}{workers}_samples_per_second"] for workers in own]
+            if len(rates) == 2:
+                numbers[f"{kind}2_of_{kind}1"] = rates[1] / rates[0]
+    return numbers
 
 
 if __name__ == "__main__":

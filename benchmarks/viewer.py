@@ -7,6 +7,7 @@ canvas, a pixel read back, so that the drawing is done and not just queued, and 
 """
 
 import time
+from pathlib import Path
 from typing import Any
 
 import browsing
@@ -118,11 +119,66 @@ def history(browser: Any, units: int, snapshots: int) -> harness.Numbers:
     }
 
 
+ZOOM = """async (turns) => {
+    const frame = () => new Promise((resolve) => requestAnimationFrame(resolve));
+    const area = document.querySelector('[data-testid=scrubber]');
+    const strip = document.querySelector('[data-testid=strip]');
+    const box = area.getBoundingClientRect();
+    const took = [], drawing = [];
+    for (let i = 0; i < turns; i++) {
+        await frame();
+        const at = { clientX: box.x + box.width * 0.4, clientY: box.y + 100, bubbles: true };
+        const deltaY = Math.floor(i / 20) % 2 ? 200 : -200;
+        const began = performance.now();
+        area.dispatchEvent(new WheelEvent('wheel', { ...at, deltaY, cancelable: true }));
+        await Promise.resolve();               // the page's own rendering, strip and marks included
+        strip.getContext('2d').getImageData(0, 0, 1, 1);
+        document.body.offsetHeight;
+        took.push(performance.now() - began);
+        drawing.push(globalThis.huelapse.timings.strip);
+    }
+    const middle = (v) => v.sort((a, b) => a - b)[Math.floor(v.length / 2)];
+    return [middle(took), took[Math.floor(0.95 * took.length)], middle(drawing)];
+}"""
+
+
+def long(browser: Any, path: Path, steps: int) -> harness.Numbers:
+    """A run of very many snapshots: the first picture, a step of the slider, a turn of the wheel."""
+    run = huelapse.open(path)
+    snapshots = len(run.steps)
+    with in_background(Shelf([run])) as address:
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        first = seconds(lambda: (page.goto(address), until(page, READY)))
+        whole = seconds(
+            lambda: until(
+                page, "() => document.querySelector('[data-testid=events]') !== null", 600
+            )
+        )
+        given = {"steps": steps, "snapshots": snapshots, "canvas": "strip"}
+        page.evaluate(STEP, {**given, "steps": 10})
+        step, late, _ = page.evaluate(STEP, given)
+        zoom, slow, strip = page.evaluate(ZOOM, steps)
+        page.close()
+    return {
+        "long_snapshots": float(snapshots),
+        "long_first_picture_seconds": first,
+        "long_all_curves_seconds": first + whole,
+        "long_step_ms": step,
+        "long_step_p95_ms": late,
+        "long_zoom_ms": zoom,
+        "long_zoom_p95_ms": slow,
+        "long_strip_ms": strip,
+    }
+
+
 def measure(quick: bool) -> harness.Numbers:
     numbers: harness.Numbers = {"viewport_pixels": float(1440 * 900)}
     with browsing.chromium() as browser:
         for units in (1_000,) if quick else (1_000, 27_000, 80_000):
             numbers |= scrubbing(browser, units, 20 if quick else 100, 20 if quick else 120)
+        with folder() as path:
+            runs.write(path / "run", snapshots=300 if quick else 10_000, units=420, classes=CLASSES)
+            numbers |= long(browser, path / "run", 20 if quick else 200)
         numbers |= history(browser, 300 if quick else 2_000, 40 if quick else 1_000)
     return numbers
 

@@ -76,6 +76,12 @@ def test_the_wheel_holds_the_page_the_data_and_the_notices(wheel: Path) -> None:
 
 DECLARED_AS = {"PIL": "pillow"}
 """Import name → distribution, where they differ."""
+ALSO_IN = {
+    "torch": ("capture/", "demo/", "replaying/"),
+    "ray": ("replaying/engines/ray.py",),
+    "pillow": ("replaying/data.py",),
+}
+"""Where a library is imported beside the folder of its extra."""
 
 
 def requirements_of(wheel: Path) -> dict[str, set[str]]:
@@ -122,15 +128,15 @@ def test_every_library_that_is_imported_is_declared(wheel: Path) -> None:
         assert library in declared, f"{library} is imported by {sorted(files)}"
         if "" in declared[library]:
             continue
-        homes = ("capture/", "demo/") if library == "torch" else ()
+        homes = ALSO_IN.get(library, ())
         extras = declared[library]
         homes += ("export/",) if extras & {"export", "xarray"} else ("integrations/",)
-        homes = ("plot/",) if "plot" in extras else homes
+        homes = ("plot/", *ALSO_IN.get(library, ())) if extras & {"plot", "video"} else homes
         for file in files:
             assert file.removeprefix("huelapse/").startswith(homes), f"{library} in {file}"
     always = {library for library, extras in declared.items() if "" in extras}
     assert always <= imported.keys(), "declared, but not used"
-    assert declared["torch"] == {"torch", "lightning", "transformers"}
+    assert declared["torch"] == {"torch", "lightning", "transformers", "ray"}
 
 
 def test_the_libraries_at_hand_are_those_the_wheel_asks_for(wheel: Path, tmp_path: Path) -> None:

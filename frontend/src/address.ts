@@ -12,6 +12,7 @@ import {
   currentAddress,
   defaultAddress,
   find,
+  event,
   highlighted,
   layerShows,
   matrixOrder,
@@ -29,6 +30,7 @@ import {
   threshold,
   unit,
   view,
+  zoom,
 } from "./state";
 import { readAddress, writeAddress } from "./url";
 
@@ -41,7 +43,7 @@ export function followAddress(): () => void {
   const stop = effect(() => {
     const open = session.value;
     if (!open) return;
-    void [snapshot.value, find.value];
+    void [snapshot.value, find.value, zoom.value];
     // Walking from unit to unit is not a choice to go back through one by one.
     const chosen = [
       unit.value >= 0,
@@ -56,11 +58,13 @@ export function followAddress(): () => void {
       cell.value?.true,
       cell.value?.predicted,
       sample.value >= 0,
+      event.value !== "",
       only.value,
       ...Object.values(other.value),
       by.value,
     ].join();
     const set = [
+      event.value,
       unit.value,
       sample.value,
       threshold.value,

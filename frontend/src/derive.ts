@@ -1,8 +1,11 @@
 // What several parts of the page count or say about the snapshot at the playhead.
 
-import { computed } from "@preact/signals";
+import { computed, effect, signal } from "@preact/signals";
 import {
   classesWithSamples,
+  DAMAGED,
+  HERE,
+  LOADING,
   samplesAt,
   stateCounts,
   suppressedByClass,
@@ -13,6 +16,8 @@ import {
 import type { Session, Track } from "./run/session";
 import { baseOf, levelOf, ownClasses } from "./run/groupings";
 import type { LayerNumbers } from "./network/draw";
+import { stepText } from "./format";
+import { firstClause } from "./explain";
 import { isolated } from "./inline";
 import { networkSubtitle, networkTitle, type Counted, type NetworkFacts } from "./sentences";
 import {
@@ -27,13 +32,20 @@ import {
 } from "./state";
 import { FEWEST_SAMPLES, HELD, NOT_DEFINED, NO_DATA, SILENT, STATES, TIED } from "./wire/manifest";
 
+/** Whether the numbers of the snapshot at the playhead are here. */
+const presence = computed(() => track.value?.summary.missing[snapshot.value] ?? LOADING);
+export const isHere = computed(() => presence.value === HERE);
+/** Whether it cannot be read back. */
+export const isDamaged = computed(() => presence.value === DAMAGED);
+
 let counts = new Uint32Array(0);
 
-/** Units tuned by layer and class, counted from the cells being drawn. */
+/** Units tuned by layer and class at the playhead; null while its cells are not here: those that are
+ * drawn meanwhile are of a snapshot beside. */
 export const tunedByLayerAndClass = computed(() => {
   const open = session.value;
   const cells = painted.value;
-  if (!open || !cells) return null;
+  if (!open || !cells || cells.snapshot !== snapshot.value || !isHere.value) return null;
   const length = open.layers.length * classes.value.length;
   if (counts.length !== length) counts = new Uint32Array(length);
   tunedPerLayerAndClass(cells.paint, open.layers, classes.value.length, threshold.value, counts);
@@ -63,16 +75,18 @@ export function numbersAt(
   k: number,
   cells: Uint32Array | null,
 ): LayerNumbers[] {
+  if (current.summary.missing[t] === LOADING) return [];
   const L = open.layers.length;
   const K = current.grouping.classes.length;
   return open.layers.map((_, l) => {
     const states = stateCounts(current.summary, L, t, l);
     return {
-      tuned: k >= 0 ? (cells?.[l * K + k] ?? 0) : tunedInLayer(current.summary, L, t, l, level),
+      tuned: k >= 0 ? (cells?.[l * K + k] ?? NaN) : tunedInLayer(current.summary, L, t, l, level),
       silent: states[SILENT],
       missing: states.slice(SILENT + 1).reduce((a, b) => a + b, 0),
       notDefined: states[NOT_DEFINED],
       meanStrength: current.summary.meanStrength[t * L + l],
+      damaged: current.summary.missing[t] === DAMAGED,
     };
   });
 }
@@ -142,6 +156,7 @@ export const facts = computed((): NetworkFacts | null => {
         name: open.names[l],
         units: layer.units - stateCounts(current.summary, open.layers.length, t, l)[NOT_DEFINED],
         tuned: tunedInLayer(current.summary, open.layers.length, t, l, threshold.value),
+        silent: stateCounts(current.summary, open.layers.length, t, l)[SILENT],
         output: layer.output,
       }))
       .filter((layer) => layer.units > 0),
@@ -166,17 +181,54 @@ export const facts = computed((): NetworkFacts | null => {
   };
 });
 
-export const title = computed(() => (facts.value ? networkTitle(facts.value) : ""));
+const stepNow = computed(() => stepText(session.value?.scalars.step[snapshot.value] ?? 0));
+
+/** Of every view that shows units, where there is nothing to be said of them. */
+export const missingTitle = computed(() => {
+  if (isHere.value || !session.value) return "";
+  const at = `Step ${stepNow.value}`;
+  return isDamaged.value ? `${at}: this snapshot cannot be read back.` : `${at}: loading.`;
+});
+
+const reasons = signal<{ of: Track; told: Record<string, string> } | null>(null);
+
+/** What is wrong with a snapshot that cannot be read back, and what to do. */
+export const damagedReason = computed(() => {
+  const told = reasons.value?.of === track.value ? reasons.value?.told[snapshot.value] : undefined;
+  return `${told ? `${firstClause(told)}. ` : ""}The other snapshots are as they were; huelapse verify RUN lists what is damaged.`;
+});
+
+/** Asks why, once a damaged snapshot is looked at. */
+export function followDamage(): () => void {
+  return effect(() => {
+    const [open, of] = [session.value, track.value];
+    if (!open || !of || !isDamaged.value || reasons.peek()?.of === of) return;
+    open.damaged(of.grouping.name).then(
+      (told) => (reasons.value = { of, told }),
+      () => undefined, // that it cannot be read is said already
+    );
+  });
+}
+
+export const title = computed(
+  () => missingTitle.value || (facts.value ? networkTitle(facts.value) : ""),
+);
 /** The title with its names in full, where it had to shorten them. */
 export const wholeTitle = computed(() => {
   const whole = facts.value ? networkTitle(facts.value, isolated) : "";
-  return whole === title.value ? undefined : whole;
+  return missingTitle.value || whole === title.value ? undefined : whole;
 });
-export const subtitle = computed(() => (facts.value ? networkSubtitle(facts.value) : ""));
+export const subtitle = computed(() =>
+  isDamaged.value
+    ? damagedReason.value
+    : isHere.value && facts.value
+      ? networkSubtitle(facts.value)
+      : "",
+);
 
 export const samples = computed(() => {
   const current = track.value;
-  if (!current) return 0;
+  if (!current || !isHere.value) return NaN;
   const K = current.grouping.classes.length;
   return samplesAt(current.summary, K, snapshot.value, ownClasses(current.grouping) || K);
 });
@@ -212,7 +264,8 @@ export function classShares(current: Track, cls: number, level: number): Float32
         let n = 0;
         for (let u = layer.offset; u < layer.offset + layer.units; u++)
           if (cells.state[u] === HELD && cells.preferred[u] === cls && cells.level[u] >= level) n++;
-        (known as Shares).values[t * L + l] = n / layer.units;
+        const there = !Number.isNaN(current.summary.meanStrength[t * L + l]);
+        (known as Shares).values[t * L + l] = there ? n / layer.units : NaN;
       });
     }
   }

@@ -40,6 +40,15 @@ export function stepText(step: number): string {
   return count(Number.isInteger(step) ? step : Math.round(step * 100) / 100);
 }
 
+/** A time in its largest unit, rounded down: "4 min". */
+export function durationText(seconds: number): string {
+  if (seconds < 60) return `${Math.floor(seconds)} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min`;
+  return seconds < 48 * 3600
+    ? `${Math.floor(seconds / 3600)} h`
+    : `${Math.floor(seconds / 86400)} days`;
+}
+
 export const plural = (n: number, one: string, many = `${one}s`): string => (n === 1 ? one : many);
 
 export function list(items: readonly string[]): string {

@@ -3,24 +3,30 @@
 import { copyLink } from "./address";
 import { home } from "./frame/home";
 import { togglePlay } from "./play";
+import { happened, moment, switchBeside } from "./run/happened";
+import { walkCells } from "./confusion/now";
 import { finder } from "./rail/listing";
 import { walkSamples } from "./samples/now";
+import { showAll, zoomBy } from "./timeline/zoom";
 import {
   announcement,
   cell,
   chosenLayer,
   classes,
+  event as shownEvent,
   help,
   highlight,
   highlighted,
   nextGrouping,
   openLayer,
+  placedOrder,
   playing,
   sample,
   session,
   show,
   shownLayer,
   snapshot,
+  toggleTable,
   toggleTheme,
   unit,
   view,
@@ -33,10 +39,13 @@ export const KEYS: [keys: string[], does: string][] = [
   [["Home", "End"], "first, last snapshot"],
   [["0", "–", "9"], "highlight a class; again to clear (up to ten classes)"],
   [["/"], "find a class, where there are more than ten; arrows and Enter highlight what is found"],
-  [["↑", "↓"], "walk the units of the selected unit’s layer, or the samples"],
+  [["↑", "↓"], "walk the layer’s units, the classes, the samples, or rows of the confusion"],
   [["N", "L", "C", "X", "P"], "the network, one layer, the classes, the confusion, the samples"],
   [["R", "G"], "compare with another run, split or grouping; the geometry of the classes"],
-  [["PgUp", "PgDn"], "previous, next layer of the layer view and the geometry"],
+  [["[", "]"], "previous, next switch of the selected unit to another class"],
+  [["+", "–", "A"], "the time axis closer, farther, all of it"],
+  [["PgUp", "PgDn"], "previous, next layer"],
+  [["."], "the layer’s units as a table, and back"],
   [["T"], "next grouping of samples: true label, prediction, your own"],
   [["D"], "light or dark"],
   [["S"], "copy a link to this picture"],
@@ -45,6 +54,8 @@ export const KEYS: [keys: string[], does: string][] = [
 ];
 
 const JUMP = 5;
+/** How much farther one key goes. */
+const CLOSER = 1.6;
 /** Classes that have a key of their own. */
 export const CLASS_KEYS = 10;
 
@@ -56,21 +67,73 @@ export async function share(): Promise<void> {
 
 function walkLayers(by: number): void {
   const layers = session.peek()?.layers.length ?? 0;
+  const now = view.peek();
+  if (now === "network") return walkUnitAcross(by);
   const next = shownLayer.peek() + by;
   if (next < 0 || next >= layers) return;
-  if (view.peek() === "geometry") chosenLayer.value = next;
-  else openLayer(next);
+  if (now === "geometry") chosenLayer.value = next;
+  else {
+    openLayer(next);
+    view.value = now;
+  }
 }
 
-/** Up and down go through the samples where they are shown, else through the layer's units. */
+/** Up and down go through what the view shows: its samples, its classes, else the layer's units. */
 function walk(by: number): void {
   if (unit.peek() >= 0) walkUnits(by);
-  else walkSamples(by);
+  else if (view.peek() === "samples") walkSamples(by);
+  else if (view.peek() === "classes") walkClasses(by);
+  else if (view.peek() === "confusion") walkCells(by, 0);
+  else beginUnits(by);
+}
+
+/** The first unit of the layer that is looked at, or the last; of the network its first layer's. */
+function beginUnits(by: number): void {
+  const open = session.peek();
+  if (!open) return;
+  const l = view.peek() === "network" && chosenLayer.peek() < 0 ? 0 : shownLayer.peek();
+  const { offset, units } = open.layers[l];
+  unit.value = placedOrder.peek()[by > 0 ? offset : offset + units - 1];
+}
+
+function walkClasses(by: number): void {
+  const K = classes.peek().length;
+  const to = highlighted.peek() < 0 ? (by > 0 ? 0 : K - 1) : highlighted.peek() + by;
+  if (to >= 0 && to < K) highlighted.value = to;
+}
+
+/** The same place in another layer. */
+function walkUnitAcross(by: number): void {
+  const open = session.peek();
+  if (!open || unit.peek() < 0) return;
+  const places = placedOrder.peek();
+  const from = open.layers[open.layerOf[unit.peek()]];
+  const to = open.layers[open.layers.indexOf(from) + by];
+  if (!to) return;
+  const place = places.subarray(from.offset, from.offset + from.units).indexOf(unit.peek());
+  const share = from.units > 1 ? place / (from.units - 1) : 0;
+  unit.value = places[to.offset + Math.round(share * (to.units - 1))];
+}
+
+/** To the selected unit's switch before or after the playhead. */
+function walkSwitches(by: number): void {
+  const [open, events, u] = [session.peek(), happened.peek(), unit.peek()];
+  if (!open || !events || u < 0) return;
+  const i = switchBeside(open, events, u, snapshot.peek(), by);
+  if (i < 0) {
+    announcement.value = `This unit switches to no other class ${by < 0 ? "before" : "after"} this.`;
+    return;
+  }
+  playing.value = false;
+  show(events.snapshot[i]);
 }
 
 function escape(): void {
   if (help.peek()) help.value = false;
+  else if (shownEvent.peek() !== "") shownEvent.value = "";
+  else if (moment.peek()) moment.value = null;
   else if (unit.peek() >= 0) unit.value = -1;
+  else if (view.peek() === "table") toggleTable();
   else if (view.peek() === "confusion" && cell.peek()) cell.value = null;
   else if (view.peek() === "samples" && sample.peek() >= 0) sample.value = -1;
   else if (highlighted.peek() >= 0) highlighted.value = -1;
@@ -97,6 +160,12 @@ function onKey(event: KeyboardEvent): void {
     End: () => move(last),
     ArrowUp: () => walk(-1),
     ArrowDown: () => walk(1),
+    "[": () => walkSwitches(-1),
+    "]": () => walkSwitches(1),
+    "+": () => zoomBy(1 / CLOSER),
+    "=": () => zoomBy(1 / CLOSER),
+    "-": () => zoomBy(CLOSER),
+    a: showAll,
     PageUp: () => walkLayers(-1),
     PageDown: () => walkLayers(1),
     n: () => (view.value = "network"),
@@ -104,6 +173,7 @@ function onKey(event: KeyboardEvent): void {
     c: () => (view.value = "classes"),
     x: () => (view.value = "confusion"),
     p: () => (view.value = "samples"),
+    ".": toggleTable,
     r: () => (view.value = "compare"),
     g: () => (view.value = "geometry"),
     t: nextGrouping,
@@ -120,9 +190,12 @@ function onKey(event: KeyboardEvent): void {
     Number(key) < classes.peek().length
   )
     action = () => highlight(Number(key));
-  if (key.startsWith("Page") && view.peek() !== "layer" && view.peek() !== "geometry") return;
-  if ((key === "ArrowUp" || key === "ArrowDown") && unit.peek() < 0)
-    if (view.peek() !== "samples" || sample.peek() < 0) return;
+  if ((key === "[" || key === "]") && unit.peek() < 0) return;
+  if (key.startsWith("Page") && !["layer", "table", "network", "geometry"].includes(view.peek()))
+    return;
+  // what scrolls keeps its keys
+  const upOrDown = key === "ArrowUp" || key === "ArrowDown";
+  if (upOrDown && unit.peek() < 0 && target.closest(".rail, .inspector")) return;
   if (!action || (help.peek() && key !== "Escape" && key !== "?")) return;
   event.preventDefault();
   action();

@@ -5,6 +5,7 @@ import { render } from "preact";
 import { explain } from "./explain";
 import { followCompare } from "./compare/now";
 import { App } from "./frame/App";
+import { followDamage } from "./derive";
 import { followGeometry } from "./geometry/now";
 import { followKeys } from "./keys";
 import { drawn } from "./network/drawn";
@@ -13,7 +14,7 @@ import { followFloor } from "./rail/floor";
 import { followRest } from "./rail/listing";
 import { followGrowth } from "./run/growth";
 import { followEvents } from "./run/happened";
-import { Session } from "./run/session";
+import { EmptyRunError, Session } from "./run/session";
 import {
   applyAddress,
   approximate,
@@ -21,12 +22,14 @@ import {
   order,
   problem,
   runs,
-  session,
   show,
   shownGrouping,
   snapshot,
   theme,
+  waiting,
 } from "./state";
+import { timing } from "./timeline/Strip";
+import { followPlayhead } from "./timeline/zoom";
 import type { Address } from "./url";
 import type { Source } from "./wire/source";
 
@@ -53,7 +56,7 @@ export async function openRun(
   try {
     const run = runs.peek().find((r) => r.id === address.run) ?? runs.peek()[0];
     if (!run) throw new Error("There is no run here. Name a run directory: huelapse view runs/…");
-    applyAddress(await Session.open(source, run.id, address.split ?? "", address.measure), address);
+    applyAddress(await first(source, run.id, address), address);
   } catch (error) {
     fail(error);
     return null;
@@ -65,13 +68,34 @@ export async function openRun(
     followEvents(),
     followCompare(),
     followGeometry(),
-    followGrowth(source, session),
+    followDamage(),
+    followPlayhead(),
+    followGrowth(),
   ];
   return () => stops.forEach((stop) => stop());
 }
 
+const WAIT_MS = 2000;
+
+/** Opens a run; one that is being recorded, as soon as it holds something. */
+async function first(source: Source, run: string, address: Partial<Address>): Promise<Session> {
+  for (;;)
+    try {
+      const open = await Session.open(source, run, address.split ?? "", address.measure);
+      problem.value = "";
+      waiting.value = false;
+      return open;
+    } catch (error) {
+      if (!(error instanceof EmptyRunError) || !error.recording) throw error;
+      waiting.value = true;
+      problem.value = error.message;
+      await new Promise((resolve) => setTimeout(resolve, WAIT_MS));
+    }
+}
+
 export function fail(error: unknown): void {
   console.error(error);
+  waiting.value = false;
   problem.value = explain(error);
 }
 
@@ -85,7 +109,7 @@ export const seen = {
   show,
   shownGrouping,
   cellPixel: (unit: number, side = 0) => drawn.pixelOf(unit, side),
-  get timings(): { network: number } {
-    return { network: drawn.milliseconds };
+  get timings(): { network: number; strip: number } {
+    return { network: drawn.milliseconds, strip: timing.strip };
   },
 };

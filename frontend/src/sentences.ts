@@ -32,6 +32,8 @@ export interface LayerShare {
   name: string;
   units: number;
   tuned: number;
+  /** Units that give the same response to every sample. */
+  silent?: number;
   output: boolean;
 }
 
@@ -66,10 +68,20 @@ export function networkTitle(facts: NetworkFacts, say: Say = said): string {
   const at = `Step ${stepText(facts.step)}`;
   if (facts.responding === 0) return nothingTitle(facts, say);
   if (facts.highlighted) return ended(`${at}: ${ofClass(facts, facts.highlighted, units, say)}`);
-  if (facts.step === 0) return `${at}, before training: ${already(tuned, units)}.`;
+  const dead = allSilent(facts.layers, say);
+  if (facts.step === 0) return `${at}, before training: ${already(tuned, units)}${dead}.`;
   if (tuned === 0)
-    return `${at}: no unit is tuned to a ${facts.level === "finest" ? "class or superclass" : typeof facts.level === "number" ? "superclass" : "class"}.`;
-  return `${at}: ${percent(tuned / units)} of units are tuned${extremes(facts.layers, say)}.`;
+    return `${at}: no unit is tuned to a ${facts.level === "finest" ? "class or superclass" : typeof facts.level === "number" ? "superclass" : "class"}${dead}.`;
+  const living = facts.layers.filter((layer) => layer.silent !== layer.units);
+  return `${at}: ${percent(tuned / units)} of units are tuned${extremes(living, say)}${dead}.`;
+}
+
+/** Layers of which every unit is silent: they are worth a word of their own. */
+function allSilent(layers: readonly LayerShare[], say: Say): string {
+  const dead = layers.filter((layer) => layer.silent === layer.units);
+  if (dead.length === 0) return "";
+  if (dead.length > NAMED_TOGETHER) return `; ${count(dead.length)} layers are silent as a whole`;
+  return `; all of ${list(dead.map((layer) => say(spoken(layer.name))))} is silent`;
 }
 
 /** Why no unit has a class at the snapshot. */
@@ -251,7 +263,7 @@ export function unitSentence(unit: UnitFacts, say: Say = said): string {
     case NOT_FINITE:
       return "Not finite: some of its responses are NaN or infinite here.";
     case NOT_RECORDED:
-      return "Not recorded at this snapshot.";
+      return "Cannot be read back: this snapshot is damaged.";
     case NOT_DEFINED:
       return `Not defined: its responses may be negative, and ${unit.measure.title.toLowerCase()} has a meaning only where they cannot.`;
     default:
@@ -297,7 +309,7 @@ export const STATE_WORDS: Record<number, string> = {
   [SILENT]: "silent: the same response to every sample",
   [NO_DATA]: "no data: too few samples",
   [NOT_FINITE]: "not finite: NaN or infinite responses",
-  [NOT_RECORDED]: "not recorded",
+  [NOT_RECORDED]: "cannot be read: the snapshot is damaged",
   [NOT_DEFINED]: "not defined: responses may be negative",
 };
 
@@ -368,4 +380,60 @@ export function eventWords(
     default:
       return kind;
   }
+}
+
+const EVENT_TITLES: Record<string, string> = {
+  tuned: "Became tuned",
+  switched: "Switched to another class",
+  lost: "No longer tuned",
+  died: "Fell silent",
+  revived: "Responds again",
+  half_tuned: "Half of its units are tuned",
+  half_lost: "Less than half of its units are tuned",
+};
+
+export const eventTitle = (kind: string): string => EVENT_TITLES[kind] ?? kind;
+
+/** What an event says, and what made it sure. */
+export function eventSentence(
+  kind: string,
+  of: {
+    before: string;
+    after: string;
+    suppressed: boolean;
+    step: string;
+    confirmed: string;
+    snapshots: number;
+  },
+): string {
+  const sure = `sure at step ${of.confirmed}, the third snapshot in a row`;
+  const by = of.suppressed ? "responds least to" : "responds most to";
+  switch (kind) {
+    case "tuned":
+      return `From step ${of.step} on it ${by} ${of.after}, at a strength of 0.50 or more; ${sure} at 0.40 or more.`;
+    case "switched":
+      return `From step ${of.step} on ${of.after} is ahead of ${of.before}; ${sure} at which the unit surely ${by} it (snapshot ${count(of.snapshots)} since it took the lead).`;
+    case "lost":
+      return `From step ${of.step} on its strength is below 0.40; ${sure} below 0.50.`;
+    case "died":
+      return `From step ${of.step} on it gives the same response to every sample; ${sure}.`;
+    case "revived":
+      return `From step ${of.step} on its responses differ between samples; ${sure}.`;
+    case "half_tuned":
+      return `From step ${of.step} on half of its units or more are tuned; ${sure} at 40% or more.`;
+    case "half_lost":
+      return `From step ${of.step} on less than 40% of its units are tuned; ${sure} below 50%.`;
+    default:
+      return "";
+  }
+}
+
+/** How many events of a kind noise alone would give, beside how many there are. */
+export function noiseSentence(kind: string, expected: number, found: number): string {
+  const what = kind.replace("_", " ");
+  const n = `${count(found)} ${plural(found, "was", "were")} found`;
+  if (Number.isNaN(expected))
+    return `How many events “${what}” noise alone would give cannot be said; ${n}.`;
+  const most = expected < 0.05 ? "hardly any" : `at most ${fixed(expected, 1)}`;
+  return `Noise alone would give ${most} of the events “${what}” in this run; ${n}.`;
 }

@@ -3,7 +3,6 @@
 import { batch, computed, effect, signal } from "@preact/signals";
 import type { MatrixOrder } from "./confusion/blocks";
 import { explain } from "./explain";
-import { newSnapshots } from "./run/growth";
 import { among, isPinsText, pinsOf, pinsText, toggled, type Pins } from "./rail/pins";
 import {
   baseOf,
@@ -16,8 +15,16 @@ import {
   type Level,
 } from "./run/groupings";
 import { indexOrder, unitOrder } from "./run/order";
-import { firstSplit, server, type Session, type Theme, type Track } from "./run/session";
-import { axisPositions, defaultAxis, snapshotAtStep, type Axis } from "./timeline/scale";
+import {
+  firstSplit,
+  server,
+  type Placed,
+  type Session,
+  type Theme,
+  type Track,
+} from "./run/session";
+import { axisPositions, defaultAxis, snapshotAtStep, takeOf, type Axis } from "./timeline/scale";
+import { fitted, readSpan, writeSpan, type Span } from "./timeline/span";
 import type { Address, By, Only, Shows, Sort, View } from "./url";
 import type { Grouping, RunEntry } from "./wire/manifest";
 
@@ -67,11 +74,17 @@ export const only = signal<Only>("all");
 export const find = signal("");
 export const threshold = signal(50);
 export const axis = signal<Axis>("snapshot");
+/** The part of the run that the time axis shows; null for all of it. */
+export const zoom = signal<Span | null>(null);
+/** The event that is looked at, by its name (`run/happened`); "" for none. */
+export const event = signal("");
 export const playing = signal(false);
 export const speed = signal(1);
 export const help = signal(false);
 /** Why nothing can be shown. */
 export const problem = signal("");
+/** Whether that will pass by itself: nothing is recorded yet. */
+export const waiting = signal(false);
 /** Said once to those who listen rather than look. */
 export const announcement = signal("");
 
@@ -124,29 +137,45 @@ export const approximate = computed(
   () => painted.value !== null && painted.value.snapshot !== snapshot.value,
 );
 
-const orders = new WeakMap<Track, Uint32Array>();
+/** Grows when units are to be placed anew. */
+const placings = signal(0);
 
-/** Units in their places; by index only until the last snapshot, which decides, is here. */
-export const order = computed(() => {
+/** Units in their places; by index only until the last snapshot, which decides, is here. While a run
+ * grows they stay where they are. */
+const placed = computed((): Placed | null => {
   const current = track.value;
   const open = session.value;
+  void placings.value;
   if (!current || !open) return null;
-  let known = orders.get(current);
+  const name = current.grouping.name;
+  let known = open.placed.get(name);
   if (!known) {
     void current.paint.arrived.value;
     const last = current.paint.at(open.snapshots - 1);
     if (!last) return null;
-    known = unitOrder(last, open.layers, placesOf(current.grouping));
-    orders.set(current, known);
+    const order = unitOrder(last, open.layers, placesOf(current.grouping));
+    known = { order, by: open.snapshots - 1 };
+    open.placed.set(name, known);
   }
   return known;
 });
+
+export const order = computed(() => placed.value?.order ?? null);
+
+/** The snapshot that put the units where they are; -1 while they have no places. */
+export const placedBy = computed(() => placed.value?.by ?? -1);
+
+/** Puts the units where the newest snapshot wants them. */
+export function placeAnew(): void {
+  session.peek()?.placed.clear();
+  placings.value++;
+}
 
 export const placedOrder = computed(() => order.value ?? indexOrder(session.value?.units ?? 0));
 
 /** A grouping's numbers and its cells at the playhead, so that nothing is shown by halves. */
 async function loadWhole(open: Session, name: string, t: number): Promise<Track> {
-  const loaded = await open.track(name);
+  const loaded = await open.track(name, t);
   await loaded.paint.settled(t);
   return loaded;
 }
@@ -157,7 +186,9 @@ effect(() => {
   if (!open) return;
   const before = track.peek();
   const wanted = (): boolean => session.peek() === open && grouping.peek() === name;
-  const loading = before ? loadWhole(open, name, snapshot.peek()) : open.track(name);
+  const loading = before
+    ? loadWhole(open, name, snapshot.peek())
+    : open.track(name, snapshot.peek());
   loading.then(
     (loaded) => {
       if (wanted()) track.value = loaded;
@@ -173,6 +204,21 @@ effect(() => {
 });
 
 effect(() => track.value?.paint.want(snapshot.value));
+
+let asking: Track | null = null;
+
+// What is counted of a long run comes piece by piece, around the playhead first.
+effect(() => {
+  const [open, current] = [session.value, track.value];
+  if (!open || !current || current.complete || asking === current) return;
+  asking = current;
+  open.more(current, snapshot.peek()).then(
+    (longer) => {
+      if (track.peek() === current) track.value = longer;
+    },
+    (error: unknown) => (announcement.value = explain(error)),
+  );
+});
 
 // A unit's history is asked for at once; its card, which shows it, is drawn only in the next frame.
 effect(() => {
@@ -279,10 +325,10 @@ export async function chooseSplit(name: string, address: Partial<Address> = {}):
       split: next.split.name,
       measure: next.measure.name,
       // the third sample of one split is not the third of another
-      ...(next.split.name !== open.split.name && { sample: -1 }),
+      ...(next.split.name !== open.split.name && { sample: -1, take: 0, zoom: "", event: "" }),
     };
     const shown = groupingOf(next, there.grouping);
-    const t = snapshotAtStep(next.scalars.step, there.step);
+    const t = snapshotAtStep(next.scalars.step, there.step, there.take);
     const loaded = await loadWhole(next, shown.name, t);
     if (wanted()) applyAddress(next, there, loaded);
   } catch (error) {
@@ -306,6 +352,15 @@ export function nextGrouping(): void {
   const now = shownGrouping.peek();
   const name = now ? baseOf(now).name : grouping.peek();
   if (names.length > 1) chooseGrouping(names[(names.indexOf(name) + 1) % names.length]);
+}
+
+let beforeTable: View = "network";
+
+/** The picture's twin in numbers, and back. */
+export function toggleTable(): void {
+  const now = view.peek();
+  if (now !== "table") beforeTable = now;
+  view.value = now === "table" ? beforeTable : "table";
 }
 
 export function toggleTheme(): void {
@@ -340,6 +395,9 @@ export function defaultAddress(open: Session): Address {
     run: runs.peek().length > 1 ? "" : (runs.peek()[0]?.id ?? open.run),
     split: (firstSplit(open.manifest) ?? open.split).name,
     step: steps[steps.length - 1],
+    take: 0,
+    zoom: "",
+    event: "",
     unit: -1,
     grouping: open.split.groupings[0].name,
     measure: open.manifest.measures[0].name,
@@ -369,6 +427,9 @@ export function currentAddress(open: Session): Address {
     run: open.run,
     split: open.split.name,
     step: open.scalars.step[snapshot.peek()],
+    take: takeOf(open.scalars.step, snapshot.peek()),
+    zoom: zoom.peek() ? writeSpan(zoom.peek() as Span) : "",
+    event: event.peek(),
     unit: unit.peek(),
     grouping: shownGrouping.peek()?.name ?? grouping.peek(),
     measure: open.measure.name,
@@ -394,9 +455,11 @@ export function applyAddress(
   const same = session.peek() === open && track.peek()?.grouping === shown;
   batch(() => {
     if (!same) track.value = loaded;
-    if (session.peek() !== open) newSnapshots.value = 0;
     grouping.value = shown.name;
-    snapshot.value = snapshotAtStep(open.scalars.step, wanted.step);
+    snapshot.value = snapshotAtStep(open.scalars.step, wanted.step, wanted.take);
+    const span = readSpan(wanted.zoom);
+    zoom.value = span ? fitted(span, open.snapshots) : null;
+    event.value = wanted.event;
     unit.value = wanted.unit < open.units ? wanted.unit : -1;
     highlighted.value = wanted.class < shown.classes.length ? wanted.class : -1;
     pins.value =
@@ -419,6 +482,22 @@ export function applyAddress(
     theme.value = wanted.theme;
     axis.value = wanted.axis;
     session.value = open;
+  });
+}
+
+/** The same run with more snapshots. Who was at the newest stays at the newest, everyone else where
+ * they are, and nothing that was chosen is lost. */
+export function applyGrown(open: Session, grown: Session, loaded: Track): void {
+  const last = open.snapshots - 1;
+  batch(() => {
+    if (snapshot.peek() === last) snapshot.value = grown.snapshots - 1;
+    const span = zoom.peek();
+    if (span && span.to >= last) {
+      const by = grown.snapshots - open.snapshots;
+      zoom.value = fitted({ from: span.from + by, to: span.to + by }, grown.snapshots);
+    }
+    session.value = grown;
+    track.value = loaded;
   });
 }
 

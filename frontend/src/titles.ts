@@ -2,21 +2,29 @@
 
 import { computed } from "@preact/signals";
 import { compareTitle } from "./compare/now";
-import { confusionNow, largestConfusion } from "./confusion/now";
+import { confusionNow, confusionProblem, largestConfusion } from "./confusion/now";
 import { geometryTitle } from "./geometry/now";
-import { facts, layerNumbers, title as networkTitle } from "./derive";
+import {
+  damagedReason,
+  facts,
+  isDamaged,
+  layerNumbers,
+  missingTitle,
+  title as networkTitle,
+} from "./derive";
 import { count, list, plural, stepText } from "./format";
 import { said } from "./inline";
 import { nothingTitle } from "./sentences";
 import { tunedToClass } from "./run/counts";
 import { levelOf } from "./run/groupings";
 import { picturesSubtitle } from "./pictures/titles";
-import { samplesNow } from "./samples/now";
+import { samplesNow, samplesProblem } from "./samples/now";
 import { countWrong } from "./samples/reading";
 import {
   approximate,
   classes,
   highlighted,
+  placedBy,
   session,
   shownLayer,
   snapshot,
@@ -30,6 +38,7 @@ const step = computed(() => stepText(session.value?.scalars.step[snapshot.value]
 const layerTitle = computed(() => {
   const open = session.value;
   const l = shownLayer.value;
+  if (missingTitle.value) return missingTitle.value;
   const numbers = layerNumbers.value[l];
   if (!open || !numbers) return "";
   const { units } = open.layers[l];
@@ -53,14 +62,21 @@ const layerTitle = computed(() => {
 export const layerSubtitle = computed(() => {
   const layer = session.value?.layers[shownLayer.value];
   if (!layer) return "";
+  if (isDamaged.value) return damagedReason.value;
   const pictures = picturesSubtitle(shownLayer.value);
   if (pictures) return pictures;
-  return `${layer.kind}. A column is a unit; it keeps its place, by its class at the last snapshot. On top: how much each class drives it now.`;
+  const by = placedBy.value;
+  const last = by < 0 || by === (session.value?.snapshots ?? 0) - 1;
+  const where = last
+    ? "the last snapshot"
+    : `step ${stepText(session.value?.scalars.step[by] ?? 0)}`;
+  return `${layer.kind}. A column is a unit; it keeps its place, by its class at ${where}. On top: how much each class drives it now.`;
 });
 
 const classesTitle = computed(() => {
   const open = session.value;
   const current = track.value;
+  if (missingTitle.value) return missingTitle.value;
   if (!open || !current) return "";
   const names = current.grouping.classes;
   const tuned = names.map((_, k) =>
@@ -93,7 +109,10 @@ const confusionTitle = computed(() => {
     return open.split.multilabel
       ? "There is no confusion of this split: a sample may have several classes."
       : "There is no confusion of this split.";
-  if (!now) return `Step ${step.value}`;
+  if (!now)
+    return confusionProblem.value
+      ? `Step ${step.value}: the confusion of this snapshot cannot be read back.`
+      : `Step ${step.value}`;
   const { names, matrix, samples } = now;
   const K = names.length;
   const all = samples.reduce((sum, n) => sum + n, 0);
@@ -120,7 +139,10 @@ const samplesTitle = computed(() => {
       ? "The samples are not in this file."
       : "The samples of this split were not kept.";
   const now = samplesNow.value;
-  if (!now) return `Step ${step.value}`;
+  if (!now)
+    return samplesProblem.value
+      ? `Step ${step.value}: the samples of this snapshot cannot be read back.`
+      : `Step ${step.value}`;
   const { all, wrong, unknown } = countWrong(now.samples.label, now.samples.prediction);
   const at = `Step ${stepText(open.scalars.step[now.snapshot])}`;
   if (all === 0 && unknown > 0) return `${at}: how samples are read was not kept here.`;
@@ -136,6 +158,7 @@ export const viewTitle = computed(
       classes: classesTitle,
       confusion: confusionTitle,
       samples: samplesTitle,
+      table: layerTitle,
       compare: compareTitle,
       geometry: geometryTitle,
     })[view.value].value,

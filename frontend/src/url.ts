@@ -4,6 +4,7 @@
 import { ORDERS, type MatrixOrder } from "./confusion/blocks";
 import { isPinsText } from "./rail/pins";
 import type { Axis } from "./timeline/scale";
+import { readSpan } from "./timeline/span";
 import type { Theme } from "./run/session";
 
 export const VIEWS = [
@@ -12,6 +13,7 @@ export const VIEWS = [
   "classes",
   "confusion",
   "samples",
+  "table",
   "compare",
   "geometry",
 ] as const;
@@ -34,6 +36,12 @@ export interface Address {
   run: string;
   split: string;
   step: number;
+  /** Which of several snapshots of that step, from 1; 0 for the last. */
+  take: number;
+  /** The part of the run that the time axis shows, in snapshots, as "120-480"; "" for all. */
+  zoom: string;
+  /** The event that is looked at, as "switched,12,317" (kind, snapshot, unit); "" for none. */
+  event: string;
   unit: number;
   grouping: string;
   measure: string;
@@ -74,6 +82,9 @@ const READ: { [K in keyof Address]: (text: string) => Address[K] | undefined } =
   run: (text) => text || undefined,
   split: (text) => text || undefined,
   step: (text) => (text !== "" && Number.isFinite(Number(text)) ? Number(text) : undefined),
+  take: (text) => whole(text, 1),
+  zoom: (text) => (readSpan(text) ? text : undefined),
+  event: (text) => (/^[a-z_]+,\d{1,9},l?\d{1,9}$/.test(text) ? text : undefined),
   unit: (text) => whole(text, 0),
   grouping: (text) => text || undefined,
   measure: (text) => text || undefined,
@@ -120,7 +131,7 @@ export function writeAddress(address: Address, defaults: Address): string {
   const query = new URLSearchParams();
   for (const key of KEYS) {
     const value = address[key];
-    if (value === defaults[key] || value === -1) continue;
+    if (value === defaults[key] || value === -1 || (key === "take" && value === 0)) continue;
     query.set(key, key === "threshold" ? (Number(value) / 100).toFixed(2) : String(value));
   }
   const text = query.toString();

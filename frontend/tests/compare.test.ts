@@ -86,7 +86,13 @@ describe("the share of units tuned", () => {
   const classBins = new Uint32Array(2 * BINS);
   classBins[BINS + 12] = 1;
   const track = {
-    summary: { states, bins, n: new Uint32Array(2), meanStrength: new Float32Array(2) },
+    summary: {
+      states,
+      bins,
+      n: new Uint32Array(2),
+      meanStrength: new Float32Array(2),
+      missing: new Uint8Array(1),
+    },
     classBins,
     grouping: { name: "true", title: "", classes: ["x", "y"] },
   };

@@ -33,6 +33,7 @@ function binned(groups: number, groupOf: (u: number) => number): Uint32Array {
 const summary = {
   n: Uint32Array.from([100, 0]),
   meanStrength: new Float32Array(2),
+  missing: new Uint8Array(1),
   bins: binned(2, (u) => (u < 4 ? 0 : 1)),
   states: Uint32Array.from([3, 1, 0, 0, 0, 0, 4, 2, 0, 1, 0, 0, 0, 5]),
 };

@@ -6,6 +6,7 @@ import {
   nearestSnapshot,
   snapshotAtStep,
   spans,
+  takeOf,
   type Axis,
 } from "../src/timeline/scale";
 
@@ -46,6 +47,9 @@ describe("timeline scale", () => {
   it("does not fail on one snapshot, or on steps that repeat", () => {
     expect([...axisPositions([5], "log")]).toEqual([0.5]);
     expect([...axisPositions([5, 5], "log")]).toEqual([0, 1]);
+    const long = Float64Array.from({ length: 300_000 }, (_, t) => t);
+    expect(axisPositions(long, "log")[299_999]).toBe(1);
+    expect(defaultAxis(long)).toBe("step");
   });
 
   it("shows each snapshot half-way to its neighbors", () => {
@@ -56,6 +60,15 @@ describe("timeline scale", () => {
     expect(nearestSnapshot([0, 10, 30], 19)).toBe(1);
     expect(nearestSnapshot([0, 10, 30], 21)).toBe(2);
     expect(snapshotAtStep(log, 100)).toBe(4);
+  });
+
+  it("tells snapshots of one step apart, and means the last where nothing is said", () => {
+    const steps = [0, 10, 20, 10, 20, 30];
+    expect([0, 1, 2, 3, 4, 5].map((t) => takeOf(steps, t))).toEqual([0, 1, 1, 0, 0, 0]);
+    for (let t = 0; t < steps.length; t++)
+      expect(snapshotAtStep(steps, steps[t], takeOf(steps, t))).toBe(t);
+    expect(snapshotAtStep(steps, 20)).toBe(4);
+    expect(snapshotAtStep(steps, 20, 9)).toBe(4);
   });
 
   it("labels no two steps closer than the room they need, and always the last", () => {

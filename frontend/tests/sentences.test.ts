@@ -2,11 +2,13 @@ import { describe, expect, it } from "vitest";
 import {
   cellSentence,
   classSentence,
+  eventSentence,
   eventWords,
   floorSentence,
   networkSubtitle,
   networkTitle,
   missingSentence,
+  noiseSentence,
   splitSentence,
   thresholdSentence,
   type NetworkFacts,
@@ -73,6 +75,19 @@ describe("network title", () => {
     const many = [...more, { name: "mid", units: 100, tuned: 3, output: false }];
     const title = networkTitle({ ...facts, layers: many });
     expect(title).toMatch(/of the hidden layers, fc2 leads at 36%\.$/);
+  });
+
+  it("names a layer that is silent as a whole, which neither leads nor trails", () => {
+    const dead = { name: "mid", units: 50, tuned: 0, silent: 50, output: false };
+    expect(networkTitle({ ...facts, layers: [...facts.layers, dead] })).toMatch(
+      /fc2 leads at 36%, block1 trails at 3%; all of mid is silent\.$/,
+    );
+    const more = ["a", "b", "c"].map((name) => ({ ...dead, name }));
+    expect(networkTitle({ ...facts, layers: [...facts.layers, ...more] })).toMatch(
+      /; 3 layers are silent as a whole\.$/,
+    );
+    const partly = { ...dead, silent: 49 };
+    expect(networkTitle({ ...facts, layers: [...facts.layers, partly] })).not.toContain("silent");
   });
 
   it("says that step 0 is before training, and how many units are tuned even so", () => {
@@ -314,5 +329,30 @@ describe("other sentences", () => {
     expect(classSentence("dress", 0, 0, others, true)).toBe(
       "No sample is predicted as dress here.",
     );
+  });
+});
+
+describe("an event", () => {
+  const of = {
+    ...{ before: "bag", after: "coat", suppressed: false },
+    ...{ step: "120", confirmed: "200", snapshots: 5 },
+  };
+
+  it("says from which class to which, since when, and when it was sure", () => {
+    const text = eventSentence("switched", of);
+    expect(text).toContain("From step 120 on coat is ahead of bag");
+    expect(text).toContain("sure at step 200");
+    expect(text).toContain("snapshot 5 since");
+    expect(eventSentence("tuned", { ...of, suppressed: true })).toContain("least to coat");
+    for (const kind of ["tuned", "lost", "died", "revived", "half_tuned", "half_lost"])
+      expect(eventSentence(kind, of)).toMatch(/^From step 120 on .*sure at step 200/);
+  });
+
+  it("is read against what noise alone would give, where that can be said", () => {
+    expect(noiseSentence("switched", 0.52, 41)).toBe(
+      "Noise alone would give at most 0.5 of the events “switched” in this run; 41 were found.",
+    );
+    expect(noiseSentence("tuned", 0.01, 1)).toContain("hardly any");
+    expect(noiseSentence("died", NaN, 3)).toContain("cannot be said; 3 were found");
   });
 });

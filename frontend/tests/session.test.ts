@@ -136,4 +136,113 @@ describe("a session", () => {
     expect((await session.other("val", "precision")).measure.name).toBe("precision");
     expect((await session.other("val", "nothing")).measure.name).toBe("margin");
   });
+
+  describe("that grows", () => {
+    let T = 2;
+    let first = 0;
+    const asked: string[] = [];
+    const growing: Source = {
+      ...source,
+      manifest: async () => ({
+        ...manifest,
+        version: String(T),
+        splits: [split("val", T) as never],
+      }),
+      get: async (key) => {
+        asked.push(key);
+        if (key.endsWith("palette.st")) return source.get(key);
+        const steps = Float64Array.from({ length: T }, (_, t) => first + t);
+        const time: [string, number[], Float64Array] = ["F64", [T], steps];
+        if (key.endsWith("scalars.st"))
+          return tensors({ step: time, epoch: time, wall_time: time });
+        const from = Number(/\/(\d+)(?:-\d+)?\.st$/.exec(key)?.[1] ?? 0);
+        if (key.includes("/paint/")) {
+          const n = Math.min(16, T - 16 * from);
+          const cells = (a: Uint8Array | Uint16Array): [string, number[], ArrayBufferView] => [
+            a instanceof Uint8Array ? "U8" : "U16",
+            [n, 5],
+            a,
+          ];
+          const bytes = () => cells(new Uint8Array(5 * n).fill(T));
+          return tensors({
+            ...{ preferred: cells(new Uint16Array(5 * n)), level: bytes() },
+            ...{ state: bytes(), flags: bytes() },
+          });
+        }
+        const n = Number(/-(\d+)\.st$/.exec(key)?.[1] ?? T) - from;
+        const values = Float32Array.from({ length: n * 2 }, (_, i) => 2 * from + i);
+        if (key.includes("/classes"))
+          return tensors({ bins: ["U32", [n, 2, 21], new Uint32Array(n * 42).fill(T)] });
+        return tensors({
+          n: ["U32", [n, 2], new Uint32Array(n * 2).fill(T)],
+          mean_strength: ["F32", [n, 2], values],
+          bins: ["U32", [n, 2, 21], new Uint32Array(n * 42)],
+          states: ["U32", [n, 2, 7], new Uint32Array(n * 14)],
+          damaged: ["U8", [n], new Uint8Array(n)],
+        });
+      },
+    };
+    beforeEach(() => {
+      [T, first, asked.length] = [18, 0, 0];
+    });
+
+    it("keeps what is still true and asks for the end alone", async () => {
+      const session = await Session.open(growing, "r", "val");
+      const track = await session.track("true", 17);
+      session.placed.set("true", { order: new Uint32Array(5), by: 17 });
+      track.paint.want(17);
+      await vi.advanceTimersByTimeAsync(1);
+      T = 20;
+      asked.length = 0;
+      const grown = await session.grown();
+      if (!grown) throw new Error("not grown");
+      expect(grown.snapshots).toBe(20);
+      expect(grown.lineage).toBe(session.lineage);
+      expect(grown.placed.get("true")?.by).toBe(17);
+      const longer = await grown.track("true", 19);
+      expect(asked.filter((key) => /summary|classes/.test(key))).toEqual([
+        "r/val/true/margin/summary/18-20.st",
+        "r/val/true/margin/classes/18-20.st",
+      ]);
+      expect([...longer.summary.meanStrength]).toEqual(Array.from({ length: 40 }, (_, i) => i));
+      expect([...longer.summary.n.subarray(34)]).toEqual([18, 18, 20, 20, 20, 20]);
+      expect(longer.classBins).toHaveLength(20 * 42);
+      // whole chunks stay; that of the end, which has grown, comes anew
+      expect(longer.paint.at(3)?.level[0]).toBe(18);
+      await vi.advanceTimersByTimeAsync(1);
+      expect(longer.paint.at(17)?.level[0]).toBe(20);
+      expect(asked.filter((key) => key.includes("paint"))).toEqual([
+        "r/val/true/margin/paint/1.st",
+      ]);
+    });
+
+    it("asks for a long run piece by piece, around the playhead first", async () => {
+      T = 1100;
+      const session = await Session.open(growing, "r", "val");
+      asked.length = 0;
+      let track = await session.track("true", 700);
+      const pieces = () => asked.filter((key) => key.includes("summary")).map((k) => k.slice(26));
+      expect(pieces()).toEqual(["688-704.st"]);
+      expect(track.complete).toBe(false);
+      expect([687, 688, 703, 704].map((t) => track.summary.missing[t])).toEqual([2, 0, 0, 2]);
+      expect(track.summary.meanStrength[2 * 700]).toBe(1400);
+      expect(track.summary.meanStrength[0]).toBeNaN();
+      track = await session.more(track, 700);
+      track = await session.more(track, 1090); // the playhead has gone elsewhere
+      while (!track.complete) track = await session.more(track, 1090);
+      expect(pieces()).toEqual(
+        ["688-704", "0-512", "1088-1100", "512-688", "704-1088"].map((piece) => `${piece}.st`),
+      );
+      expect([...track.summary.meanStrength]).toEqual(Array.from({ length: 2200 }, (_, i) => i));
+      expect(await session.track("true", 0)).toBe(track);
+    });
+
+    it("is another where snapshots that were there are others now", async () => {
+      const session = await Session.open(growing, "r", "val");
+      [T, first] = [20, 1];
+      expect(await session.grown()).toBeNull();
+      [T, first] = [17, 0];
+      expect(await session.grown()).toBeNull();
+    });
+  });
 });

@@ -44,6 +44,7 @@ function trackOf(resident: Set<number>): Track {
   ];
   return {
     grouping: { name: "true", title: "", classes: ["x", "y"] },
+    summary: { missing: new Uint8Array(2) },
     paint: {
       chunks: 2,
       chunkLength: 1,

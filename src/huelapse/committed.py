@@ -12,6 +12,7 @@ from huelapse.errors import FormatError, SelectionError
 from huelapse.schema import TRUE, Graph, Grouping, Incomplete, Layer, RunState, Split
 from huelapse.store import StoreReader
 from huelapse.store.cache import Cache, digest
+from huelapse.store.segments import superseded
 
 GEOMETRY = "geometry"
 GEOMETRY_VERSION = 1
@@ -98,8 +99,8 @@ class Committed:
 
     @property
     def facts(self) -> dict[str, Any]:
-        """Provenance and price: versions, model, seed, gaps, dropped snapshots, cost."""
-        kept = ("facts", "gaps", "dropped", "cost", "notes")
+        """Provenance and price: versions, model, seed, gaps, dropped snapshots, cost, ranks."""
+        kept = ("facts", "gaps", "dropped", "cost", "notes", "ranks")
         return {name: self._reader.attributes.get(name) for name in kept}
 
     # --- what is there -------------------------------------------------------------------------
@@ -171,6 +172,25 @@ class Committed:
                     Incomplete(snapshot=int(index), step=step, parts=parts, expected=expected)
                 )
         return tuple(sorted(found, key=lambda one: one.snapshot))
+
+    @property
+    def segments(self) -> tuple[int, ...]:
+        """Optimizer steps made when each recording of the run began: several where it was resumed."""
+        told = self._reader.attributes.get("segments", ())
+        return tuple(int(one.get("first_step", 0)) for one in told)
+
+    def hidden(self, split: str | None = None) -> int:
+        """How many snapshots are kept but not shown, since a resumed training made them again."""
+        name = self.split(split).name
+        given_away = self._reader.attributes.get("pruned", {}).get(name, ())
+        gone = sum(end - first for first, end in given_away)
+        return self._reader.stored(name) - gone - len(self.coordinate("step", name))
+
+    def superseded(self, split: str | None = None) -> Bool[np.ndarray, " snapshot"]:
+        """Which of the shown snapshots a later segment made again: none, unless they were asked for."""
+        name = self.split(split).name
+        steps, segments = self.coordinate("step", name), self.coordinate("segment", name)
+        return superseded(steps, segments, self.segments)
 
     def metrics(self, split: str | None = None) -> list[str]:
         """Names of the scalars the user passed."""

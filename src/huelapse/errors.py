@@ -138,6 +138,10 @@ class ReplayError(HuelapseError, ValueError):
     """Checkpoints that cannot be replayed into this run, or not with these options."""
 
 
+class RankError(HuelapseError, RuntimeError):
+    """Ranks of one training do not find each other, or do not record the same."""
+
+
 class SelectionError(HuelapseError, KeyError):
     """A step, split, grouping or layer that the run does not have."""
 

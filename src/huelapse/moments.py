@@ -7,7 +7,7 @@ a response > 0) per class and unit, and how many responses were not finite.
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Bool, Float64, Int64
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +85,22 @@ class Moments:
         classes: int,
     ) -> "Moments":
         """Moments by two passes in float64: the plain definition, for small data and for tests."""
-        units = responses.shape[1]
+        return cls.from_members(responses, labels[:, None] == np.arange(classes))
+
+    @classmethod
+    def from_members(
+        cls,
+        responses: Float64[np.ndarray, "sample unit"],
+        members: Bool[np.ndarray, "sample class"],
+    ) -> "Moments":
+        """The same of samples that may belong to several classes, or to none."""
+        units, classes = responses.shape[1], members.shape[1]
         result = cls.empty(classes, units)
         finite = np.isfinite(responses)
         # shifted by each unit's first response, so that a constant unit has exactly no variance
         shift = np.where(finite[0], responses[0], 0.0) if len(responses) else np.zeros(units)
         for k in range(classes):
-            own = labels == k
+            own = members[:, k]
             values = np.where(finite[own], responses[own] - shift, 0.0)
             n = finite[own].sum(0)
             mean = np.divide(values.sum(0), n, out=np.zeros(units), where=n > 0)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool
 
-from huelapse.errors import SelectionError
+from huelapse.errors import FormatError, SelectionError
 from huelapse.measures import MEASURES_VERSION, TUNED, Reading, find_measure
 from huelapse.moments import Moments
 from huelapse.palette import LEVELS, level
@@ -46,14 +46,20 @@ Arrays = dict[str, np.ndarray]
 class Painter:
     """Paints the snapshots of one committed state of a run. May be used by several threads."""
 
-    def __init__(self, run: Stored, before: "Painter | None" = None) -> None:
+    def __init__(
+        self, run: Stored, before: "Painter | None" = None, *, past_damage: bool = False
+    ) -> None:
         """
         Args:
             run: what to paint.
             before: a painter of an earlier state of the same run, whose snapshots are still true.
+            past_damage: leave a snapshot that cannot be read back without a picture, instead of
+                refusing the chunk it is in; `damaged` tells which these are.
         """
         self.run = run
+        self.past_damage = past_damage
         self._lock = Lock()
+        self._damaged: dict[str, str] = {}
         self._painted: OrderedDict[str, Arrays] = OrderedDict()
         self._curves: dict[str, Arrays] = {}
         self._tails: dict[tuple[str, str, str], dict[str, Arrays]] = {}
@@ -62,6 +68,7 @@ class Painter:
                 self._painted.update(before._painted)
                 self._curves.update(before._curves)
                 self._tails.update(before._tails)
+                self._damaged.update(before._damaged)
 
     def chunks(self, split: str) -> int:
         """How many chunks there are; the last may be a part of one."""
@@ -79,7 +86,8 @@ class Painter:
 
         Raises:
             SelectionError: there is no such split, grouping, measure or chunk.
-            FormatError: a part of the run is missing or damaged.
+            FormatError: a part of the run is missing or damaged, unless that is passed over: then
+                the units of such a snapshot are in state `NOT_RECORDED`, `n` is 0 and means are NaN.
         """
         # what a user's own function said may be something else tomorrow
         lasting = not find_measure(measure).own
@@ -97,7 +105,8 @@ class Painter:
         found = cache.find(KIND, key) if lasting else None
         if found is None or not self._fits(found, len(own), split, grouping):
             found = self._paint(split, grouping, measure, own)
-            if len(own) == CHUNK and lasting:
+            whole = not (found["state"] == NOT_RECORDED).any()  # what is damaged may be mended
+            if len(own) == CHUNK and lasting and whole:
                 cache.keep(KIND, key, found)
         with self._lock:
             self._painted[key] = found
@@ -117,6 +126,14 @@ class Painter:
             if key in self._curves:
                 return self._curves[key]
         return self.chunk(split, grouping, measure, chunk)
+
+    def damaged(self, split: str, grouping: str, measure: str) -> dict[int, str]:
+        """Which of the snapshots that were painted so far cannot be read back, and why."""
+        if not self._damaged:
+            return {}
+        total = len(self.run.coordinate("step", split))
+        keys = {t: self._key(split, grouping, measure, range(t, t + 1)) for t in range(total)}
+        return {t: self._damaged[key] for t, key in keys.items() if key in self._damaged}
 
     def keys(self, split: str, grouping: str, measure: str) -> list[str]:
         """Names, in the cache, of all whole chunks of this state of the run."""
@@ -153,7 +170,13 @@ class Painter:
             return before[key] if key in before else fresh(index)
 
         def fresh(index: int) -> Arrays:
-            moments = self.run.moments(index, grouping, split)
+            try:
+                moments = self.run.moments(index, grouping, split)
+            except FormatError as error:
+                if not self.past_damage:
+                    raise
+                self._damaged[keys[index]] = str(error)
+                return self._blank(split, grouping)
             reading = self.run.judged(
                 moments, grouping, split, signed=self.run.signed, measure=find_measure(measure)
             )
@@ -168,6 +191,20 @@ class Painter:
             with self._lock:
                 self._tails[split, grouping, measure] = dict(zip(keys.values(), parts, strict=True))
         return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+
+    def _blank(self, split: str, grouping: str) -> Arrays:
+        """Of a snapshot that cannot be read back: no number, and no unit with a class."""
+        units, layers = self.run.units, self.run.layers
+        classes = len(self.run.grouping(grouping, split).classes)
+        picture = {
+            "preferred": np.full(units, NO_CLASS, np.uint16),
+            "level": np.zeros(units, np.uint8),
+            "state": np.full(units, NOT_RECORDED, np.uint8),
+            "flags": np.zeros(units, np.uint8),
+        }
+        unknown = np.full(units, np.nan)
+        counted = self._counted(picture, unknown, np.zeros(classes, np.int64))
+        return picture | counted | {"magnitude": np.full(len(layers), np.nan, np.float32)}
 
     def _counted(self, picture: Arrays, strength: np.ndarray, count: np.ndarray) -> Arrays:
         layers, classes = self.run.layers, len(count)

@@ -1,12 +1,14 @@
 """Everything kept at one moment of a split, on its way from capture to store."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-from jaxtyping import Int64
+from jaxtyping import Float32, Int64
 
 from huelapse.moments import Moments
+from huelapse.schema import Layer
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +42,36 @@ class Snapshot:
             for m in (*self.moments.values(), *self.peaks.values())
         )
         return statistics + sum(value.nbytes for value in self.extras.values())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Held:
+    """Samples one by one, in no statistics yet: whether they count is told by other ranks' samples.
+
+    A sampler that gives all ranks as many forwards some of the last ones on two of them.
+    """
+
+    ids: Sequence[Any]
+    responses: Sequence[Float32[np.ndarray, "sample unit"]]
+    """Of each response that is recorded."""
+    rows: Mapping[str, np.ndarray]
+    """Grouping → int64 [sample], class or -1 for none; with several classes bool [sample, class]."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Share(Snapshot):
+    """What one of several ranks gives to a moment: the statistics of its own samples."""
+
+    layers: tuple[Layer, ...]
+    """Of whose units they are."""
+    output: str
+    """What the model's output was taken for."""
+    samples: int
+    """In the statistics: those of no class too."""
+    ids: Sequence[Any] | None = None
+    """Of these samples, integers or texts; None where nobody has told them apart."""
+    held: Held | None = None
+    """Further samples, which may be another rank's too."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -81,11 +81,14 @@ def test_a_gif_has_a_frame_for_each_snapshot_in_order(run, tmp_path: Path) -> No
 def test_long_films_leave_frames_out_evenly_and_keep_both_ends() -> None:
     steps = list(range(0, 50_000, 10))
     frames = frames_of(steps, None)
-    assert len(frames) == FRAMES == len(set(frames))
+    assert len(frames) == FRAMES[".gif"] == len(set(frames))
     assert (frames[0], frames[-1]) == (steps[0], steps[-1])
     gaps = np.diff(frames)
     assert gaps.max() - gaps.min() <= 10
     assert frames_of([0, 5, 9], 5) == [0, 5]
+    assert frames_of([0, 5, 9], None, 1) == [5, 9]
+    with pytest.raises(SelectionError, match="from step 6 to 8; the first is at 0, the last at 9"):
+        frames_of([0, 5, 9], 8, 6)
 
 
 def test_what_cannot_be_drawn_is_refused_in_words_and_nothing_is_left(run, tmp_path: Path) -> None:

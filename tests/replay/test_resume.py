@@ -279,7 +279,7 @@ def test_a_task_that_hangs_is_given_up(
     monkeypatch.setenv("POISON", str(saved / "step=2.pt"))
     monkeypatch.setattr("huelapse.replaying.engines.local.TRIES", 1)
     own = [saved / f"step={step}.pt" for step in (0, 2)]
-    report = replay(own, run_path, model=hanging, workers=2, timeout=15)
+    report = replay(own, run_path, model=hanging, workers=2, timeout=8)
     assert report.committed == [0]
     assert "longer than the time limit" in report.failed[0].why
 
@@ -292,7 +292,7 @@ def failing() -> Any:
     raise RuntimeError("no such layer")
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_a_factory_that_fails_is_told_of_every_checkpoint(
     saved: Path, run_path: Path, workers: int
 ) -> None:
@@ -355,7 +355,7 @@ def fetch(address: str) -> str:
     return str(target)
 
 
-@pytest.mark.parametrize("workers", [1, 2])
+@pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_what_is_fetched_never_fills_the_disk(
     saved: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, workers: int
 ) -> None:

@@ -172,9 +172,7 @@ def test_info_tells_of_each(kind: str, address: Callable[..., str]) -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_viewer_serves_each(kind: str, address: Callable[..., str]) -> None:
     run = huelapse.open(address(kind))
-    client = TestClient(
-        server.build_app(Shelf([run]), token="t", port=8765), base_url="http://127.0.0.1:8765"
-    )
+    client = TestClient(server.build_app(Shelf([run]), token="t"), base_url="http://127.0.0.1:8765")
     client.cookies.set("huelapse-8765", "t")
     answer = client.get(f"/{run_id(run)}/manifest.json")
     assert answer.status_code == 200

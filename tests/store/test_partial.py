@@ -28,7 +28,8 @@ from huelapse.moments import Moments
 from huelapse.schema import Grouping, Incomplete
 from huelapse.store import StoreReader, StoreWriter
 from huelapse.store.joining import Part, merge_parts
-from huelapse.store.merging import merge, missing_of
+from huelapse.store.ledger import missing_of
+from huelapse.store.merging import merge
 from huelapse.store.partial import Partial, write_partial
 from huelapse.store.partial_file import PartialFile
 

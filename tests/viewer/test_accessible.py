@@ -20,6 +20,7 @@ VIEWS = {
     "classes": "trellis",
     "confusion": "confusion",
     "samples": "samples",
+    "table": "units",
     "compare": "compare-b",
     "geometry": "panel-cdnv",
 }

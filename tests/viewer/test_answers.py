@@ -12,6 +12,7 @@ from viewing import TOKEN, served
 import huelapse
 from conftest import SmallNet, batches
 from huelapse.viewer.answers import Answers
+from huelapse.viewer.server import passes
 
 MANY = 8
 
@@ -116,3 +117,19 @@ def test_a_small_answer_does_not_wait_for_an_acknowledgement(small_run: huelapse
         )
         connection.close()
     assert small < 10 * large
+
+
+@pytest.mark.parametrize(
+    ("resource", "passing"),
+    [
+        ("manifest.json", True),
+        ("live.json", True),
+        ("palette.st", False),
+        ("val/geometry.st", True),
+        ("val/true/compare/abc/val/true.json", True),
+        ("val/scalars.st", False),
+        ("val/true/margin/summary.st", False),
+    ],
+)
+def test_what_may_change_without_a_commit_is_never_kept(resource: str, passing: bool) -> None:
+    assert passes(resource) is passing

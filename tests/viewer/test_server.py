@@ -8,17 +8,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made import Units, begin, snapshot
 from safetensors.numpy import load
 from starlette.testclient import TestClient
 
 import huelapse
 from conftest import SmallNet, batches
-from huelapse.errors import FormatError, NotARunError, ServerError
+from huelapse.errors import FormatError, NotARunError, OptionError, ServerError
 from huelapse.measures import interval
 from huelapse.palette import level
 from huelapse.viewer import server
 from huelapse.viewer.resources import Resources
-from huelapse.viewer.security import POLICY
+from huelapse.viewer.security import POLICY, host_name
 from huelapse.viewer.shelf import Shelf, run_id
 
 TOKEN = "a-token"
@@ -48,7 +49,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> huelapse.Run:
 
 @pytest.fixture(scope="module")
 def client(run: huelapse.Run, bundle: None) -> TestClient:
-    app = server.build_app(Shelf([run]), token=TOKEN, port=PORT)
+    app = server.build_app(Shelf([run]), token=TOKEN)
     client = TestClient(app, base_url=f"http://127.0.0.1:{PORT}", follow_redirects=False)
     client.cookies.set(f"huelapse-{PORT}", TOKEN)
     return client
@@ -163,7 +164,7 @@ def test_a_run_that_grows_is_served_as_it_is_now(tmp_path: Path, bundle: None) -
     )
     assert committed.wait(20)
     resources = Resources(huelapse.open(tmp_path / "live"))
-    app = server.build_app(Shelf([resources.run]), token=TOKEN, port=PORT)
+    app = server.build_app(Shelf([resources.run]), token=TOKEN)
     client = TestClient(app, base_url=f"http://127.0.0.1:{PORT}")
     client.cookies.set(f"huelapse-{PORT}", TOKEN)
     path = f"/{run_id(resources.run)}/manifest.json"
@@ -173,6 +174,21 @@ def test_a_run_that_grows_is_served_as_it_is_now(tmp_path: Path, bundle: None) -
     recorder.close()
     assert client.get(path).json()["splits"][0]["snapshots"] == 2
     assert client.get(path).json()["state"] == "complete"
+
+
+def test_a_writer_that_is_gone_is_told_although_nothing_was_committed(
+    tmp_path: Path, bundle: None
+) -> None:
+    store = begin(tmp_path / "run")
+    store.commit(snapshot(0, Units.of([0] * 22), wall_time=1.7e9))
+    run = huelapse.open(tmp_path / "run")
+    app = server.build_app(Shelf([run]), token=TOKEN)
+    client = TestClient(app, base_url="http://127.0.0.1")
+    client.cookies.set("huelapse", TOKEN)
+    paths = [f"/{run_id(run)}/{name}" for name in ("manifest.json", "live.json")]
+    assert [client.get(path).json()["state"] for path in paths] == ["recording"] * 2
+    store.abandon()
+    assert [client.get(path).json()["state"] for path in paths] == ["interrupted"] * 2
 
 
 # --- who may ask -------------------------------------------------------------------------------
@@ -202,10 +218,8 @@ def test_a_run_that_is_deleted_is_an_answer_not_a_crash(tmp_path: Path, bundle: 
     path = tmp_path / "run"
     huelapse.Recorder(SmallNet(), path, probe=batches(), classes=3).close()
     run = huelapse.open(path)
-    client = TestClient(
-        server.build_app(Shelf([run]), token=TOKEN, port=PORT), base_url="http://localhost"
-    )
-    client.cookies.set(f"huelapse-{PORT}", TOKEN)
+    client = TestClient(server.build_app(Shelf([run]), token=TOKEN), base_url="http://localhost")
+    client.cookies.set("huelapse", TOKEN)
     shutil.rmtree(path)
     answer = client.get(f"/{run_id(run)}/manifest.json")
     assert answer.status_code == 500
@@ -247,8 +261,60 @@ def test_only_get_and_head_are_answered(client: TestClient, method: str) -> None
     ],
 )
 def test_only_loopback_hosts_are_answered(client: TestClient, host: str, allowed: bool) -> None:
-    answer = client.get("/runs.json", headers={"host": host})
+    # the cookie is called after the port that the browser sees
+    cookies = f"huelapse={TOKEN}; huelapse-{PORT}={TOKEN}; huelapse-9999={TOKEN}"
+    answer = plain(client).get("/runs.json", headers={"host": host, "cookie": cookies})
     assert (answer.status_code == 200) == allowed
+    if not allowed:
+        assert answer.status_code == 421
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [
+        ("viewer.example.org", True),
+        ("Viewer.Example.org:443", True),
+        ("127.0.0.1:8765", True),
+        ("other.example.org", False),
+        ("example.org", False),
+        ("viewer.example.org.evil.example", False),
+    ],
+)
+def test_a_proxys_name_is_answered_to_when_allowed(
+    run: huelapse.Run, bundle: None, host: str, allowed: bool
+) -> None:
+    names = [host_name("Viewer.Example.ORG")]
+    client = TestClient(server.build_app(Shelf([run]), token=TOKEN, hosts=names))
+    cookies = "; ".join(f"huelapse{port}={TOKEN}" for port in ("", "-443", "-8765"))
+    answer = client.get("/runs.json", headers={"host": host, "cookie": cookies})
+    assert answer.status_code == (200 if allowed else 421)
+    if not allowed:
+        assert "--allow-host" in answer.text
+    # an old browser, and a proxy that puts its own Host
+    headers = {"host": "127.0.0.1:8765", "origin": f"http://{host}", "cookie": cookies}
+    assert client.get("/runs.json", headers=headers).status_code == (200 if allowed else 403)
+
+
+@pytest.mark.parametrize(
+    "bad", ["https://viewer.example.org", "*", "*.example.org", "", "a b", "x/y", "a:b", "-a"]
+)
+def test_what_is_no_name_of_a_host_is_refused(bad: str) -> None:
+    with pytest.raises(OptionError, match="is no host name"):
+        host_name(bad)
+
+
+def test_cookies_of_two_tunnels_are_kept_apart(client: TestClient) -> None:
+    """Viewers on two machines, both at 8765 there, tunnelled to two ports here: one jar."""
+    visitor = plain(client)
+    for port in (8765, 9000):
+        answer = visitor.get("/", params={"token": TOKEN}, headers={"host": f"localhost:{port}"})
+        assert answer.headers["set-cookie"].startswith(f"huelapse-{port}=")
+    jar = f"huelapse-9000=of-the-other; huelapse-8765={TOKEN}"
+    for port, status in ((8765, 200), (9000, 403)):
+        headers = {"host": f"localhost:{port}", "cookie": jar}
+        assert visitor.get("/runs.json", headers=headers).status_code == status
+    both = f"huelapse-8765=of-the-folder-above; huelapse-8765={TOKEN}"
+    assert visitor.get("/runs.json", headers={"cookie": both}).status_code == 200
 
 
 @pytest.mark.parametrize(
@@ -264,6 +330,18 @@ def test_only_loopback_hosts_are_answered(client: TestClient, host: str, allowed
         ({"origin": "null"}, "/runs.json", 403),
         ({"origin": "http://127.0.0.1:8765"}, "/runs.json", 200),
         ({"origin": "http://127.0.0.1:9999"}, "/runs.json", 403),
+        # behind a proxy that puts its own Host
+        (
+            {"origin": "https://viewer.example.org", "sec-fetch-site": "same-origin"},
+            "/runs.json",
+            200,
+        ),
+        ({"origin": "http://viewer.example.org"}, "/runs.json", 403),
+        (
+            {"origin": "http://127.0.0.1:8765", "sec-fetch-site": "cross-site"},
+            "/runs.json",
+            403,
+        ),
     ],
 )
 def test_other_sites_are_refused(
@@ -325,25 +403,28 @@ def test_a_damaged_run_is_an_answer_not_a_crash(tmp_path: Path, bundle: None) ->
     run = huelapse.open(path)
     for shard in (path / "run.zarr/val/true/mean").glob("c.*"):
         shard.write_bytes(b"nonsense")
-    client = TestClient(
-        server.build_app(Shelf([run]), token=TOKEN, port=PORT), base_url="http://localhost"
-    )
-    client.cookies.set(f"huelapse-{PORT}", TOKEN)
-    answer = client.get(f"/{run_id(run)}/val/true/margin/summary.st")
+    client = TestClient(server.build_app(Shelf([run]), token=TOKEN), base_url="http://localhost")
+    client.cookies.set("huelapse", TOKEN)
+    answer = client.get(f"/{run_id(run)}/val/true/heat/0/0.st")
     assert answer.status_code == 422
     assert "cannot be read" in answer.text
     assert json.loads(client.get(f"/{run_id(run)}/manifest.json").text)["name"] == "run"
 
 
-def test_a_run_without_its_confusion_is_shown_without_accuracy(
+def test_a_snapshot_without_its_confusion_is_shown_without_accuracy(
     tmp_path: Path, run: huelapse.Run, caplog: pytest.LogCaptureFixture
 ) -> None:
     shutil.copytree(run.path, tmp_path / "damaged")
     (tmp_path / "damaged/run.zarr/val/true/confusion/c.3.0.0").unlink()
     resources = Resources(huelapse.open(tmp_path / "damaged"))
     scalars = load(resources.get("val/scalars.st")[0])
-    assert np.isnan(scalars["accuracy"]).all()
+    assert np.flatnonzero(np.isnan(scalars["accuracy"])).tolist() == [3]
     assert scalars["step"].tolist() == list(range(21))
     assert "missing or damaged" in caplog.text
+    found = load(resources.get("val/confusion.st")[0])
+    assert np.flatnonzero(found["damaged"]).tolist() == [3]
+    assert not found["confusion"][3].any() and not found["samples"][3].any()
+    whole = np.arange(21) != 3
+    np.testing.assert_array_equal(found["confusion"][whole], run.confusion()[whole])
     with pytest.raises(FormatError, match="missing or damaged"):
-        resources.get("val/confusion.st")
+        resources.get("val/confusion/3.st")

@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from closer_run import trained
 from rich.console import Console
+from test_odd_runs import train
 from typer.testing import CliRunner
 from viewing import Viewer
 
 import huelapse
+from conftest import SmallNet
 from huelapse.cli import app
 from huelapse.color import paint
 from huelapse.errors import ExportError, ExportExistsError, SelectionError
@@ -96,6 +98,36 @@ def test_every_view_unit_grouping_and_measure_is_in_it(viewer: Viewer) -> None:
     assert "Predicted" in viewer.by("side-b").inner_text()
     viewer.open("measure=class_selectivity&class=3")
     viewer.by("inspector").get_by_text("Most strongly tuned now").wait_for()
+
+
+@pytest.mark.browser
+def test_all_splits_are_in_it_each_with_its_own_colors(tmp_path: Path, browser: Any) -> None:
+    """A probe, windows of the training and averaged weights: other samples, at other steps."""
+    run = train(tmp_path / "run", SmallNet())
+    to = tmp_path / "splits.html"
+    assert write_page(run, to).left_out == ()
+    page = browser.new_page(viewport={"width": 1440, "height": 900}, color_scheme="dark")
+    viewer = Viewer(page, to.as_uri())
+    for split in ("val", "train", "ema"):
+        assert split in viewer.by("split").inner_text()
+        viewer.by("split").select_option(split)
+        viewer.until(f"() => document.querySelector('[data-testid=split]').value === '{split}'")
+        viewer.open(f"split={split}&grouping=superclass&theme=dark")
+        step = int(run.coordinate("step", split)[-1])
+        assert f"Step {step}" in viewer.by("title").inner_text()
+        at = {"step": step, "grouping": "superclass", "split": split}
+        units = np.flatnonzero(run.state(**at) <= huelapse.State.TIED)
+        classes = len(run.grouping("superclass", split).classes)
+        strength = np.nan_to_num(run.strength(**at)[units])
+        expected = paint(run.preferred(**at)[units], strength, palette(classes), "dark")
+        assert viewer.cell_colors(units.tolist()) == expected.tolist()
+        viewer.open(f"split={split}&unit=1")
+        viewer.by("inspector").get_by_role("heading", name="Through training").wait_for()
+        viewer.open(f"split={split}&view=table&layer=1")
+        viewer.by("units").wait_for()
+    said = [line for line in viewer.said if "willReadFrequently" not in line]
+    page.close()
+    assert said == []
 
 
 @pytest.mark.browser

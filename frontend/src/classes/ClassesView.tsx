@@ -325,7 +325,9 @@ function useRecalls(): Recalls | null {
     const values = new Float64Array(open.snapshots * K);
     for (let t = 0; t < open.snapshots; t++) {
       const { matrix, samples } = confusionOfSnapshot(whole, t);
-      for (let k = 0; k < K; k++) values[t * K + k] = shareRight(matrix, samples, k, name);
+      const damaged = whole.damaged?.[t] === 1;
+      for (let k = 0; k < K; k++)
+        values[t * K + k] = damaged ? NaN : shareRight(matrix, samples, k, name);
     }
     return { values, classes: K };
   }, [open, current, whole]);

@@ -2,6 +2,7 @@
 
 import { stageRows } from "../network/stages";
 import type { Track } from "../run/session";
+import { DAMAGED } from "../run/counts";
 import { HELD, type Layer } from "../wire/manifest";
 
 /** A column of the trellis: a layer, or several. */
@@ -68,7 +69,7 @@ export class ShareCounter {
       found = true;
       const first = chunk * paint.chunkLength;
       for (let t = first; t < Math.min(first + paint.chunkLength, this.snapshots); t++)
-        this.count(t);
+        if (this.track.summary.missing[t] !== DAMAGED) this.count(t);
     }
     return found;
   }

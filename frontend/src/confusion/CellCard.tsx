@@ -101,6 +101,7 @@ function History({ of }: { of: Cell }) {
     const most = Math.max(1, ...values);
     return (
       area<number>()
+        .defined((_, t) => !wholeConfusion.peek()?.damaged?.[t])
         .x((_, t) => Math.round(x[t] * WIDTH * 10) / 10)
         .y0(HEIGHT - 1)
         .y1((v) => Math.round((HEIGHT - 1 - (HEIGHT - 4) * (v / most)) * 10) / 10)(values) ?? ""

@@ -17,6 +17,8 @@ import { LargeMatrix } from "./LargeMatrix";
 import {
   confusionNames,
   confusionNow,
+  confusionProblem,
+  onCellKey,
   shownCell,
   useConfusion,
   wholeConfusion,
@@ -45,9 +47,10 @@ export function ConfusionView() {
     return whole && whole.of === open && open ? confusionScale(whole.counts, K, open.snapshots) : 0;
   }, [wholeConfusion.value, open, K]);
   const none = open !== null && !open.has("confusion") && !open.has("confusion_at");
+  const nothing = none || confusionProblem.value !== "";
   useEffect(() => {
-    if (none) drawn.view(true, 0);
-  }, [none]);
+    if (nothing) drawn.view(true, 0);
+  }, [nothing]);
   if (!open) return null;
   const large = K > MOST_CELLS;
   const about = large
@@ -57,7 +60,9 @@ export function ConfusionView() {
     <>
       <div class="head">
         <h1 data-testid="title">{viewTitle}</h1>
-        <p class="subtitle">{now ? about : ""}</p>
+        <p class="subtitle" data-testid="about">
+          {now ? about : confusionProblem.value}
+        </p>
       </div>
       <div class="confusion" ref={frame}>
         {now && size && size.width > 0 && !large && (
@@ -168,7 +173,9 @@ function Matrix(of: { now: ConfusionNow; scale: number; width: number; height: n
             ref={front}
             data-testid="confusion"
             role="img"
-            aria-label="Samples of each true class (rows) by what they were read as (columns)"
+            tabIndex={0}
+            aria-label="Samples of each true class (rows) by what they were read as (columns); arrows go from cell to cell"
+            onKeyDown={onCellKey}
             onClick={(event) => {
               const found = at(event);
               const was = cell.peek();

@@ -1,8 +1,9 @@
 // The confusion at the playhead: all snapshots are loaded once where they are small, else one by one.
 
 import { computed, signal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
-import { useLatest } from "../run/latest";
+import { useEffect, useLayoutEffect } from "preact/hooks";
+import { explain } from "../explain";
+import { useAnswer } from "../run/latest";
 import type { Confusion } from "../run/resources";
 import { cell, session, snapshot, type Cell } from "../state";
 
@@ -28,7 +29,10 @@ export const confusionNow = computed((): ConfusionNow | null => {
   const open = session.value;
   const names = confusionNames.value;
   const whole = wholeConfusion.value;
-  if (whole && whole.of === open) return { names, ...confusionOfSnapshot(whole, snapshot.value) };
+  if (whole && whole.of === open) {
+    if (whole.damaged?.[snapshot.value]) return null;
+    return { names, ...confusionOfSnapshot(whole, snapshot.value) };
+  }
   const one = oneConfusion.value;
   return one && one.of === open
     ? { snapshot: one.snapshot, names, matrix: one.counts, samples: one.samples }
@@ -63,13 +67,19 @@ export function useWholeConfusion(): Confusion | null {
   return wholeConfusion.value?.of === open ? wholeConfusion.value : null;
 }
 
+/** Why the confusion at the playhead cannot be shown; "" while nothing is known to be wrong. */
+export const confusionProblem = signal("");
+
 /** Loads the confusion of what is shown: all of it, or the snapshot at the playhead. */
 export function useConfusion(): ConfusionNow | null {
   const open = session.value;
   const t = snapshot.value;
   useWholeConfusion();
-  const single = open?.has("confusion_at") ? open : null;
-  const one = useLatest(single && [single], t, async () => ({
+  const whole = wholeConfusion.value;
+  const damaged = whole !== null && whole.of === open && whole.damaged?.[t] === 1;
+  // of a damaged one the server says why
+  const single = open && (open.has("confusion_at") || damaged) ? open : null;
+  const { loaded: one, refused } = useAnswer(single && [single, damaged], t, async () => ({
     of: single,
     snapshot: t,
     ...(await (single as NonNullable<typeof single>).confusionAt(t)),
@@ -77,6 +87,11 @@ export function useConfusion(): ConfusionNow | null {
   useEffect(() => {
     oneConfusion.value = one && one.value;
   }, [one]);
+  const wrong = refused && refused.at === t ? explain(refused.error) : "";
+  useLayoutEffect(() => {
+    confusionProblem.value = damaged ? wrong || "It cannot be read back." : wrong;
+    return () => void (confusionProblem.value = "");
+  }, [wrong, damaged]);
   return confusionNow.value;
 }
 
@@ -91,6 +106,33 @@ export const largestConfusion = computed((): Cell | null => {
       if (best < 0 || now.matrix[i] > now.matrix[best]) best = i;
   return best < 0 ? null : { true: Math.floor(best / K), predicted: best % K };
 });
+
+/** Classes up to which every cell is drawn by itself. */
+const WALKED = 30;
+
+/** To a cell beside the one that is looked at. */
+export function walkCells(rows: number, columns: number): void {
+  const K = confusionNames.peek().length;
+  if (K > WALKED) return; // their rows stand in another order, and the list leads through them
+  const from = shownCell.peek() ?? { true: 0, predicted: 0 };
+  const to = { true: from.true + rows, predicted: from.predicted + columns };
+  if (Math.min(to.true, to.predicted) >= 0 && Math.max(to.true, to.predicted) < K) cell.value = to;
+}
+
+const WAYS: Record<string, [rows: number, columns: number]> = {
+  ArrowUp: [-1, 0],
+  ArrowDown: [1, 0],
+  ArrowLeft: [0, -1],
+  ArrowRight: [0, 1],
+};
+
+/** The keys of the matrix itself, while it has the focus: elsewhere left and right go through time. */
+export function onCellKey(event: KeyboardEvent): void {
+  const way = WAYS[event.key];
+  if (!way || event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
+  event.preventDefault();
+  walkCells(...way);
+}
 
 /** The cell that is looked at: the chosen one, or the largest confusion. */
 export const shownCell = computed(() => cell.value ?? largestConfusion.value);

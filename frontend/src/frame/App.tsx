@@ -8,8 +8,9 @@ import { Inspector, isChosen } from "../inspector/Inspector";
 import { LayerView } from "../layer/LayerView";
 import { Network } from "../network/Network";
 import { Rail } from "../rail/Rail";
-import { announcement, playing, problem, server, session, view } from "../state";
+import { announcement, playing, problem, server, session, view, waiting } from "../state";
 import { SamplesView } from "../samples/SamplesView";
+import { TableView } from "../table/TableView";
 import { Timeline } from "../timeline/Timeline";
 import { viewTitle } from "../titles";
 import { home } from "./home";
@@ -21,7 +22,7 @@ export function App() {
   if (problem.value)
     return (
       <main class="problem" data-testid="problem">
-        <h1>This run cannot be shown</h1>
+        <h1>{waiting.value ? "Waiting for the first snapshot" : "This run cannot be shown"}</h1>
         <p class="subtitle">{problem.value}</p>
       </main>
     );
@@ -60,6 +61,8 @@ function Shown() {
       return <ConfusionView />;
     case "samples":
       return <SamplesView />;
+    case "table":
+      return <TableView />;
     case "compare":
       return <CompareView />;
     case "geometry":
@@ -111,16 +114,27 @@ function Notice() {
 }
 
 const LIVE_MS = 1000;
+/** A title is not said before the first of it has come. */
+const REST_MS = 300;
 
-/** The title for those who listen: at most once a second, and not while playing. */
+/** The title for those who listen: at most once a second while it changes, and not while playing. */
 function Live() {
   const [said, say] = useState("");
   useEffect(() => {
     let timer = 0;
+    let spoken = 0;
+    const speak = (): void => {
+      timer = 0;
+      spoken = performance.now();
+      say(viewTitle.peek());
+    };
     const stop = effect(() => {
-      const text = viewTitle.value;
-      clearTimeout(timer);
-      if (!playing.value) timer = window.setTimeout(() => say(text), LIVE_MS);
+      void viewTitle.value;
+      if (playing.value) {
+        clearTimeout(timer);
+        timer = 0;
+      } else
+        timer ||= window.setTimeout(speak, Math.max(REST_MS, spoken + LIVE_MS - performance.now()));
     });
     return () => {
       stop();
@@ -128,7 +142,7 @@ function Live() {
     };
   }, []);
   return (
-    <div class="hidden" aria-live="polite">
+    <div class="hidden" aria-live="polite" data-testid="said">
       {said}
     </div>
   );

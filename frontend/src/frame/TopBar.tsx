@@ -4,16 +4,20 @@ import {
   chooseSplit,
   grouping,
   help,
+  placeAnew,
+  placedBy,
   runs,
   session,
   shownGrouping,
+  toggleTable,
   theme,
   toggleTheme,
+  view,
 } from "../state";
-import { count, plural } from "../format";
+import { count, durationText, plural, stepText } from "../format";
 import { isolated } from "../inline";
 import { share } from "../keys";
-import { newSnapshots } from "../run/growth";
+import { live, stale } from "../run/growth";
 import { baseOf } from "../run/groupings";
 import type { Session } from "../run/session";
 import { splitSentence } from "../sentences";
@@ -22,7 +26,7 @@ import { LEVELS, type Grouping } from "../wire/manifest";
 import { readAddress } from "../url";
 import { Chooser } from "./Chooser";
 import { home } from "./home";
-import { KeysIcon, LinkIcon, ThemeIcon } from "./icons";
+import { KeysIcon, LinkIcon, TableIcon, ThemeIcon } from "./icons";
 import { Views } from "./Views";
 
 /** Reopens the page on another run: everything else in the address belongs to this one. */
@@ -123,6 +127,43 @@ function Groupings({ groupings }: { groupings: readonly Grouping[] }) {
   );
 }
 
+/** Whether the run goes on, and whether anything still comes. */
+function RunState({ open }: { open: Session }) {
+  const { state } = open.manifest;
+  const moved = placedBy.value >= 0 && placedBy.value < open.snapshots - 1;
+  const at = stepText(open.scalars.step[placedBy.value] ?? 0);
+  return (
+    <>
+      {stale.value > 0 ? (
+        <span class="state" role="status" data-testid="run-state">
+          no new snapshot for {durationText(stale.value)}
+        </span>
+      ) : live.value ? (
+        <span class="state live" data-testid="run-state">
+          live
+        </span>
+      ) : (
+        state !== "complete" && (
+          <span class="state" data-testid="run-state">
+            {state}
+          </span>
+        )
+      )}
+      {moved && (
+        <button
+          type="button"
+          class="newer"
+          data-testid="place-anew"
+          title={`Units stand where step ${at} put them, so that none moves by itself. Place them by the newest snapshot.`}
+          onClick={placeAnew}
+        >
+          Reorder units
+        </button>
+      )}
+    </>
+  );
+}
+
 export function TopBar() {
   const open = session.value;
   if (!open) return <header class="top" />;
@@ -159,12 +200,7 @@ export function TopBar() {
           {open.manifest.name}
         </span>
       )}
-      {open.manifest.state !== "complete" && <span class="state">{open.manifest.state}</span>}
-      {newSnapshots.value > 0 && (
-        <button type="button" class="newer" onClick={() => home().renew()}>
-          Show {count(newSnapshots.value)} new {plural(newSnapshots.value, "snapshot")}
-        </button>
-      )}
+      <RunState open={open} />
       {open.manifest.splits.length > 1 && <Splits open={open} />}
       <Views />
       <span class="space" />
@@ -184,6 +220,17 @@ export function TopBar() {
         />
       )}
       <span class="icons">
+        <button
+          type="button"
+          class="icon"
+          data-testid="table"
+          title="Table of the layer’s units (.)"
+          aria-label="Table of the layer’s units"
+          aria-pressed={view.value === "table"}
+          onClick={toggleTable}
+        >
+          <TableIcon />
+        </button>
         <button
           type="button"
           class="icon"

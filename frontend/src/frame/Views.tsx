@@ -1,7 +1,10 @@
 import { view } from "../state";
 import { VIEWS, type View } from "../url";
 
-const TITLES: Record<View, string> = {
+/** The table stands for a picture and has a button of its own. */
+type Pictured = Exclude<View, "table">;
+
+const TITLES: Record<Pictured, string> = {
   network: "Network",
   layer: "Layer",
   classes: "Classes",
@@ -11,7 +14,7 @@ const TITLES: Record<View, string> = {
   geometry: "Geometry",
 };
 
-const KEY: Record<View, string> = {
+const KEY: Record<Pictured, string> = {
   network: "N",
   layer: "L",
   classes: "C",
@@ -34,7 +37,7 @@ export function Views() {
       >
         {VIEWS.map((name) => (
           <option key={name} value={name}>
-            {TITLES[name]}
+            {name === "table" ? "Table" : TITLES[name]}
           </option>
         ))}
       </select>
@@ -46,7 +49,7 @@ export function Views() {
 function Tabs() {
   return (
     <nav class="views" aria-label="Views">
-      {VIEWS.map((name) => (
+      {VIEWS.filter((name) => name !== "table").map((name) => (
         <button
           key={name}
           type="button"

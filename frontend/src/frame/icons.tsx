@@ -48,6 +48,16 @@ export const ThemeIcon = () => (
     <path d="M8 2a6 6 0 0 1 0 12z" fill="currentColor" />
   </Icon>
 );
+export const TableIcon = () => (
+  <Icon size={15}>
+    <path d="M2.5 3.5h11M2.5 8h11M2.5 12.5h11M6 3.5v9" />
+  </Icon>
+);
+export const DownloadIcon = () => (
+  <Icon size={15}>
+    <path d="M8 2.5v7M5 7l3 3 3-3M3 13h10" />
+  </Icon>
+);
 export const LinkIcon = () => (
   <Icon size={15}>
     <path d="M6.5 9.5a3 3 0 0 0 4.3 0l2.3-2.3a3 3 0 0 0-4.3-4.3l-.8.8M9.5 6.5a3 3 0 0 0-4.3 0L2.9 8.8a3 3 0 0 0 4.3 4.3l.8-.8" />

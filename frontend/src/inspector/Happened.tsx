@@ -1,51 +1,147 @@
-// What happened to units: around the playhead, or to the one that is selected.
+// What happened to units: around the playhead, at a moment that was clicked, or to the selected unit.
 
-import { count, fixed, list, stepText, strengthOfLevel } from "../format";
+import { batch } from "@preact/signals";
+import { useMemo } from "preact/hooks";
+import { CloseIcon } from "../frame/icons";
+import { count, fixed, list, plural, stepText, strengthOfLevel } from "../format";
 import { isolated } from "../inline";
 import { cssColor } from "../network/colors";
-import { happened, toldBy } from "../run/happened";
+import {
+  eventName,
+  eventsOfMoment,
+  eventsUntil,
+  happened,
+  moment,
+  notFinite,
+  toldBy,
+  type Moment,
+  type NotFinite,
+} from "../run/happened";
 import type { Events } from "../run/resources";
 import type { Session } from "../run/session";
-import { palette, selectUnit, session, show, shownGrouping, snapshot, track, unit } from "../state";
+import {
+  event as shownName,
+  openLayer,
+  palette,
+  playing,
+  session,
+  show,
+  shownGrouping,
+  snapshot,
+  track,
+  unit,
+} from "../state";
 import { LEVELS, NO_CLASS, NO_UNIT, SUPPRESSED } from "../wire/manifest";
 import { eventWords } from "../sentences";
 
 const SHOWN = 9;
+/** Of a moment; more would be no list. */
+const MOST = 200;
 
-/** How many events there are until a snapshot, itself included. */
-export function eventsUntil(events: Pick<Events, "snapshot">, t: number): number {
-  let [low, high] = [0, events.snapshot.length];
-  while (low < high) {
-    const middle = (low + high) >> 1;
-    if (events.snapshot[middle] <= t) low = middle + 1;
-    else high = middle;
-  }
-  return low;
-}
+/** An event, or a layer that stopped being finite. */
+type Item = { snapshot: number } & ({ i: number } | { bad: NotFinite });
 
 /** The last events up to the playhead, and how many of all may be noise. */
 export function Happened() {
   const open = session.value;
   const events = happened.value;
-  if (!open || !events || !track.value || open.snapshots < 3) return null;
-  const until = eventsUntil(events, snapshot.value);
-  const rows = Array.from({ length: Math.min(SHOWN, until) }, (_, i) => until - 1 - i);
+  const bad = notFinite.value;
+  if (!open || !track.value || (open.snapshots < 3 && bad.length === 0)) return null;
+  if (!events && bad.length === 0) return null;
+  const t = snapshot.value;
+  const until = events ? eventsUntil(events, t) : 0;
+  const items = latest(
+    until,
+    events,
+    bad.filter((one) => one.snapshot <= t),
+    SHOWN,
+  );
+  const all = (events?.snapshot.length ?? 0) + bad.length;
+  const here = until + bad.filter((one) => one.snapshot <= t).length;
   return (
     <section data-testid="events">
       <h2>
         What happened{toldBy.value !== shownGrouping.value && ", by class"}{" "}
         <small>
-          {count(until)} of {count(events.snapshot.length)} until here
+          {count(here)} of {count(all)} until here
         </small>
       </h2>
-      {rows.length === 0 && <p class="note">Nothing yet that three snapshots confirm.</p>}
+      {items.length === 0 && <p class="note">Nothing yet that three snapshots confirm.</p>}
       <ol class="events">
-        {rows.map((i) => (
+        {items.map((item) => (
+          <ItemRow key={keyOf(item)} open={open} events={events} item={item} />
+        ))}
+      </ol>
+      {events && <p class="note">{expectedWords(open, events)}</p>}
+    </section>
+  );
+}
+
+const keyOf = (item: Item): string =>
+  "i" in item ? String(item.i) : `bad${item.bad.layer}/${item.snapshot}`;
+
+/** The newest so many, newest first. */
+function latest(until: number, events: Events | null, bad: readonly NotFinite[], most: number) {
+  const items: Item[] = [];
+  let [i, b] = [until - 1, bad.length - 1];
+  while (items.length < most && (i >= 0 || b >= 0)) {
+    if (i < 0 || (b >= 0 && bad[b].snapshot >= (events as Events).snapshot[i])) {
+      items.push({ snapshot: bad[b].snapshot, bad: bad[b] });
+      b--;
+    } else {
+      items.push({ snapshot: (events as Events).snapshot[i], i });
+      i--;
+    }
+  }
+  return items;
+}
+
+/** What happened at the moment that was clicked on the timeline. */
+export function MomentCard({ of }: { of: Moment }) {
+  const open = session.value;
+  const events = happened.value;
+  const found = useMemo(
+    () => (open && events ? eventsOfMoment(open, events, of) : []),
+    [open, events, of],
+  );
+  if (!open || !events) return null;
+  const step = (t: number): string => stepText(open.scalars.step[t]);
+  const when =
+    of.from === of.to ? `step ${step(of.from)}` : `steps ${step(of.from)} to ${step(of.to)}`;
+  const where = of.layer >= 0 ? ` in ${isolated(open.names[of.layer])}` : "";
+  const n = found.length;
+  const what =
+    of.kind === "switched"
+      ? plural(n, "unit that switched its class", "units that switched their class")
+      : plural(n, "event");
+  return (
+    <div data-testid="moment">
+      <div class="heading">
+        <h1>What happened</h1>
+        <button
+          type="button"
+          class="icon"
+          aria-label="Show all events"
+          title="All events (Esc)"
+          onClick={() => (moment.value = null)}
+        >
+          <CloseIcon />
+        </button>
+      </div>
+      <p class="subtitle">
+        At {when}
+        {where}: {count(n)} {what}.
+      </p>
+      <ol class="events">
+        {found.slice(0, MOST).map((i) => (
           <Row key={i} open={open} events={events} i={i} />
         ))}
       </ol>
+      {found.length > MOST && (
+        <p class="note">{count(found.length - MOST)} more: come closer on the timeline.</p>
+      )}
       <p class="note">{expectedWords(open, events)}</p>
-    </section>
+    </div>
   );
 }
 
@@ -76,6 +172,38 @@ function expectedWords(open: Session, events: Events): string {
   return told.length > 0 ? `By noise alone, ${list(told)}.` : "";
 }
 
+function ItemRow({ open, events, item }: { open: Session; events: Events | null; item: Item }) {
+  if ("i" in item) return events && <Row open={open} events={events} i={item.i} />;
+  const { layer, snapshot: t, units } = item.bad;
+  return (
+    <li>
+      <button
+        type="button"
+        data-testid="bad-row"
+        title="NaN or infinite responses. Look at the layer at this step."
+        onClick={() => {
+          show(t);
+          openLayer(layer);
+        }}
+      >
+        <span class="count">{stepText(open.scalars.step[t])}</span>
+        <i class="cross">✕</i>
+        <span class="words">
+          <span class="ink2">{isolated(open.names[layer])} </span>
+          {count(units)} {plural(units, "unit")} not finite
+        </span>
+      </button>
+    </li>
+  );
+}
+
+/** The color of a class, or an empty ring where there is none. */
+export function ClassDot({ cls }: { cls: number }) {
+  const none = cls === NO_CLASS;
+  const color = none ? undefined : cssColor(palette.value, 4 * (cls * LEVELS + 100));
+  return <i class={none ? "dot none" : "dot"} style={none ? undefined : { background: color }} />;
+}
+
 function Row(row: { open: Session; events: Events; i: number; alone?: boolean }) {
   const { open, events, i, alone = false } = row;
   const names = track.value?.grouping.classes ?? [];
@@ -91,22 +219,18 @@ function Row(row: { open: Session; events: Events; i: number; alone?: boolean })
   const place = hasUnit
     ? `${isolated(open.names[events.layer[i]])} ${events.unit[i] - layer.offset}`
     : isolated(open.names[events.layer[i]]);
-  const go = (): void => {
-    show(events.snapshot[i]);
-    if (hasUnit && unit.peek() !== events.unit[i]) selectUnit(events.unit[i]);
-  };
+  const go = (): void =>
+    batch(() => {
+      playing.value = false;
+      show(events.snapshot[i]);
+      unit.value = hasUnit ? events.unit[i] : -1;
+      shownName.value = eventName(open, events, i);
+    });
   return (
     <li>
       <button type="button" onClick={go}>
         <span class="count">{stepText(open.scalars.step[events.snapshot[i]])}</span>
-        <i
-          class={cls === NO_CLASS ? "dot none" : "dot"}
-          style={
-            cls === NO_CLASS
-              ? undefined
-              : { background: cssColor(palette.value, 4 * (cls * LEVELS + 100)) }
-          }
-        />
+        <ClassDot cls={cls} />
         <span class="words">
           {!alone && <span class="ink2">{place} </span>}
           {words}

@@ -3,7 +3,10 @@ import { CellCard } from "../confusion/CellCard";
 import { shownCell } from "../confusion/now";
 import { SampleCard } from "../samples/SampleCard";
 import { cell, highlighted, sample, session, shownGrouping, unit, view } from "../state";
+import { happened, moment, shownEvent } from "../run/happened";
 import { ClassCard } from "./ClassCard";
+import { EventCard } from "./EventCard";
+import { MomentCard } from "./Happened";
 import { SnapshotCard } from "./SnapshotCard";
 import { UnitCard } from "./UnitCard";
 
@@ -11,12 +14,14 @@ import { UnitCard } from "./UnitCard";
 export const isChosen = computed(
   () =>
     unit.value >= 0 ||
+    moment.value !== null ||
+    shownEvent.value >= 0 ||
     highlighted.value >= 0 ||
     (view.value === "confusion" && cell.value !== null) ||
     (view.value === "samples" && sample.value >= 0),
 );
 
-/** The selected unit, else in the confusion a cell of it, else the highlighted class, else the
+/** The event that is looked at, the moment that was clicked, the selected unit, else in the confusion a cell of it, else the highlighted class, else the
  * snapshot. */
 export function Inspector() {
   const open = session.value;
@@ -28,7 +33,11 @@ export function Inspector() {
       aria-label="Inspector"
       data-testid="inspector"
     >
-      {unit.value >= 0 ? (
+      {shownEvent.value >= 0 && happened.value ? (
+        <EventCard events={happened.value} i={shownEvent.value} />
+      ) : moment.value ? (
+        <MomentCard of={moment.value} />
+      ) : unit.value >= 0 ? (
         // a unit read by one measure or split says nothing of another: its card is a new one
         <UnitCard
           key={[open.split.name, open.measure.name, shownGrouping.value?.name, unit.value].join(

@@ -10,6 +10,7 @@ import { missingSentence, splitSentence } from "../sentences";
 import { Happened } from "./Happened";
 import { Reading } from "../frame/Reading";
 import { stageRows, type StageRow } from "../network/stages";
+import { segmentSentence } from "../timeline/Axis";
 import { positions, session, snapshot, track } from "../state";
 
 const WIDTH = 120;
@@ -37,7 +38,9 @@ const texts = {
     const accuracy = at(session.value?.scalars.accuracy);
     return Number.isFinite(accuracy) ? `${fixed(100 * accuracy, 1)}%` : "–";
   }),
-  samples: computed(() => (track.value ? count(samples.value) : "–")),
+  samples: computed(() =>
+    track.value && !Number.isNaN(samples.value) ? count(samples.value) : "–",
+  ),
   missing: computed(() => {
     const open = session.value;
     return open ? (missingSentence(open.split, snapshot.value) ?? "") : "";
@@ -58,6 +61,11 @@ export function SnapshotCard() {
         {accuracy?.some(Number.isFinite) && <Fact name="accuracy" value={texts.accuracy} />}
         <Fact name={`${counted.value}s`} value={texts.samples} />
       </div>
+      {segmentSentence.value && (
+        <p class="note" data-testid="segment">
+          {segmentSentence}
+        </p>
+      )}
       {texts.missing.value && <p class="warning">{texts.missing}</p>}
       <Happened />
       <Strengths />

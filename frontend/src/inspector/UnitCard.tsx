@@ -1,4 +1,4 @@
-import { useEffect, useState } from "preact/hooks";
+import { useLayoutEffect, useState } from "preact/hooks";
 import { CloseIcon } from "../frame/icons";
 import { count, fixed, percent, probability, strengthOfLevel } from "../format";
 import { counted } from "../derive";
@@ -19,7 +19,8 @@ export function UnitCard({ unit: u }: { unit: number }) {
   const open = session.value;
   const [history, setHistory] = useState<UnitHistory | null>(null);
   const [failed, setFailed] = useState(false);
-  useEffect(() => {
+  // before the next frame: of a run that has grown it is here already, and must not blink
+  useLayoutEffect(() => {
     let wanted = true;
     open?.history(shownGrouping.peek()?.name ?? "", u).then(
       (loaded) => wanted && setHistory(loaded),

@@ -17,6 +17,8 @@ export interface LayerNumbers {
   /** Of those, units for which the measure has no meaning; they stand in no share. */
   notDefined: number;
   meanStrength: number;
+  /** Whether the snapshot cannot be read back. */
+  damaged: boolean;
 }
 
 const FONT = '"Inter", ui-sans-serif, system-ui, sans-serif';
@@ -86,9 +88,10 @@ function drawRowTitle(
   g.font = `400 11px ${FONT}`;
   g.fillStyle = scene.page.ink3;
   const layers = `${row.layers.length} ${row.layers.length === 1 ? "layer" : "layers"}`;
-  const share = scene.paint
-    ? ` · ${shareText({ tuned, missing: missing - notDefined }, units - notDefined)} tuned`
-    : "";
+  const share =
+    scene.paint && known.length === row.layers.length
+      ? ` · ${shareText({ tuned, missing: missing - notDefined }, units - notDefined)} tuned`
+      : "";
   const long = `${layers} · ${count(units)} units${share}`;
   const fits = x + g.measureText(long).width <= scene.layout.width;
   g.fillText(fits ? long : `${count(units)} units${share}`, x, row.y);
@@ -128,7 +131,7 @@ function drawBlockText(
     g.fillStyle = page.ink3;
     const silent = n.silent > 0 ? `${count(n.silent)} silent` : "";
     const wide = room >= 128;
-    const none = n.notDefined === units ? "not defined" : "no data";
+    const none = n.damaged ? "cannot be read" : n.notDefined === units ? "not defined" : "no data";
     const mean = Number.isNaN(n.meanStrength) ? none : `mean ${fixed(n.meanStrength)}`;
     g.fillText(wide ? `of ${count(units)} units` : `of ${count(units)}`, after, y + 16);
     g.fillText(wide && silent ? `${mean} · ${silent}` : mean, block.x, y + 31);
@@ -163,16 +166,22 @@ function drawComposition(
   const right = block.x + width;
   const { classes } = colors;
   let x = block.x;
-  if (tunedByClass)
-    for (const k of scene.classOrder) {
-      const tuned = tunedByClass[block.layer * classes + k];
-      if (tuned === 0) continue;
-      const w = (tuned / units) * width;
-      g.fillStyle =
-        highlighted >= 0 && highlighted !== k ? colors.of(k, 25) : colors.of(k, BAR_LEVEL);
-      g.fillRect(x, y, Math.max(w - (w > SPACED ? 0.75 : 0), 0.5), height);
-      x += w;
-    }
+  if (!tunedByClass) {
+    // not counted yet: a bar that is all neutral would say that nothing is tuned
+    g.strokeStyle = `rgb(${page.ink4.join(",")})`;
+    g.lineWidth = 1;
+    g.strokeRect(x + 0.5, y + 0.5, width - 1, height - 1);
+    return;
+  }
+  for (const k of scene.classOrder) {
+    const tuned = tunedByClass[block.layer * classes + k];
+    if (tuned === 0) continue;
+    const w = (tuned / units) * width;
+    g.fillStyle =
+      highlighted >= 0 && highlighted !== k ? colors.of(k, 25) : colors.of(k, BAR_LEVEL);
+    g.fillRect(x, y, Math.max(w - (w > SPACED ? 0.75 : 0), 0.5), height);
+    x += w;
+  }
   const empty = ((n.silent + n.missing) / units) * width;
   g.fillStyle = colors.neutral;
   g.fillRect(x, y, Math.max(0, right - empty - x), height);

@@ -27,6 +27,8 @@ export function drawRounded(g: CanvasRenderingContext2D, scene: Scene): void {
   const ground = css(page.page);
   const ring = ringOf(layout.cell);
   const edged = hasEdge(scene);
+  // every cell has an outline for those who ask for contrast; its color inside stays exact
+  const contrast = matchMedia("(prefers-contrast: more)").matches;
 
   const fill = (x: number, y: number, inset: number, color: string): void => {
     g.fillStyle = color;
@@ -43,6 +45,7 @@ export function drawRounded(g: CanvasRenderingContext2D, scene: Scene): void {
   const solid = (x: number, y: number, k: number, level: number): void => {
     if (edged) fill(x, y, 0, css(darker(colors.rgb(k, level))));
     fill(x, y, edged ? 1 : 0, colors.of(k, level));
+    if (contrast) outline(x, y, line);
   };
   const outline = (x: number, y: number, color: string): void => {
     g.strokeStyle = color;

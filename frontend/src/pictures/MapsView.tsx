@@ -24,25 +24,12 @@ import {
   unit,
 } from "../state";
 import { HELD, TIED } from "../wire/manifest";
-import { mapsClass } from "./about";
 import { Missing } from "./Missing";
 import { layerMaps } from "./recorded";
 import { boxIn, drawFrom, inLuminance, rampNow, sheetOf } from "./sheet";
+import { mapsClass } from "./shown";
+import { BAR, GAP, tileFor } from "./tiles";
 import { hasPositions } from "./UnitMaps";
-
-const GAP = 8;
-const BAR = 5;
-const LARGEST = 104;
-const LEAST = 26;
-
-/** The largest tiles of which all have room, or the least. */
-export function tileFor(units: number, width: number, height: number): number {
-  for (let tile = LARGEST; tile > LEAST; tile -= 2) {
-    const columns = Math.floor((width + GAP) / (tile + GAP));
-    if (columns > 0 && Math.ceil(units / columns) * (tile + BAR + 2 + GAP) <= height) return tile;
-  }
-  return LEAST;
-}
 
 export function MapsView({ l }: { l: number }) {
   const open = session.value;

@@ -1,16 +1,11 @@
 // What is shown of a layer in pictures, and how weights became pictures.
 
-import { highlighted, shownGrouping } from "../state";
 import type { Shows } from "../url";
 import type { Split } from "../wire/manifest";
 
 /** What is shown of a layer. First weights stand with the first; elsewhere cells are in their place. */
 export const shownOf = (l: number, what: Shows): Shows =>
   what === "weights" && l !== 0 ? "cells" : what;
-
-/** The class whose samples a layer's maps are of; -1 for all samples. Maps are by true class alone. */
-export const mapsClass = (): number =>
-  shownGrouping.value?.name === "true" ? highlighted.value : -1;
 
 /** How the pictures of first weights came about, in words. */
 export function aboutWeights(split: Pick<Split, "first_weights">): string {

@@ -2,7 +2,8 @@
 
 import { said } from "../inline";
 import { classes, layerShows, session } from "../state";
-import { aboutWeights, mapsClass, shownOf } from "./about";
+import { aboutWeights, shownOf } from "./about";
+import { mapsClass } from "./shown";
 
 /** "" where the layer view shows cells. */
 export function picturesSubtitle(l: number): string {

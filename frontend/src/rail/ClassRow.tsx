@@ -48,6 +48,7 @@ export function ClassRow({ row, most, spark, pinnable }: Given) {
   const path = useMemo(() => {
     if (!current || !open || spark === 0) return "";
     const shape = area<number>()
+      .defined((t) => !current.summary.missing[t])
       .x((t) => round(x[t] * spark))
       .y0(SPARK_HEIGHT - 2)
       .y1((t) => {

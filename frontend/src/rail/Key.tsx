@@ -3,12 +3,21 @@
 import { computed, effect, type ReadonlySignal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
-import { hasData, states, statesEver } from "../derive";
+import { hasData, isDamaged, isHere, states, statesEver } from "../derive";
 import { count, percent, strengthOfLevel } from "../format";
 import { cssColor } from "../network/colors";
 import { suppressedCount, tunedToClass } from "../run/counts";
 import { floorSentence, thresholdSentence } from "../sentences";
-import { highlighted, painted, palette, session, snapshot, threshold, track } from "../state";
+import {
+  approximate,
+  highlighted,
+  painted,
+  palette,
+  session,
+  snapshot,
+  threshold,
+  track,
+} from "../state";
 import { thresholdLevel } from "../url";
 import { floor, hasFloor, isOfTrue } from "./floor";
 import { drawHistogram, HEIGHT, RAMP } from "./histogram";
@@ -181,16 +190,23 @@ const tunedShare = computed(() =>
 );
 
 const thresholdText = computed(
-  () => `${strengthOfLevel(threshold.value)}: ${count(tunedNow.value)} units tuned`,
+  () => `${strengthOfLevel(threshold.value)}: ${counted(tunedNow.value)} units tuned`,
 );
 
-const suppressedNow = computed(() => (painted.value ? suppressedCount(painted.value.paint) : 0));
+const suppressedNow = computed(() =>
+  painted.value && !approximate.value ? suppressedCount(painted.value.paint) : NaN,
+);
+
+const counted = (n: number): string => (isHere.value && !Number.isNaN(n) ? count(n) : "–");
 
 /** Units in each state now; held ones are those below the threshold. */
 const numbers = [HELD, TIED, SILENT, NO_DATA, NOT_FINITE, NOT_RECORDED, NOT_DEFINED].map((state) =>
-  computed(() => count(states.value[state] - (state === HELD ? tunedNow.value : 0))),
+  computed(() => {
+    const n = states.value[state] - (state === HELD ? tunedNow.value : 0);
+    return isDamaged.value ? count(n) : counted(n);
+  }),
 );
-const suppressedText = computed(() => count(suppressedNow.value));
+const suppressedText = computed(() => counted(suppressedNow.value));
 
 function Glyphs() {
   const open = session.value;
@@ -238,7 +254,7 @@ function Glyphs() {
         </Glyph>
       )}
       {ever[NOT_RECORDED] && (
-        <Glyph name="not recorded" n={numbers[NOT_RECORDED]}>
+        <Glyph name="cannot be read" n={numbers[NOT_RECORDED]}>
           <rect class="dot-glyph" x={5.5} y={5.5} width={2} height={2} />
         </Glyph>
       )}

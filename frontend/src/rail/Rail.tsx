@@ -82,7 +82,7 @@ function Legend({ open }: { open: Session }) {
     : Math.min(listed.length, first + Math.ceil((size?.height ?? 600) / ROW) + 8);
 
   // What was sought and opened in one list says nothing of another.
-  const base = current && baseOf(current.grouping).classes.join("\n");
+  const base = useMemo(() => current && baseOf(current.grouping).classes.join("\n"), [current]);
   useEffect(() => {
     query.value = "";
     opened.value = new Set();

@@ -10,7 +10,15 @@ export interface Summary {
   meanStrength: Float32Array;
   bins: Uint32Array;
   states: Uint32Array;
+  /** HERE, DAMAGED or LOADING of each snapshot: unless it is here, nothing else is known of it. */
+  missing: Uint8Array;
 }
+
+export const HERE = 0;
+/** It cannot be read back. */
+export const DAMAGED = 1;
+/** It was not asked for yet, or is on its way. */
+export const LOADING = 2;
 
 function fromThreshold(bins: Uint32Array, row: number, threshold: number): number {
   let sum = 0;

@@ -1,6 +1,6 @@
 // Loads what is wanted now, one at a time: while something is underway only the newest wish is kept.
 
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef, useState } from "preact/hooks";
 
 export interface Loaded<T> {
   /** Of which snapshot. */
@@ -14,10 +14,16 @@ interface Wish<T> {
   load: () => Promise<T>;
 }
 
+/** What was refused last, and of which snapshot. */
+export interface Refused {
+  at: number;
+  error: unknown;
+}
+
 interface Answer<T> {
   scope: readonly unknown[];
-  /** Null where it was refused. */
   loaded: Loaded<T> | null;
+  refused: Refused | null;
 }
 
 /** The last that came of what is wanted, perhaps of another snapshot than `at`; null until something
@@ -29,6 +35,15 @@ export function useLatest<T>(
   at: number,
   load: () => Promise<T>,
 ): Loaded<T> | null {
+  return useAnswer(scope, at, load).loaded;
+}
+
+/** As `useLatest`, with what was refused beside it, so that it can be told in place. */
+export function useAnswer<T>(
+  scope: readonly unknown[] | null,
+  at: number,
+  load: () => Promise<T>,
+): { loaded: Loaded<T> | null; refused: Refused | null } {
   const [answer, setAnswer] = useState<Answer<T> | null>(null);
   const wish = useRef<Wish<T> | null>(null);
   const underway = useRef(false);
@@ -39,15 +54,16 @@ export function useLatest<T>(
       mounted.current = false;
     };
   }, []);
-  useEffect(
+  // before the next frame: what is here already must not blink
+  useLayoutEffect(
     () => {
       wish.current = scope && { scope, at, load };
       const next = (): void => {
         const wanted = wish.current;
         if (!wanted || underway.current || !mounted.current) return;
         underway.current = true;
-        const put = (loaded: Loaded<T> | null): void => {
-          if (mounted.current) setAnswer({ scope: wanted.scope, loaded });
+        const put = (loaded: Loaded<T> | null, refused: Refused | null = null): void => {
+          if (mounted.current) setAnswer({ scope: wanted.scope, loaded, refused });
         };
         wanted
           .load()
@@ -55,7 +71,7 @@ export function useLatest<T>(
             (value) => put({ at: wanted.at, value }),
             (error: unknown) => {
               console.warn("huelapse:", error);
-              put(null);
+              put(null, { at: wanted.at, error });
             },
           )
           .finally(() => {
@@ -67,8 +83,10 @@ export function useLatest<T>(
     },
     scope ? [...scope, at] : [null],
   );
-  return answer && scope && same(answer.scope, scope) ? answer.loaded : null;
+  return answer && scope && same(answer.scope, scope) ? answer : NOTHING;
 }
+
+const NOTHING = { loaded: null, refused: null };
 
 export function same(a: readonly unknown[], b: readonly unknown[]): boolean {
   return a.length === b.length && a.every((one, i) => Object.is(one, b[i]));

@@ -24,7 +24,7 @@ export class PaintChunks {
   readonly arrived = signal(0);
   private readonly resident = new Map<number, Chunk>();
   private readonly underway = new Set<number>();
-  private readonly refused = new Set<number>();
+  private readonly refused = new Map<number, unknown>();
   private readonly capacity: number;
   private playhead = 0;
 
@@ -34,9 +34,14 @@ export class PaintChunks {
     readonly chunkLength: number,
     budget: number,
     private readonly load: (chunk: number) => Promise<ArrayBuffer>,
+    /** Of the same run when it was shorter: what is whole of it is still true. */
+    before: PaintChunks | null = null,
   ) {
     const bytes = Math.max(1, units * chunkLength * BYTES_PER_CELL);
     this.capacity = Math.max(3, Math.floor(budget / bytes));
+    before?.resident.forEach((held, chunk) => {
+      if (held.snapshots === chunkLength) this.resident.set(chunk, held);
+    });
   }
 
   get chunks(): number {
@@ -59,6 +64,11 @@ export class PaintChunks {
       state: found.state.subarray(start, end),
       flags: found.flags.subarray(start, end),
     };
+  }
+
+  /** Why a snapshot's cells will not come; undefined unless they were refused. */
+  refusal(snapshot: number): unknown {
+    return this.refused.get(Math.floor(snapshot / this.chunkLength));
   }
 
   /** The resident snapshot closest to the one asked for. */
@@ -139,7 +149,7 @@ export class PaintChunks {
       });
       this.arrived.value++;
     } catch (error) {
-      this.refused.add(chunk);
+      this.refused.set(chunk, error);
       this.arrived.value++;
       console.warn("huelapse:", error);
     } finally {

@@ -8,6 +8,10 @@ export interface Scalars {
   step: Float64Array;
   epoch: Float64Array;
   wallTime: Float64Array;
+  /** Which recording of the run each is of; 0 in runs that were never resumed. */
+  segment: Float64Array;
+  /** 1 for snapshots that a later segment made again, where those are shown. */
+  superseded: Float64Array | null;
   accuracy: Float64Array | null;
   loss: Float64Array | null;
 }
@@ -32,6 +36,23 @@ export interface UnitHistory {
   activeSamples: Uint32Array;
 }
 
+/** A layer's units at one snapshot, in the order of the units: arrays of table/{t}/{l}.st. */
+export interface UnitTable {
+  preferred: Uint16Array;
+  runnerUp: Uint16Array;
+  state: Uint8Array;
+  level: Uint8Array;
+  flags: Uint8Array;
+  value: Float32Array;
+  strength: Float32Array;
+  sure: Float32Array;
+  /** Samples of the preferred class, the mean response to them, and its 95 % interval. */
+  n: Uint32Array;
+  mean: Float32Array;
+  low: Float32Array;
+  high: Float32Array;
+}
+
 /** Events of a grouping and measure, in order of time: arrays of events.st. */
 export interface Events {
   snapshot: Uint32Array;
@@ -43,6 +64,8 @@ export interface Events {
   after: Uint16Array;
   level: Uint8Array;
   flags: Uint8Array;
+  /** The snapshot from which on it was sure. */
+  confirmed: Uint32Array;
   /** Of each kind, how many noise alone would give at most; NaN where not told. */
   expected: Float64Array;
 }
@@ -53,6 +76,8 @@ export interface Confusion {
   counts: Uint32Array;
   /** `[true]`, those without a prediction too. */
   samples: Uint32Array;
+  /** Of all snapshots: 1 for those that cannot be read back. */
+  damaged?: Uint8Array;
 }
 
 /** Samples of a confusion cell, and what each was predicted as. */
@@ -169,11 +194,13 @@ export const similarityOf = (t: Tensors): Similarity => ({
 });
 
 export const scalarsOf = (t: Tensors): Scalars => {
-  const optional = (name: string) => (t.has(name) ? t.get(name, "F64") : null);
+  const optional = (name: string): Float64Array | null => (t.has(name) ? t.get(name, "F64") : null);
   return {
     step: t.get("step", "F64"),
     epoch: t.get("epoch", "F64"),
     wallTime: t.get("wall_time", "F64"),
+    segment: optional("segment") ?? new Float64Array(t.shape("step")[0]),
+    superseded: optional("superseded"),
     accuracy: optional("accuracy"),
     loss: optional("metric.loss"),
   };
@@ -198,6 +225,21 @@ export const unitHistoryOf = (t: Tensors): UnitHistory => ({
   activeSamples: t.get("active_samples", "U32"),
 });
 
+export const unitTableOf = (t: Tensors): UnitTable => ({
+  preferred: t.get("preferred", "U16"),
+  runnerUp: t.get("runner_up", "U16"),
+  state: t.get("state", "U8"),
+  level: t.get("level", "U8"),
+  flags: t.get("flags", "U8"),
+  value: t.get("value", "F32"),
+  strength: t.get("strength", "F32"),
+  sure: t.get("sure", "F32"),
+  n: t.get("n", "U32"),
+  mean: t.get("mean", "F32"),
+  low: t.get("low", "F32"),
+  high: t.get("high", "F32"),
+});
+
 export const eventsOf = (t: Tensors): Events => ({
   snapshot: t.get("snapshot", "U32"),
   kind: t.get("kind", "U8"),
@@ -207,6 +249,7 @@ export const eventsOf = (t: Tensors): Events => ({
   after: t.get("after", "U16"),
   level: t.get("level", "U8"),
   flags: t.get("flags", "U8"),
+  confirmed: t.get("confirmed", "U32"),
   expected: t.get("expected", "F64"),
 });
 
@@ -215,11 +258,13 @@ export const summaryOf = (t: Tensors): Summary => ({
   meanStrength: t.get("mean_strength", "F32"),
   bins: t.get("bins", "U32"),
   states: t.get("states", "U32"),
+  missing: t.get("damaged", "U8"),
 });
 
 export const confusionOf = (t: Tensors): Confusion => ({
   counts: t.get("confusion", "U32"),
   samples: t.get("samples", "U32"),
+  ...(t.has("damaged") && { damaged: t.get("damaged", "U8") }),
 });
 
 export const cellSamplesOf = (t: Tensors): CellSamples => ({

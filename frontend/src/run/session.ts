@@ -3,11 +3,14 @@
 import { signal } from "@preact/signals";
 import { Tensors } from "../wire/safetensors";
 import {
+  BINS,
   LEVELS,
   layerOfUnit,
+  STATES,
   unitCount,
   type Grouping,
   type Layer,
+  type Live,
   type Manifest,
   type Measure,
   type Split,
@@ -17,7 +20,7 @@ import { shortNames } from "../names";
 import { withPins, type Pins } from "../rail/pins";
 import { baseOf, groupingNamed, levelOf, MARK } from "./groupings";
 import { PaintChunks } from "./paint";
-import type { Summary } from "./counts";
+import { LOADING, type Summary } from "./counts";
 import {
   cellSamplesOf,
   cellUnitsOf,
@@ -32,6 +35,7 @@ import {
   similarityOf,
   summaryOf,
   unitHistoryOf,
+  unitTableOf,
   type Beside,
   type CellSamples,
   type CellUnits,
@@ -45,10 +49,14 @@ import {
   type Scalars,
   type Similarity,
   type UnitHistory,
+  type UnitTable,
 } from "./resources";
 
 const PAINT_BUDGET = 256 * 2 ** 20;
 const KEPT = 64;
+/** Snapshots whose curves are asked for together: a server that paints them for the first time takes a
+ * second or two. */
+const PIECE = 512;
 /** Hue is a name for so many classes; among more some can be pinned. */
 const NAMED = 10;
 /** Palettes at hand: of two themes, and of groupings that are shown side by side. */
@@ -69,6 +77,18 @@ export function heard(error?: unknown): boolean {
   return restarted || away;
 }
 
+/** Nothing was recorded, or not yet. */
+export class EmptyRunError extends Error {
+  override name = "EmptyRunError";
+  constructor(readonly recording: boolean) {
+    super(
+      recording
+        ? "This run holds no snapshot yet. It is shown here as soon as it does."
+        : "This run holds no snapshot: its recording ended before the first.",
+    );
+  }
+}
+
 /** One grouping and measure of a split. */
 export interface Track {
   grouping: Grouping;
@@ -76,6 +96,14 @@ export interface Track {
   /** Held units by class and level, `[snapshot, class, bin]`. */
   classBins: Uint32Array;
   paint: PaintChunks;
+  /** Whether curves of all snapshots are here. */
+  complete: boolean;
+}
+
+/** Units in their places, and the snapshot that put them there. */
+export interface Placed {
+  order: Uint32Array;
+  by: number;
 }
 
 /** What of a grouping decides its colors. */
@@ -99,6 +127,7 @@ export class Session {
   private readonly happenings = new Map<string, Promise<Events>>();
   private readonly histories = new Map<string, Promise<UnitHistory>>();
   private readonly heats = new Map<string, Promise<Uint8Array>>();
+  private readonly tables = new Map<string, Promise<UnitTable>>();
   private readonly cells = new Map<string, Promise<CellSamples>>();
   private readonly drivers = new Map<string, Promise<CellUnits>>();
   private readonly samplings = new Map<number, Promise<Samples>>();
@@ -110,6 +139,13 @@ export class Session {
   private readonly pages = new Map<number, Promise<Pictures>>();
   private readonly similarities = new Map<number, Promise<Similarity>>();
   private readonly palettes = new Map<string, Uint8Array>();
+  private readonly reasons = new Map<string, Promise<Record<string, string>>>();
+  /** Of an earlier state of the run: what is to be gone on with. */
+  private readonly earlier = new Map<string, Promise<Track>>();
+  /** By grouping; units keep their places while the run grows. */
+  readonly placed = new Map<string, Placed>();
+  /** The same for a run and all that it grew to. */
+  lineage: object = {};
   private readonly others = new Map<string, Promise<Tensors>>();
 
   private constructor(
@@ -139,14 +175,51 @@ export class Session {
     const { measures } = manifest;
     const measure = measures.find((m) => m.name === measureName) ?? measures[0];
     const split = manifest.splits.find((s) => s.name === splitName) ?? firstSplit(manifest);
-    if (!split || split.snapshots === 0)
-      throw new Error("This run holds no snapshot yet. Reload when the training has begun.");
+    if (!split || split.snapshots === 0) throw new EmptyRunError(manifest.state === "recording");
     const state = stateOf(run, manifest);
     const [palette, scalars] = await Promise.all([
       source.get(`${state}/palette.st`).then((b) => new Tensors(b)),
       source.get(`${state}/${split.name}/scalars.st`).then((b) => new Tensors(b)),
     ]);
     return new Session(source, run, manifest, split, measure, scalarsOf(scalars), palette);
+  }
+
+  /** What the run has become, with all that is still true of it; null where snapshots that are shown
+   * here are others now, so that it has to be opened anew. */
+  async grown(): Promise<Session | null> {
+    const manifest = await this.source.manifest(this.run);
+    const split = manifest.splits.find((s) => s.name === this.split.name);
+    const measure = manifest.measures.find((m) => m.name === this.measure.name);
+    if (!split || !measure || split.snapshots < this.snapshots) return null;
+    const state = stateOf(this.run, manifest);
+    const [palette, told] = await Promise.all(
+      // superclasses may have been found by now
+      ["palette.st", `${split.name}/scalars.st`].map(async (name) => {
+        return new Tensors(await this.source.get(`${state}/${name}`));
+      }),
+    );
+    const scalars = scalarsOf(told);
+    for (const name of ["step", "wallTime", "segment"] as const)
+      for (let t = 0; t < this.snapshots; t++)
+        if (scalars[name][t] !== this.scalars[name][t]) return null;
+    const { source, run } = this;
+    // another commit may lie between the two answers
+    const now = { ...split, snapshots: scalars.step.length };
+    const next = new Session(source, run, manifest, now, measure, scalars, palette);
+    next.lineage = this.lineage;
+    const keep = <K, T>(from: Map<K, T>, to: Map<K, T>): void =>
+      from.forEach((value, key) => to.set(key, value));
+    keep(this.placed, next.placed);
+    keep(this.earlier, next.earlier);
+    keep(this.tracks, next.earlier);
+    keep(this.floors, next.floors);
+    keep(this.heats, next.heats);
+    keep(this.drivers, next.drivers);
+    keep(this.samplings, next.samplings);
+    keep(this.driven, next.driven);
+    keep(this.confusions, next.confusions);
+    keep(this.pages, next.pages);
+    return next;
   }
 
   /** The same run by another split or measure. */
@@ -229,8 +302,30 @@ export class Session {
     return this.split.snapshots;
   }
 
-  track(groupingName: string): Promise<Track> {
-    return once(this.tracks, groupingName, () => this.loadTrack(groupingName));
+  /** A grouping's numbers: of all snapshots where these are few, else for now around `t`. */
+  track(groupingName: string, t: number): Promise<Track> {
+    return once(this.tracks, groupingName, () => this.loadTrack(groupingName, t));
+  }
+
+  /** The same with more snapshots: those around `t`, or else the first that are not here. */
+  more(track: Track, t: number): Promise<Track> {
+    const name = track.grouping.name;
+    const { missing } = track.summary;
+    const here = missing[t] === LOADING;
+    let from = here ? t : missing.indexOf(LOADING);
+    while (here && from > this.around(t) && missing[from - 1] === LOADING) from--;
+    const most = here ? this.around(t) + this.manifest.chunk : from + PIECE;
+    let to = from;
+    while (to < Math.min(this.snapshots, most) && missing[to] === LOADING) to++;
+    return this.piece(track, from, to).then((longer) => {
+      this.tracks.set(name, Promise.resolve(longer));
+      return longer;
+    });
+  }
+
+  /** The first snapshot of its chunk. */
+  private around(t: number): number {
+    return t - (t % this.manifest.chunk);
   }
 
   history(groupingName: string, unit: number): Promise<UnitHistory> {
@@ -244,6 +339,18 @@ export class Session {
     return once(this.happenings, groupingName, async () =>
       eventsOf(await this.fetch(`${this.base(groupingName)}/events.st`)),
     );
+  }
+
+  /** Why snapshots of a grouping cannot be read back, by their number. */
+  damaged(groupingName: string): Promise<Record<string, string>> {
+    return once(this.reasons, groupingName, () =>
+      this.json<Record<string, string>>(`${this.base(groupingName)}/damaged.json`),
+    );
+  }
+
+  /** How far the run is now. */
+  live(): Promise<Live> {
+    return this.json(`${this.run}/live.json`);
   }
 
   /** Strength under permuted labels, by layer, at a snapshot; not asked for twice at once. */
@@ -282,6 +389,13 @@ export class Session {
   heat(groupingName: string, t: number, layer: number): Promise<Uint8Array> {
     return lately(this.heats, `${groupingName}/${t}/${layer}`, async () =>
       (await this.fetch(`${this.at(groupingName)}/heat/${t}/${layer}.st`)).get("heat", "U8"),
+    );
+  }
+
+  /** Each unit of a layer in numbers. */
+  table(groupingName: string, t: number, layer: number): Promise<UnitTable> {
+    return lately(this.tables, `${groupingName}/${t}/${layer}`, async () =>
+      unitTableOf(await this.fetch(`${this.base(groupingName)}/table/${t}/${layer}.st`)),
     );
   }
 
@@ -347,6 +461,10 @@ export class Session {
     return this.manifest.left_out?.some((name) => names.includes(name)) ?? false;
   }
 
+  private async json<T>(key: string): Promise<T> {
+    return JSON.parse(new TextDecoder().decode(await this.source.get(key))) as T;
+  }
+
   private at(name: string): string {
     return `${stateOf(this.run, this.manifest)}/${this.split.name}/${name}`;
   }
@@ -355,27 +473,59 @@ export class Session {
     return `${stateOf(this.run, this.manifest)}/${this.split.name}/${groupingName}/${this.measure.name}`;
   }
 
-  private async loadTrack(groupingName: string): Promise<Track> {
+  private async loadTrack(groupingName: string, t: number): Promise<Track> {
     const grouping = groupingNamed(this.split, groupingName);
     if (!grouping) throw new Error(`This run has no grouping named ${groupingName}.`);
     const base = this.base(groupingName);
+    const before = await this.earlier.get(groupingName)?.catch(() => null);
     const paint = new PaintChunks(
       this.snapshots,
       this.units,
       this.manifest.chunk,
       PAINT_BUDGET / this.split.groupings.length,
       (chunk) => this.fetchPatiently(`${base}/paint/${chunk}.st`),
+      before?.paint,
     );
+    // cells do not wait for what is counted
+    paint.want(t);
+    const T = this.snapshots;
+    const first = before?.paint.snapshots ?? 0;
+    const nothing = emptyCurves(T, this.layers.length, grouping.classes.length);
+    const curves = before ? copied(before, nothing, 0) : nothing;
+    const start: Track = { grouping, ...curves, paint, complete: false };
+    this.earlier.delete(groupingName);
+    if (first === T) return { ...start, complete: !start.summary.missing.includes(LOADING) };
+    if (T - first > PIECE) {
+      const from = Math.max(first, this.around(t));
+      try {
+        return await this.piece(start, from, Math.min(T, from + this.manifest.chunk));
+      } catch (error) {
+        // a static site has them as a whole
+        if (!(error instanceof RefusedError) || first > 0) throw error;
+      }
+    }
+    return first > 0 ? this.piece(start, first, T) : this.whole(start, base);
+  }
+
+  private async whole(track: Track, base: string): Promise<Track> {
     const [summary, classes] = await Promise.all([
       this.fetch(`${base}/summary.st`),
       this.fetch(`${base}/classes.st`),
     ]);
-    return {
-      grouping,
-      summary: summaryOf(summary),
-      classBins: classes.get("bins", "U32"),
-      paint,
-    };
+    const found = { summary: summaryOf(summary), classBins: classes.get("bins", "U32") };
+    return { ...track, ...copied(found, track, 0), complete: true };
+  }
+
+  /** Snapshots `from` … `to` - 1 are added. */
+  private async piece(track: Track, from: number, to: number): Promise<Track> {
+    const base = this.base(track.grouping.name);
+    const [summary, classes] = await Promise.all([
+      this.fetch(`${base}/summary/${from}-${to}.st`),
+      this.fetch(`${base}/classes/${from}-${to}.st`),
+    ]);
+    const found = { summary: summaryOf(summary), classBins: classes.get("bins", "U32") };
+    const curves = copied(found, track, from);
+    return { ...track, ...curves, complete: !curves.summary.missing.includes(LOADING) };
   }
 
   private async fetch(key: string): Promise<Tensors> {
@@ -396,6 +546,47 @@ export class Session {
       }
     }
   }
+}
+
+type Curves = Pick<Track, "summary" | "classBins">;
+
+/** Nothing is known yet. */
+function emptyCurves(snapshots: number, layers: number, classes: number): Curves {
+  const rows = snapshots * layers;
+  return {
+    summary: {
+      n: new Uint32Array(snapshots * classes),
+      meanStrength: new Float32Array(rows).fill(NaN),
+      bins: new Uint32Array(rows * BINS),
+      states: new Uint32Array(rows * STATES),
+      missing: new Uint8Array(snapshots).fill(LOADING),
+    },
+    classBins: new Uint32Array(snapshots * classes * BINS),
+  };
+}
+
+/** Curves of some snapshots, put among others from snapshot `at` on. Those of more snapshots than the
+ * run had when it was asked for are cut off. What is drawn from means is drawn anew, so these are a
+ * new array. */
+function copied(some: Curves, into: Curves, at: number): Curves {
+  const T = into.summary.missing.length;
+  const n = some.summary.missing.length;
+  const put = <A extends Uint8Array | Uint32Array | Float32Array>(from: A, to: A): A => {
+    const row = to.length / T;
+    to.set(from.subarray(0, row * Math.min(n, T - at)), row * at);
+    return to;
+  };
+  const [a, b] = [some.summary, into.summary];
+  return {
+    summary: {
+      n: put(a.n, b.n),
+      meanStrength: put(a.meanStrength, b.meanStrength.slice()),
+      bins: put(a.bins, b.bins),
+      states: put(a.states, b.states),
+      missing: put(a.missing, b.missing),
+    },
+    classBins: put(some.classBins, into.classBins),
+  };
 }
 
 /** The first split that holds something. */

@@ -1,10 +1,11 @@
 // The samples of the probe, each with what it is read as now.
 
 import { effect } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useLayoutEffect, useRef } from "preact/hooks";
 import { noSamples } from "../confusion/CellCard";
 import { answerColor, answerPalette } from "../confusion/answers";
 import { confusionNames } from "../confusion/now";
+import { explain } from "../explain";
 import { count, plural } from "../format";
 import { fitCanvas, useSize } from "../frame/size";
 import { hideTip, tip } from "../frame/tip";
@@ -12,7 +13,7 @@ import { said } from "../inline";
 import type { PageColors } from "../network/colors";
 import { pageColorsNow } from "../network/current";
 import { drawn } from "../network/drawn";
-import { useLatest } from "../run/latest";
+import { useAnswer } from "../run/latest";
 import { drawStamp, stampIn } from "../run/pictures";
 import type { Pictures } from "../run/resources";
 import type { Session } from "../run/session";
@@ -26,6 +27,7 @@ import {
   loadedSamples,
   sampleOrder,
   samplesNow,
+  samplesProblem,
   shownSamples,
 } from "./now";
 import { isClass, isWrong } from "./reading";
@@ -41,7 +43,7 @@ export function SamplesView() {
   const open = session.value;
   const t = snapshot.value;
   const there = open?.has("samples") ?? false;
-  const found = useLatest(open && there ? [open] : null, t, async () => ({
+  const { loaded: found, refused } = useAnswer(open && there ? [open] : null, t, async () => ({
     of: open,
     snapshot: t,
     samples: await (open as Session).samples(t),
@@ -49,6 +51,11 @@ export function SamplesView() {
   useEffect(() => {
     loadedSamples.value = found && found.value;
   }, [found]);
+  const wrong = refused && refused.at === t ? explain(refused.error) : "";
+  useLayoutEffect(() => {
+    samplesProblem.value = wrong;
+    return () => void (samplesProblem.value = "");
+  }, [wrong]);
   useEffect(() => {
     if (!open || !there || lastSamples.peek()?.of === open) return;
     open.samples(open.snapshots - 1).then(
@@ -57,8 +64,8 @@ export function SamplesView() {
     );
   }, [open, there]);
   useEffect(() => {
-    if (open && !there) drawn.view(true, 0);
-  }, [open, there]);
+    if (open && (!there || wrong)) drawn.view(true, 0);
+  }, [open, there, wrong]);
   if (!open) return null;
   return (
     <>
@@ -66,9 +73,11 @@ export function SamplesView() {
         <div>
           <h1 data-testid="title">{viewTitle}</h1>
           <p class="subtitle">
-            {there
-              ? "Hardest at the last snapshot first; each keeps its place. The bar: what it is read as, thick where that is wrong."
-              : noSamples(open)}
+            {wrong
+              ? wrong
+              : there
+                ? "Hardest at the last snapshot first; each keeps its place. The bar: what it is read as, thick where that is wrong."
+                : noSamples(open)}
           </p>
         </div>
         {there && <Choice open={open} />}

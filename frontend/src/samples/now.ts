@@ -13,6 +13,8 @@ import { isWrong } from "./reading";
 export const loadedSamples = signal<{ of: unknown; snapshot: number; samples: Samples } | null>(
   null,
 );
+/** Why the samples at the playhead cannot be shown; "" while nothing is known to be wrong. */
+export const samplesProblem = signal("");
 /** Those of the last snapshot. */
 export const lastSamples = signal<{ of: unknown; samples: Samples } | null>(null);
 

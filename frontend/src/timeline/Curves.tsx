@@ -1,13 +1,35 @@
-import { line } from "d3-shape";
 import { useMemo } from "preact/hooks";
 import { pairedAccuracy } from "../compare/now";
 import { session } from "../state";
 import type { Chart } from "./chart";
+import { pyramidOf } from "./pyramid";
 
 const TOP = 14;
 const BOTTOM = 48;
 
 export const accuracyY = (accuracy: number): number => BOTTOM - (BOTTOM - TOP) * accuracy;
+
+const round = (v: number): number => Math.round(v * 10) / 10;
+
+/** A line through all values; where many share a pixel it covers all that lies between them. */
+function lineOf(chart: Chart, values: Float64Array, most: number): string {
+  const found = pyramidOf(values, 1);
+  const y = (v: number): number => round(BOTTOM - (BOTTOM - TOP) * (v / most));
+  let d = "";
+  let pen = "M";
+  for (const { from, to } of chart.columns) {
+    const { least, most: high } = found.over(0, from, to);
+    if (!Number.isFinite(least) || !Number.isFinite(high)) {
+      pen = "M";
+      continue;
+    }
+    const x = round(to - from > 1 ? (chart.x[from] + chart.x[to - 1]) / 2 : chart.x[from]);
+    d += `${pen}${x} ${y(least)}`;
+    if (to - from > 1 && high > least) d += `L${x} ${y(high)}`;
+    pen = "L";
+  }
+  return d;
+}
 
 /** Accuracy from 0 to 1 in ink, loss from 0 to its greatest value in gray. */
 export function Curves({ chart }: { chart: Chart }) {
@@ -15,20 +37,12 @@ export function Curves({ chart }: { chart: Chart }) {
   const { accuracy, loss } = open?.scalars ?? { accuracy: null, loss: null };
   const beside = pairedAccuracy.value;
   const paths = useMemo(() => {
-    const draw = (values: Float64Array | null, most: number): string =>
-      values
-        ? (line<number>()
-            .defined((v) => Number.isFinite(v))
-            .x((_, t) => Math.round(chart.x[t] * 10) / 10)
-            .y((v) => Math.round((BOTTOM - (BOTTOM - TOP) * (v / most)) * 10) / 10)(
-            Array.from(values),
-          ) ?? "")
-        : "";
-    const finite = Array.from(loss ?? []).filter(Number.isFinite);
+    let most = 1e-12;
+    loss?.forEach((v) => Number.isFinite(v) && v > most && (most = v));
     return {
-      accuracy: draw(accuracy, 1),
-      beside: draw(beside, 1),
-      loss: draw(loss, Math.max(1e-12, ...finite)),
+      accuracy: accuracy ? lineOf(chart, accuracy, 1) : "",
+      beside: beside ? lineOf(chart, beside, 1) : "",
+      loss: loss ? lineOf(chart, loss, most) : "",
     };
   }, [chart, accuracy, loss, beside]);
   if (!accuracy && !loss) return null;
@@ -38,9 +52,11 @@ export function Curves({ chart }: { chart: Chart }) {
         class="hair"
         d={`M${chart.left} ${TOP + 0.5}H${chart.right}M${chart.left} ${BOTTOM + 0.5}H${chart.right}`}
       />
-      <path class="loss" d={paths.loss} />
-      <path class="accuracy" d={paths.accuracy} />
-      {beside && <path class="accuracy beside" d={paths.beside} />}
+      <g clip-path="url(#in-view)">
+        <path class="loss" d={paths.loss} />
+        <path class="accuracy" d={paths.accuracy} />
+        {beside && <path class="accuracy beside" d={paths.beside} />}
+      </g>
     </>
   );
 }

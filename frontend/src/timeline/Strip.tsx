@@ -1,48 +1,72 @@
 // One row per layer through time: lightness is mean strength; with a class highlighted, the share
 // of the layer's units tuned to it, in its hue. Drawn once, not at every step.
 
-import { computed, effect } from "@preact/signals";
+import { effect } from "@preact/signals";
 import type { RefObject } from "preact";
-import { useEffect, useMemo } from "preact/hooks";
+import { useLayoutEffect, useMemo } from "preact/hooks";
+import { computed } from "@preact/signals";
 import { classShares, takesPart } from "../derive";
-import { count, fixed, percent, stepText } from "../format";
+import { count, fixed, percent, plural, stepText } from "../format";
 import { said } from "../inline";
 import { fitCanvas } from "../frame/size";
 import { hideTip, tip } from "../frame/tip";
-import { cssColor } from "../network/colors";
+import { cellColorsNow } from "../network/current";
+import { rgbOfWord } from "../network/colors";
 import { stageRows } from "../network/stages";
 import { highlighted, palette, session, snapshot, theme, threshold, track } from "../state";
 import { stateCounts } from "../run/counts";
-import { halfTuned, switches } from "../run/happened";
+import { happened, notFinite, switches } from "../run/happened";
 import { STATE_WORDS } from "../sentences";
-import { LEVELS, NOT_DEFINED } from "../wire/manifest";
-import { spans } from "./scale";
-import { AXIS_Y, type Chart } from "./chart";
+import { LEVELS, NOT_DEFINED, NOT_FINITE, NOT_RECORDED } from "../wire/manifest";
+import { AXIS_Y, ROOM, STRIP_TOP, type Chart, type Column } from "./chart";
+import { kindsBeside } from "./Marks";
+import { Pyramid, pyramidOf } from "./pyramid";
 
-const TOP = 60;
-const ROOM = 96;
 const TALLEST_ROW = 22;
-const REACH = 9;
 /** From this height on, each row has its name and number beside it. */
-const NAMED_ROW = 8;
+export const NAMED_ROW = 8;
 /** A share this small still shows when the class has no greater one. */
 const LEAST_SCALE = 0.06;
 /** Few units make large shares: they do not set the scale. */
 const SCALE_UNITS = 10;
 const NUMBER_GAP = 18;
+/** Wider snapshots are told apart by a line between them. */
+const APART = 8;
+const HATCH = 5;
 
 export function rowHeight(layers: number): number {
   return Math.min(TALLEST_ROW, ROOM / layers);
 }
 
-function neutralOf(light: boolean): (v: number) => string {
-  const known: string[] = [];
-  return (v) => {
-    const i = Math.round(100 * Math.min(1, Math.max(0, v)));
-    return (known[i] ??= light
-      ? `oklch(${(0.955 - 0.0066 * i).toFixed(4)} .006 265)`
-      : `oklch(${(0.215 + 0.0066 * i).toFixed(4)} .008 265)`);
-  };
+/** Top and height of a row, on whole pixels. */
+export function rowAt(layers: number, l: number): [number, number] {
+  const row = rowHeight(layers);
+  const top = Math.round(STRIP_TOP + l * row);
+  const end = Math.round(STRIP_TOP + (l + 1) * row) - (row >= 6 ? 1 : 0);
+  return [top, Math.max(1, end - top)];
+}
+
+const neutrals = new Map<string, Uint32Array>();
+
+/** Gray of each hundredth, as it stands in an ImageData. */
+function neutralWords(name: string): Uint32Array {
+  let words = neutrals.get(name);
+  if (!words) {
+    const canvas = document.createElement("canvas");
+    canvas.width = LEVELS;
+    canvas.height = 1;
+    const g = canvas.getContext("2d", { willReadFrequently: true }) as CanvasRenderingContext2D;
+    for (let i = 0; i < LEVELS; i++) {
+      g.fillStyle =
+        name === "light"
+          ? `oklch(${(0.955 - 0.0066 * i).toFixed(4)} .006 265)`
+          : `oklch(${(0.215 + 0.0066 * i).toFixed(4)} .008 265)`;
+      g.fillRect(i, 0, 1, 1);
+    }
+    words = new Uint32Array(g.getImageData(0, 0, LEVELS, 1).data.slice().buffer);
+    neutrals.set(name, words);
+  }
+  return words;
 }
 
 /** The greatest share in the strip, which gets the class's full color. */
@@ -56,99 +80,120 @@ function scaleOf(shares: Float32Array): number {
   return most;
 }
 
-function draw(canvas: HTMLCanvasElement, chart: Chart): void {
+/** What the strip shows: values `[snapshot, layer]` and the color of each hundredth of the scale. */
+function shown(): { values: Pyramid; scale: number; words: Uint32Array } | null {
   const open = session.peek();
   const current = track.peek();
+  if (!open || !current) return null;
+  const L = open.layers.length;
+  const cls = highlighted.peek();
+  if (cls < 0) {
+    const values = pyramidOf(current.summary.meanStrength, L);
+    return { values, scale: 1, words: neutralWords(theme.peek()) };
+  }
+  const shares = classShares(current, cls, threshold.peek());
+  const words = cellColorsNow().words.subarray(cls * LEVELS, (cls + 1) * LEVELS);
+  return { values: new Pyramid(shares, L), scale: scaleOf(shares), words };
+}
+
+let texture: HTMLCanvasElement | null = null;
+
+function draw(canvas: HTMLCanvasElement, chart: Chart): void {
+  const open = session.peek();
   if (!open) return;
   const L = open.layers.length;
-  const row = rowHeight(L);
-  const gap = row >= 6 ? 1 : 0;
-  const g = fitCanvas(canvas, chart.width, TOP + ROOM + 4);
-  g.clearRect(0, 0, chart.width, TOP + ROOM + 4);
-  if (!current) return;
-  const cls = highlighted.peek();
-  const shares = cls >= 0 ? classShares(current, cls, threshold.peek()) : null;
-  const scale = shares ? scaleOf(shares) : 1;
-  const values = shares ?? current.summary.meanStrength;
-  const neutral = neutralOf(theme.peek() === "light");
-  const colors = palette.peek();
-  const marks = spans(chart.x, REACH);
-  for (let t = 0; t < open.snapshots; t++) {
-    const left = Math.round(marks[t]);
-    const width = Math.round(marks[t + 1]) - left;
-    // Snapshots that share a pixel with the next one are not drawn twice.
-    if (width <= 0) continue;
+  const height = STRIP_TOP + ROOM + 4;
+  const g = fitCanvas(canvas, chart.width, height);
+  g.clearRect(0, 0, chart.width, height);
+  const began = performance.now();
+  const what = shown();
+  if (!what || canvas.width === 0) return;
+  // One texel for each pixel and row, which is then made as tall as the row.
+  const W = canvas.width;
+  const ratio = W / chart.width;
+  texture ??= document.createElement("canvas");
+  texture.width = W;
+  texture.height = L;
+  const image = new ImageData(W, L);
+  const texels = new Uint32Array(image.data.buffer);
+  for (const { from, to, left, right } of chart.columns) {
+    const [start, end] = [Math.round(left * ratio), Math.round(right * ratio)];
+    const apart = right - left > APART;
     for (let l = 0; l < L; l++) {
-      const v = values[t * L + l];
+      const { mean } = what.values.over(l, from, to);
       // A layer without data is left empty, whatever is shown of the others.
-      if (Number.isNaN(v) || Number.isNaN(current.summary.meanStrength[t * L + l])) continue;
-      const level = Math.round(100 * Math.min(1, v / scale));
-      g.fillStyle = shares ? cssColor(colors, 4 * (cls * LEVELS + level)) : neutral(v);
-      const top = TOP + l * row;
-      g.fillRect(left, top, width - (width > 8 ? 0.5 : 0), Math.max(1, row - gap));
+      if (Number.isNaN(mean)) continue;
+      const level = Math.round(100 * Math.min(1, Math.max(0, mean / what.scale)));
+      const color = what.words[level];
+      texels.fill(color, l * W + Math.max(0, start), l * W + Math.min(W, end));
+      if (apart && end <= W) image.data[4 * (l * W + end - 1) + 3] = 120;
     }
+  }
+  (texture.getContext("2d") as CanvasRenderingContext2D).putImageData(image, 0, 0);
+  g.imageSmoothingEnabled = false;
+  for (let l = 0; l < L; l++) {
+    const [top, tall] = rowAt(L, l);
+    g.drawImage(texture, 0, l, W, 1, 0, top, chart.width, tall);
+  }
+  drawNotFinite(g, chart.columns, L);
+  timing.strip = performance.now() - began;
+}
+
+/** Hatched where units of a layer are not finite. */
+function drawNotFinite(g: CanvasRenderingContext2D, columns: readonly Column[], L: number): void {
+  const bad = notFinite.peek();
+  if (bad.length === 0) return;
+  const small = document.createElement("canvas");
+  small.width = small.height = HATCH;
+  const of = small.getContext("2d") as CanvasRenderingContext2D;
+  of.strokeStyle = `rgb(${rgbOfWord(neutralWords(theme.peek())[70]).join(",")})`;
+  for (const d of [-HATCH, 0, HATCH]) {
+    of.moveTo(d - 1, HATCH + 1);
+    of.lineTo(d + HATCH + 1, -1);
+  }
+  of.stroke();
+  g.fillStyle = g.createPattern(small, "repeat") as CanvasPattern;
+  for (const { layer, snapshot: t, until } of bad) {
+    const first = columnOf(columns, t);
+    const last = columnOf(columns, until - 1);
+    if (!first || !last || t >= columns[columns.length - 1].to || until <= columns[0].from)
+      continue;
+    const [top, tall] = rowAt(L, layer);
+    g.fillRect(first.left, top, last.right - first.left, tall);
   }
 }
 
-/** A diamond where half of a layer's units were tuned for the first time. */
-export function StripMarks({ chart }: { chart: Chart }) {
-  const open = session.value;
-  if (!open) return null;
-  const row = rowHeight(open.layers.length);
-  if (row < NAMED_ROW) return null;
-  return (
-    <>
-      {[...halfTuned.value].map(([l, t]) => {
-        const [x, y] = [Math.round(chart.x[t]) + 0.5, TOP + (l + 0.5) * row - 0.5];
-        return (
-          <path key={l} class="mark" d={`M${x} ${y - 3.5}l3.5 3.5l-3.5 3.5l-3.5 -3.5z`}>
-            <title>
-              {`half of the units of ${open.layers[l].path} are tuned from step ${stepText(open.scalars.step[t])} on`}
-            </title>
-          </path>
-        );
-      })}
-    </>
-  );
+/** The column that holds a snapshot, or the nearest one in view. */
+function columnOf(columns: readonly Column[], t: number): Column | undefined {
+  let [low, high] = [0, columns.length - 1];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (columns[middle].to <= t) low = middle + 1;
+    else high = middle;
+  }
+  return columns[low];
 }
 
-const SWITCHES_TOP = TOP + ROOM + 4;
-const SWITCHES_BOTTOM = AXIS_Y - 5;
+/** Milliseconds of the last drawing. */
+export const timing = { strip: 0 };
 
-/** How many units switched from one class to another, snapshot by snapshot. */
-export function Switches({ chart }: { chart: Chart }) {
-  const counts = switches.value;
-  const path = useMemo(() => {
-    if (!counts) return "";
-    const most = Math.max(1, ...counts);
-    const marks = spans(chart.x, REACH);
-    let d = "";
-    counts.forEach((n, t) => {
-      if (n === 0) return;
-      const from = Math.round(marks[t]) + 0.5;
-      const wide = Math.max(1, Math.round(marks[t + 1]) - Math.round(marks[t]) - 1);
-      const tall = Math.max(1, Math.round(((SWITCHES_BOTTOM - SWITCHES_TOP) * n) / most));
-      d += `M${from} ${SWITCHES_BOTTOM}v${-tall}h${wide}v${tall}z`;
-    });
-    return d;
-  }, [counts, chart]);
-  if (!counts || counts.length < 3) return null;
-  return (
-    <>
-      <text x={-8} y={SWITCHES_BOTTOM - 2} text-anchor="end">
-        switched class
-      </text>
-      <path class="switches" d={path} data-testid="switches" />
-    </>
-  );
-}
-
-export function useStrip(canvas: RefObject<HTMLCanvasElement | null>, chart: Chart): void {
-  useEffect(() => {
-    let pending = 0;
+/** Draws at once where another part of the run is shown, so that it moves with the axis; else in the
+ * next frame. */
+export function useDrawing(
+  canvas: RefObject<HTMLCanvasElement | null>,
+  chart: Chart,
+  draw: (canvas: HTMLCanvasElement, chart: Chart) => void,
+  watch: () => void,
+): void {
+  useLayoutEffect(() => {
+    let pending = -1;
     const stop = effect(() => {
-      void [track.value, highlighted.value, palette.value, theme.value];
-      if (highlighted.value >= 0) void [threshold.value, track.value?.paint.arrived.value];
+      watch();
+      if (pending < 0) {
+        pending = 0;
+        if (canvas.current) draw(canvas.current, chart);
+        return;
+      }
       pending ||= requestAnimationFrame(() => {
         pending = 0;
         if (canvas.current) draw(canvas.current, chart);
@@ -161,11 +206,19 @@ export function useStrip(canvas: RefObject<HTMLCanvasElement | null>, chart: Cha
   }, [chart]);
 }
 
+export function useStrip(canvas: RefObject<HTMLCanvasElement | null>, chart: Chart): void {
+  useDrawing(canvas, chart, draw, () => {
+    void [track.value, highlighted.value, palette.value, theme.value];
+    if (highlighted.value >= 0) void [threshold.value, track.value?.paint.arrived.value];
+  });
+}
+
 export function StripLabels() {
   const open = session.value;
   if (!open) return null;
   const row = rowHeight(open.layers.length);
-  const middle = (from: number, length: number): number => TOP + (from + length / 2) * row + 3;
+  const middle = (from: number, length: number): number =>
+    STRIP_TOP + (from + length / 2) * row + 3;
   if (row >= NAMED_ROW)
     return (
       <>
@@ -213,11 +266,14 @@ export function StripNumbers({ chart }: { chart: Chart }) {
   const named = row >= NAMED_ROW;
   const narrow = chart.width - chart.right < 120;
   return (
-    <div class="strip-numbers" style={{ left: `${chart.right + NUMBER_GAP}px`, top: `${TOP}px` }}>
+    <div
+      class="strip-numbers"
+      style={{ left: `${chart.right + NUMBER_GAP}px`, top: `${STRIP_TOP}px` }}
+    >
       {named &&
         open.layers.map((layer, l) => <RowNumber key={layer.path} layer={l} y={(l + 0.5) * row} />)}
       {switches.value && switches.value.length >= 3 && (
-        <span style={{ top: `${SWITCHES_BOTTOM - 6 - TOP}px` }}>{switchesNow}</span>
+        <span style={{ top: `${AXIS_Y - 11 - STRIP_TOP}px` }}>{switchesNow}</span>
       )}
       {!(narrow && named) && (
         <span
@@ -238,39 +294,67 @@ function RowNumber({ layer, y }: { layer: number; y: number }) {
   return <span style={{ top: `${y}px` }}>{text}</span>;
 }
 
+/** Which row is at a height; -1 for none. */
+export function layerAt(y: number): number {
+  const L = session.peek()?.layers.length ?? 0;
+  const l = Math.floor((y - STRIP_TOP) / rowHeight(L));
+  return l >= 0 && l < L ? l : -1;
+}
+
 export const strip = {
   /** Says what a row held at a time, without moving the playhead. */
-  hover(event: PointerEvent, at: { snapshot: number; y: number }): void {
+  hover(event: PointerEvent, chart: Chart, at: { snapshot: number; x: number; y: number }): void {
     const open = session.peek();
     const current = track.peek();
-    if (!open || !current) return;
-    const L = open.layers.length;
-    const l = Math.floor((at.y - TOP) / rowHeight(L));
-    if (l < 0 || l >= L) {
+    const l = layerAt(at.y);
+    if (!open || !current || l < 0) {
       hideTip();
       return;
     }
-    const strength = current.summary.meanStrength[at.snapshot * L + l];
-    const states = stateCounts(current.summary, L, at.snapshot, l);
-    const none = states[NOT_DEFINED] > 0 ? STATE_WORDS[NOT_DEFINED] : "no data";
+    const L = open.layers.length;
+    const t = at.snapshot;
+    const strength = current.summary.meanStrength[t * L + l];
+    const states = stateCounts(current.summary, L, t, l);
+    const why = [NOT_DEFINED, NOT_RECORDED, NOT_FINITE].find((s) => states[s] > 0);
+    const none = why === undefined ? "no data" : STATE_WORDS[why];
+    const bad = states[NOT_FINITE];
     const cls = highlighted.peek();
-    const share = cls >= 0 ? classShares(current, cls, threshold.peek())[at.snapshot * L + l] : NaN;
+    const share = cls >= 0 ? classShares(current, cls, threshold.peek())[t * L + l] : NaN;
     tip.value = {
       x: event.clientX,
       y: event.clientY - 76,
       content: (
         <>
-          <b>{open.layers[l].path}</b>, step {stepText(open.scalars.step[at.snapshot])}
+          <b>{open.layers[l].path}</b>, step {stepText(open.scalars.step[t])}
           <br />
           {Number.isNaN(strength) ? none : `mean strength ${fixed(strength)}`}
-          {cls >= 0 && !Number.isNaN(share) && takesPart(current, cls, at.snapshot) && (
+          {!Number.isNaN(strength) && bad > 0 && (
+            <>
+              <br />
+              {count(bad)} {plural(bad, "unit")} not finite
+            </>
+          )}
+          {cls >= 0 && !Number.isNaN(share) && takesPart(current, cls, t) && (
             <>
               <br />
               {percent(share)} of units tuned to {said(current.grouping.classes[cls])}
             </>
           )}
+          {happened.peek() && <Beside chart={chart} x={at.x} layer={l} />}
         </>
       ),
     };
   },
 };
+
+/** What happened there, by kind. */
+function Beside({ chart, x, layer }: { chart: Chart; x: number; layer: number }) {
+  const told = kindsBeside(chart, x, layer);
+  if (told === "") return null;
+  return (
+    <>
+      <br />
+      <span class="quiet">{told}; click for the list</span>
+    </>
+  );
+}

@@ -8,29 +8,41 @@ export const AXIS_TITLES: Record<Axis, string> = {
   step: "step",
 };
 
-const gaps = (steps: ArrayLike<number>): number[] =>
-  Array.from({ length: Math.max(0, steps.length - 1) }, (_, i) => steps[i + 1] - steps[i]);
+/** What the numbers under the axis are, and how they are spaced. */
+export const AXIS_CAPTIONS: Record<Axis, string> = {
+  snapshot: "step, evenly spaced",
+  log: "step, log axis",
+  step: "step",
+};
 
 /** Steps spread unevenly crowd at one end of a linear axis: those open on a log axis. */
 export function defaultAxis(steps: ArrayLike<number>): Axis {
-  const positive = gaps(steps).filter((gap) => gap > 0);
-  if (positive.length === 0) return "snapshot";
-  return Math.max(...positive) > 3 * Math.min(...positive) ? "log" : "step";
+  let [least, most] = [Infinity, -Infinity];
+  for (let t = 1; t < steps.length; t++) {
+    const gap = steps[t] - steps[t - 1];
+    if (gap <= 0) continue;
+    least = Math.min(least, gap);
+    most = Math.max(most, gap);
+  }
+  if (most < 0) return "snapshot";
+  return most > 3 * least ? "log" : "step";
 }
 
 export function axisPositions(steps: ArrayLike<number>, axis: Axis): Float64Array {
   const T = steps.length;
   const positions = new Float64Array(T);
   if (T < 2) return positions.fill(0.5);
-  if (axis === "snapshot") return positions.map((_, t) => t / (T - 1));
+  let [from, to, first] = [Infinity, -Infinity, Infinity];
+  for (let t = 0; t < T; t++) {
+    from = Math.min(from, steps[t]);
+    to = Math.max(to, steps[t]);
+  }
   // Step 0 has no logarithm; log(1 + step / first) gives it a place one first step before the rest.
-  const from = Math.min(...Array.from(steps));
-  const shifted = Array.from(steps, (s) => s - from);
-  const first = Math.min(...shifted.filter((s) => s > 0));
-  if (!Number.isFinite(first)) return positions.map((_, t) => t / (T - 1));
-  const place = (s: number): number => (axis === "log" ? Math.log1p(s / first) : s);
-  const end = place(Math.max(...shifted));
-  return positions.map((_, t) => place(shifted[t]) / end);
+  for (let t = 0; t < T; t++) if (steps[t] > from) first = Math.min(first, steps[t] - from);
+  if (axis === "snapshot" || to === from) return positions.map((_, t) => t / (T - 1));
+  const place = (s: number): number => (axis === "log" ? Math.log1p((s - from) / first) : s - from);
+  const end = place(to);
+  return positions.map((_, t) => place(steps[t]) / end);
 }
 
 /** Half-way marks between snapshots, `T + 1` of them: the span in which each one is shown. */
@@ -44,24 +56,52 @@ export function spans(x: ArrayLike<number>, reach: number): Float64Array {
   return marks;
 }
 
-export function nearestSnapshot(x: ArrayLike<number>, at: number): number {
-  let best = 0;
-  for (let t = 1; t < x.length; t++) if (Math.abs(x[t] - at) < Math.abs(x[best] - at)) best = t;
+export function nearestSnapshot(
+  x: ArrayLike<number>,
+  at: number,
+  first = 0,
+  last = x.length - 1,
+): number {
+  let best = first;
+  for (let t = first + 1; t <= last; t++)
+    if (Math.abs(x[t] - at) < Math.abs(x[best] - at)) best = t;
   return best;
 }
 
-/** Snapshots whose step is written under the axis: no two closer than `room`, the last always. */
-export function labelled(x: ArrayLike<number>, room: number): number[] {
-  const last = x.length - 1;
+/** Snapshots from `first` to `last` whose step is written under the axis: no two closer than `room`,
+ * the last always. */
+export function labelled(
+  x: ArrayLike<number>,
+  room: number,
+  first = 0,
+  last = x.length - 1,
+): number[] {
   const shown: number[] = [];
-  for (let t = 0; t < last; t++)
+  for (let t = first; t < last; t++)
     if (shown.length === 0 || x[t] - x[shown[shown.length - 1]] >= room) shown.push(t);
   while (shown.length > 1 && x[last] - x[shown[shown.length - 1]] < room) shown.pop();
-  if (last >= 0) shown.push(last);
+  if (last >= first) shown.push(last);
   return shown;
 }
 
-/** The snapshot a step means: that step's, else the nearest. */
-export function snapshotAtStep(steps: ArrayLike<number>, step: number): number {
-  return nearestSnapshot(steps, step);
+/** The snapshot a step means: that step's, else the nearest; of several of one step the last, as in
+ * Python, or the `take`-th where that is told, from 1. */
+export function snapshotAtStep(steps: ArrayLike<number>, step: number, take = 0): number {
+  const t = nearestSnapshot(steps, step);
+  const same = snapshotsOfStep(steps, steps[t]);
+  return take > 0 && take <= same.length && steps[t] === step
+    ? same[take - 1]
+    : (same[same.length - 1] ?? 0);
+}
+
+/** Which of the snapshots of its step one is, from 1; 0 where it is the last or only one. */
+export function takeOf(steps: ArrayLike<number>, t: number): number {
+  const same = snapshotsOfStep(steps, steps[t]);
+  return same[same.length - 1] === t ? 0 : same.indexOf(t) + 1;
+}
+
+function snapshotsOfStep(steps: ArrayLike<number>, step: number): number[] {
+  const found: number[] = [];
+  for (let t = 0; t < steps.length; t++) if (steps[t] === step) found.push(t);
+  return found;
 }

@@ -89,6 +89,8 @@ export interface Split {
   /** A sample counts in each of its classes: counts are of labels, and there is no confusion. */
   multilabel: boolean;
   snapshots: number;
+  /** Kept but not shown: a resumed training made them again. */
+  hidden?: number;
   incomplete: Incomplete[];
   metrics: string[];
   resources: string[];
@@ -115,9 +117,22 @@ export interface Manifest {
   measures: Measure[];
   event_kinds: string[];
   layers: Layer[];
+  /** Optimizer steps made when each recording of the run began: several where it was resumed. */
+  segments?: number[];
   splits: Split[];
   /** Parts that a file had no room for; absent where a server has all. */
   left_out?: string[];
+}
+
+/** How far a run is: live.json. */
+export interface Live {
+  version: string;
+  state: Manifest["state"];
+  snapshots: Record<string, number>;
+  /** Seconds since the last snapshot. */
+  age: number | null;
+  /** The usual seconds from one to the next. */
+  interval: number | null;
 }
 
 export const FORMAT = 1;
@@ -133,6 +148,7 @@ export const TIED = 1;
 export const SILENT = 2;
 export const NO_DATA = 3;
 export const NOT_FINITE = 4;
+/** There is nothing of it: its snapshot cannot be read back. */
 export const NOT_RECORDED = 5;
 /** The measure has no meaning for the unit: its responses may be negative. */
 export const NOT_DEFINED = 6;

@@ -9,6 +9,9 @@ export interface Source {
   get(key: string, signal?: AbortSignal): Promise<ArrayBuffer>;
 }
 
+/** What a server answers of a part that it cannot read back. */
+export const DAMAGED = 422;
+
 /** Nobody answered: worth trying again. */
 export class UnreachableError extends Error {
   override name = "UnreachableError";
@@ -20,8 +23,10 @@ export class RefusedError extends Error {
   constructor(
     readonly key: string,
     readonly status: number,
+    /** What the server says of it. */
+    readonly why = "",
   ) {
-    super(`${key}: ${status}`);
+    super(`${key}: ${status}${why && `: ${why}`}`);
   }
 }
 
@@ -60,7 +65,10 @@ export class HttpSource implements Source {
       throw new UnreachableError(`${key}: no answer`);
     }
     if (response.status >= 500) throw new UnreachableError(`${key}: ${response.status}`);
-    if (!response.ok) throw new RefusedError(key, response.status);
+    if (!response.ok) {
+      const why = response.status === DAMAGED ? await response.text() : "";
+      throw new RefusedError(key, response.status, why);
+    }
     return response;
   }
 }

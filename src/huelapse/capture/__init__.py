@@ -2,10 +2,11 @@
 
 from huelapse.capture.assigning import Samples
 from huelapse.capture.batches import Unpacking
-from huelapse.capture.capturing import Capture, process_rank
+from huelapse.capture.capturing import Capture
 from huelapse.capture.optional import Wanted
 from huelapse.capture.passing import Pass
 from huelapse.capture.probe import ProbeBatch, ProbeSet, SameSamples, default_samples
+from huelapse.capture.ranks import process_rank
 from huelapse.capture.scalars import ScalarMeans, means, one_epoch
 from huelapse.capture.selecting import Selection
 from huelapse.capture.sums import Captured

@@ -21,6 +21,7 @@ from huelapse.capture.layers import Found, Tracer
 from huelapse.capture.optional import Optional, Wanted
 from huelapse.capture.passing import Pass
 from huelapse.capture.probe import SEED, ProbeBatch, SameSamples
+from huelapse.capture.ranks import alone
 from huelapse.capture.responses import Response, Tokens, logits_of
 from huelapse.capture.selecting import Selection, select
 from huelapse.capture.sums import Captured
@@ -234,6 +235,7 @@ class Capture:
                 lambda _: None, lambda _: torch.empty(0)
             )
             with (
+                alone(self.model),
                 Tracer(self.model, gently=gently) as tracer,
                 seen_only_by(tracer),
                 torch.enable_grad(),
@@ -244,10 +246,10 @@ class Capture:
             raise
         except Exception:  # a forward that runs without gradients alone
             tracer = Tracer(self.model, gently=gently)
-            with tracer, seen_only_by(tracer), torch.no_grad():
+            with alone(self.model), tracer, seen_only_by(tracer), torch.no_grad():
                 output = forward()
         # the same forward again, for where its tensors go; what this cannot follow, it says
-        with seen_only_by(self), FirstWeighted(self.model) as first:
+        with alone(self.model), seen_only_by(self), FirstWeighted(self.model) as first:
             trace = trace_graph(self.model, forward)
         self._found = select(tracer, trace, self._selection, self.classes, output)
         if self.optional is not None:
@@ -337,14 +339,6 @@ class Capture:
             "device": self.device.type,
             "versions": {"torch": torch.__version__, "numpy": np.__version__},
         }
-
-
-def process_rank() -> tuple[int, int]:
-    """(rank, ranks) of this process in a distributed training; (0, 1) outside of one."""
-    distributed = torch.distributed
-    if not distributed.is_available() or not distributed.is_initialized():
-        return 0, 1
-    return distributed.get_rank(), distributed.get_world_size()
 
 
 def _check_responses(response: Any) -> tuple[Response, ...]:

@@ -18,16 +18,17 @@ if TYPE_CHECKING:
 class Pass:
     """Samples being captured: after each forward, say what the batch's labels were."""
 
-    def __init__(self, capture: "Capture", *, own: bool = True) -> None:
+    def __init__(self, capture: "Capture", *, own: bool = True, shared: bool = False) -> None:
         """
         Args:
             capture: what is recorded of which model.
             own: whether the forwards are the user's, whose results must not change.
+            shared: other ranks forward samples of the same snapshot.
         """
         self._capture = capture
         self.forwards = Forwards(capture, self._ran, own=own)
         self._assigning = capture.assigning()
-        self._sums = Sums(capture)
+        self._sums = Sums(capture, shared=shared)
         self._waiting: Forward | None = None
 
     @contextmanager

@@ -15,10 +15,32 @@ from huelapse.capture.responses import Response
 from huelapse.grouping import UNASSIGNED
 from huelapse.moments import Moments
 from huelapse.schema import PREDICTED, TRUE
+from huelapse.snapshot import Held
 
 if TYPE_CHECKING:
     from huelapse.capture.capturing import Capture
     from huelapse.capture.keeping import Parts
+
+
+@dataclass(frozen=True, slots=True)
+class HeldBatch:
+    """A batch that is not in the sums. Waits for the device when it is brought to the host."""
+
+    responses: Mapping[Response, Tensor]
+    """[sample, unit] float32."""
+    rows: Rows
+    ids: Sequence[Any]
+
+    def on_host(self) -> "Held":
+        return Held(
+            ids=tuple(self.ids),
+            responses=tuple(r.cpu().numpy() for r in self.responses.values()),
+            rows={name: row.cpu().numpy() for name, row in self.rows.items()},
+        )
+
+    @property
+    def nbytes(self) -> int:
+        return sum(r.nbytes for r in self.responses.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +61,10 @@ class Captured:
     """What else was kept of the samples."""
     ready: torch.cuda.Event | None = None
     """Reached when the device has added up everything."""
+    ids: Sequence[Any] | None = None
+    """Of the samples in the sums, each once; None where not all came with one."""
+    held: "HeldBatch | None" = None
+    """The last batch, kept apart: another rank may have forwarded some of its samples too."""
 
     def check(self) -> None:
         """Waits for the device.
@@ -65,6 +91,7 @@ class Captured:
     def nbytes(self) -> int:
         """Bytes held until it is written."""
         parts = self.parts.nbytes if self.parts is not None else 0
+        parts += self.held.nbytes if self.held is not None else 0
         return parts + sum(one.nbytes for one in self.sums.values())
 
 
@@ -81,13 +108,21 @@ def _now_on(device: torch.device) -> torch.cuda.Event | None:
 class Sums:
     """Adds up forwards, sample by sample, until a snapshot is made of them."""
 
-    def __init__(self, capture: "Capture") -> None:
+    def __init__(self, capture: "Capture", *, shared: bool = False) -> None:
+        """
+        Args:
+            capture: what is recorded of which model.
+            shared: other ranks forward samples of the same snapshot.
+        """
+        self._shared = shared
         self.samples = 0
         """Samples added, those without a class among them."""
         self._capture = capture
         self._sums: dict[Response, Accumulator] = {}
         self._counts: Tensor | None = None
         self._once = EachOnce()
+        self._named: list[Any] | None = []
+        self._held: HeldBatch | None = None
         self._modes: set[bool] = set()
 
     @property
@@ -104,6 +139,8 @@ class Sums:
         capture = self._capture
         if ids is not None:
             rows = self._leave_out_repeated(rows, ids)
+        elif forward.samples:
+            self._named = None
         found: dict[Response, Tensor] = dict(forward.responses)
         device = forward.probabilities.device
         if device.type == "mps":  # has no float64
@@ -116,16 +153,33 @@ class Sums:
             }
             units = next(iter(found.values())).shape[1]
             self._sums = {name: Accumulator(classes, units, device) for name in found}
-        for name, responses in found.items():
-            self._sums[name].fold(responses, rows)
-        self._count(rows[TRUE], rows[PREDICTED])
+        self._fold_held()
+        if ids is not None and self._named is not None and self._shared:
+            self._held = HeldBatch(found, rows, list(ids))
+        else:
+            self._fold(found, rows)
         for observer in capture.observers:
             observer.samples(forward, rows)
         self.samples += forward.samples
         self._modes.add(forward.training)
 
+    def _fold(self, found: Mapping[Response, Tensor], rows: Rows) -> None:
+        for name, responses in found.items():
+            self._sums[name].fold(responses, rows)
+        self._count(rows[TRUE], rows[PREDICTED])
+
+    def _fold_held(self) -> None:
+        """A sampler pads the end of what it gives: only the last batch is kept apart."""
+        held, self._held = self._held, None
+        if held is not None:
+            self._fold(held.responses, held.rows)
+            if self._named is not None:
+                self._named += held.ids
+
     def result(self, doubts: Sequence[Doubt] = ()) -> Captured:
         """What was added, handed over: nothing more may be added."""
+        if self._held is not None:
+            self._make_counts(self._held.rows)
         return Captured(
             sums=self._sums,
             counts=self._counts,
@@ -135,16 +189,24 @@ class Sums:
             training=next(iter(self._modes)) if len(self._modes) == 1 else None,
             doubts=tuple(doubts),
             ready=_now_on(next(iter(self._sums.values())).device) if self._sums else None,
+            ids=None if self._named is None else list(dict.fromkeys(self._named)),
+            held=self._held,
         )
 
     def _count(self, true: Tensor, predicted: Tensor) -> None:
-        if true.ndim > 1 or predicted.ndim > 1:  # a sample of several classes has no one error
+        self._make_counts({TRUE: true, PREDICTED: predicted})
+        if self._counts is None:
             return
         k = self._capture.classes
-        if self._counts is None:
-            self._counts = torch.zeros(k * k + 1, dtype=torch.int64, device=true.device)
         cell = torch.where((true < 0) | (predicted < 0), k * k, true * k + predicted)
         self._counts.index_add_(0, cell, torch.ones_like(cell))
+
+    def _make_counts(self, rows: Rows) -> None:
+        true, predicted = rows[TRUE], rows[PREDICTED]
+        several = true.ndim > 1 or predicted.ndim > 1  # such a sample has no one error
+        if self._counts is None and not several:
+            k = self._capture.classes
+            self._counts = torch.zeros(k * k + 1, dtype=torch.int64, device=true.device)
 
     def _leave_out_repeated(self, rows: Rows, ids: Sequence[Any]) -> Rows:
         first = self._once.first(ids)

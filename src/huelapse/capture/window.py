@@ -27,6 +27,8 @@ class Window:
         *,
         opens: Callable[[], bool],
         closed: Callable[[Captured], None],
+        ranks: int = 1,
+        grows: bool = False,
     ) -> None:
         """
         Args:
@@ -34,7 +36,11 @@ class Window:
             samples: n of every window.
             opens: whether a window may begin now.
             closed: takes what a full window gave.
+            ranks: how many processes share a window, each with n samples.
+            grows: n is as many as the first batch has, where that is more.
         """
+        self._ranks = ranks
+        self._grows = grows
         self.samples = samples
         self.batches = 0
         """Batches recorded."""
@@ -91,10 +97,13 @@ class Window:
         n = forward.samples
         if not n:  # an empty batch
             return
+        if self._grows:
+            self._grows, self.samples = False, max(self.samples, n)
         if n > self.samples:
+            each = f" ({self.samples} on each of {self._ranks} ranks)" if self._ranks > 1 else ""
             raise ScheduleError(
-                f"a window of {self.samples} samples is smaller than a batch of {n}; "
-                f"say Recorder(window=…) with at least one batch"
+                f"a window of {self.samples * self._ranks} samples{each} is smaller than a batch of "
+                f"{n * self._ranks}; say Recorder(window={n * self._ranks}) at least, for one batch"
             )
         true = assigning.check(self._now, n)
         rows = assigning.rows(forward, true, self._now)
@@ -104,7 +113,7 @@ class Window:
             if self._sums is None:
                 if not self.wanted():
                     break  # what is left of this batch belongs to no window
-                self._sums = Sums(self._capture)
+                self._sums = Sums(self._capture, shared=self._ranks > 1)
             stop = min(n, start + self.samples - self._sums.samples)
             whole = start == 0 and stop == n
             self._sums.add(

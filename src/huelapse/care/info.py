@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from huelapse.store.partial import PARTIAL, SUFFIX
 from huelapse.terminal import shown
 
 
@@ -46,6 +48,8 @@ def summary(run: Any) -> dict[str, Any]:
                 "steps": run.coordinate("step", split.name).tolist(),
                 "groupings": [g.name for g in split.groupings],
                 "metrics": run.metrics(split.name),
+                "ranks": split.facts.get("ranks"),
+                "padding": split.facts.get("padding"),
                 "incomplete": [asdict(one) for one in run.incomplete(split.name)],
             }
             for split in run.splits
@@ -55,9 +59,16 @@ def summary(run: Any) -> dict[str, Any]:
         if not steps or run.split().multilabel
         else round(float(run.accuracy()[-1]), 4),
         "layers": layers,
+        "parts_waiting": _parts_waiting(run.place),
         "bytes": run.bytes,
         **run.facts,
     }
+
+
+def _parts_waiting(place: str) -> int:
+    """Files of ranks and workers that are in no snapshot, or in one that is not whole."""
+    directory = Path(place).absolute() / PARTIAL
+    return sum(1 for _ in directory.glob(f"*{SUFFIX}")) if directory.is_dir() else 0
 
 
 def _mean(strength: Any) -> float | None:
@@ -83,6 +94,18 @@ def _missing(incomplete: Sequence[dict[str, Any]]) -> str:
     )
 
 
+def _gap(gap: dict[str, Any]) -> str:
+    """What is missing, before its reason."""
+    if "rank" in gap:
+        who = f"Rank {gap['rank']}"
+        if "until" in gap:
+            return f"{who} could not write its share of steps {gap['step']} to {gap['until']}"
+        return f"{who} stopped recording at step {gap['step']}"
+    if "until" in gap:
+        return f"Snapshots of steps {gap['step']} to {gap['until']} could not be written"
+    return f"Recording stopped at step {gap['step']}"
+
+
 def print_summary(out: Console, found: dict[str, Any]) -> None:
     facts: dict[str, Any] = found["facts"] or {}
     out.print(
@@ -99,9 +122,12 @@ def print_summary(out: Console, found: dict[str, Any]) -> None:
         out.print(
             f"{shown(name)}: {shown(split['kind'])} of {split['samples']:,} samples in "
             f"{shown(split['mode'])} mode, "
-            f"{split['snapshots']} snapshots"
+            + (f"of {split['ranks']} ranks together, " if split["ranks"] else "")
+            + f"{split['snapshots']} snapshots"
             + (f", steps {steps[0]} to {steps[-1]}" if steps else "")
         )
+        if split["padding"]:
+            out.print(f"  {shown(split['padding'])}", soft_wrap=True)
         if split["incomplete"]:
             out.print(f"[yellow]{_missing(split['incomplete'])}[/yellow]", soft_wrap=True)
     cost: dict[str, float] = found.get("cost") or {}
@@ -115,13 +141,23 @@ def print_summary(out: Console, found: dict[str, Any]) -> None:
             + f", handing over {cost.get('waiting_seconds', 0.0):.2g} s; "
             f"{found['dropped'] or 0} snapshots dropped"
         )
+    ranks: dict[str, Any] = found.get("ranks") or {}
+    unseen = ranks.get("expected", 0) - len(ranks.get("seen", ()))
+    if ranks and unseen > 0:
+        out.print(
+            f"[yellow]{unseen} of {ranks['expected']} ranks were never seen where this run was "
+            f"recorded: is it on a disk that all of them share?[/yellow]",
+            soft_wrap=True,
+        )
+    if found["parts_waiting"] and found["state"] != "recording":
+        out.print(
+            f"[yellow]{found['parts_waiting']:,} parts of ranks or workers are not merged: "
+            f"`huelapse merge` tells what they wait for[/yellow]",
+            soft_wrap=True,
+        )
     gaps: list[dict[str, Any]] = found.get("gaps") or []
     for gap in gaps:
-        if "until" in gap:
-            what = f"Snapshots of steps {gap['step']} to {gap['until']} could not be written"
-        else:
-            what = f"Recording stopped at step {gap['step']}"
-        out.print(f"{what}: {shown(gap['reason'])}")
+        out.print(f"{_gap(gap)}: {shown(gap['reason'])}", soft_wrap=True)
     if found["accuracy_last"] is not None:
         out.print(f"Accuracy at the last snapshot: {found['accuracy_last']:.1%}")
     table = Table("layer", "kind", box=None, pad_edge=False)

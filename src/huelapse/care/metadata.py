@@ -9,9 +9,10 @@ from typing import Any
 from huelapse.errors import FormatError
 from huelapse.store import layout
 from huelapse.store.checking import StoredRun, encoded, read_metadata
+from huelapse.store.meeting import MEETING
 
 CHUNK = re.compile(r"c(\.[0-9]+)+")
-OURS = frozenset((layout.ROOT, "lock", "partial", "cache"))
+OURS = frozenset((layout.ROOT, "lock", "partial", "cache", MEETING))
 """What may stand in the directory of a run."""
 
 Fault = tuple[str, str | None, str]

@@ -16,6 +16,7 @@ def export_picture(
     *,
     picture: str,
     step: int | None,
+    since: int | None,
     layer: str | None,
     unit: int | None,
     preset: str,
@@ -31,10 +32,10 @@ def export_picture(
 
     Raises:
         ExportError, ExportExistsError, OptionError, SelectionError: as `write_picture`.
-        MissingExtraError: Matplotlib is not installed.
+        MissingExtraError: Matplotlib is not installed, or of an MP4 PyAV.
     """
     plot = run.plot(preset=preset, theme=theme, split=split, grouping=grouping)
-    from huelapse.plot.writing import write_picture
+    from huelapse.plot.writing import MOVING, write_picture
 
     steps = [int(one) for one in run.coordinate("step", split)]
     with progress(err, "drawing") as bar:
@@ -46,6 +47,7 @@ def export_picture(
                 to,
                 picture=picture,
                 step=step,
+                since=since,
                 layer=layer,
                 unit=unit,
                 force=force,
@@ -56,7 +58,7 @@ def export_picture(
             out.print("Stopped. Nothing was written.")
             return STOPPED
     what = "snapshot" if number == 1 else "snapshots"
-    less = f" of {len(steps):,}" if to.suffix.lower() == ".gif" and number < len(steps) else ""
+    less = f" of {len(steps):,}" if to.suffix.lower() in MOVING and number < len(steps) else ""
     out.print(
         f"{shown(to)}: {number:,}{less} {what}, {to.stat().st_size / 1e6:.1f} MB", soft_wrap=True
     )

@@ -2,12 +2,14 @@
 
 import json
 import os
+import platform
 import threading
 import webbrowser
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from urllib.parse import urlsplit
 
 import typer
 
@@ -128,6 +130,11 @@ def view(
                      '{"colors": {"cat": "#aa3300"}, "pinned": ["dog"], "superclasses": '
                      '{"cat": "animal"}}; every part may be left out.'),
     ] = None,
+    hosts: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", metavar="NAME", help="Answer under this name too: that of a "
+                     "proxy which passes it on. May be said several times."),
+    ] = None,
     superclasses: Annotated[
         str | None,
         typer.Option(metavar="FILE", help="What classes belong to: a file of lines \"parent child\", "
@@ -143,7 +150,7 @@ def view(
     Ctrl-C stops it. Nothing that was recorded is ever changed; what is derived from it is kept beside
     it, in the run's cache directory, so that it is fast the next time.
     """
-    _serve(runs, port, browser, _choice(palette, colors, superclasses))
+    _serve(runs, port, browser, _choice(palette, colors, superclasses), hosts or [])
 
 
 @app.command()
@@ -205,21 +212,26 @@ def _serve(
     port: int | None,
     browser: bool,
     colors: "Choice | None" = None,
+    hosts: Sequence[str] = (),
 ) -> None:
     from huelapse.viewer.server import serve
 
     def ready(address: str) -> None:
         named = ", ".join(shown(run) for run in runs)
         out.print(f"Viewing {named} at [bold]{address}[/bold]  (Ctrl-C stops)", soft_wrap=True)
+        if hosts:
+            query = address[address.index("?") :]
+            out.print(f"Through the proxy: its address, then [bold]{query}[/bold]", soft_wrap=True)
         if os.environ.get("SSH_CONNECTION"):
-            number = address.split(":")[2].split("/")[0]
+            number = urlsplit(address).port
             out.print(
-                f"On your own machine: ssh -L {number}:localhost:{number} {os.uname().nodename}, "
-                f"then open the address above there.",
+                f"On your own machine: ssh -L {number}:localhost:{number} {platform.node()}, then "
+                f"open the address above there. If {number} is taken there, put another port first, "
+                f"in the address too.",
                 soft_wrap=True,
             )
         elif browser:
             # beside the server: a browser in the terminal would hold it up
             threading.Thread(target=webbrowser.open, args=[address], daemon=True).start()
 
-    serve(*runs, port=port, ready=ready, colors=colors)
+    serve(*runs, port=port, ready=ready, colors=colors, hosts=hosts)

@@ -137,10 +137,26 @@ def replay(
                            rich_help_panel=KEPT)
     ] = False,
     workers: Annotated[
-        int,
-        typer.Option(min=1, help="Processes; more than one have one thread each, and a GPU each in "
-                     "turns.", rich_help_panel=HOW),
-    ] = 1,
+        int | None,
+        typer.Option(min=1, help="Processes, 1 by default; more than one have one thread each, and a "
+                     "GPU each in turns. With --engine ray, by default one on each CPU, or GPU, of "
+                     "the cluster.", rich_help_panel=HOW),
+    ] = None,
+    engine: Annotated[
+        str,
+        typer.Option(help="local, or ray: on a Ray cluster, or one that is started here and ends with "
+                     "the replay.", rich_help_panel=HOW),
+    ] = "local",
+    address: Annotated[
+        str | None,
+        typer.Option(help="Of the Ray cluster: auto, host:port, ray://host:port; by default as "
+                     "RAY_ADDRESS says, else one is started.", rich_help_panel=HOW),
+    ] = None,
+    gpus: Annotated[
+        float | None,
+        typer.Option(min=0, help="Of each Ray worker, such as 1 or 0.25; by default 1 where the "
+                     "cluster has some and --device lets them be used.", rich_help_panel=HOW),
+    ] = None,
     parts: Annotated[
         int,
         typer.Option(min=1, help="Divide the samples of each checkpoint: for fewer checkpoints than "
@@ -171,8 +187,9 @@ def replay(
     ] = False,
     memory: Annotated[
         float,
-        typer.Option(metavar="GB", min=0, help="Decoded samples kept by all workers together; the "
-                     "rest is decoded again for each checkpoint.", rich_help_panel=HOW),
+        typer.Option(metavar="GB", min=0, help="Decoded samples kept by all workers together (with "
+                     "Ray: of a machine); the rest is decoded again for each checkpoint.",
+                     rich_help_panel=HOW),
     ] = 2.0,
     timeout: Annotated[
         float | None,
@@ -269,6 +286,9 @@ def replay(
         "first_weights": first_weights,
         "thumbnails": thumbnails,
         "workers": workers,
+        "engine": engine,
+        "address": address,
+        "gpus": gpus,
         "parts": parts,
         "shard": shard,
         "device": device,

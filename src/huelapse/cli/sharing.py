@@ -18,13 +18,16 @@ def export(
         str,
         typer.Option("--out", "-o", metavar="FILE", help="Where to; its suffix says the format: "
                      ".parquet, .csv, .nc (netCDF); .html: the viewer in one file; .png, .svg, .pdf: a "
-                     "picture; .gif: one for each snapshot. A name that ends with '/' is a folder "
+                     "picture; .gif, .mp4: one per snapshot. A name that ends with '/' is a folder "
                      "for a web server."),
     ],
     split: Annotated[str | None, typer.Option(help="Of this split; default: the first.")] = None,
     grouping: Annotated[str, typer.Option(help="By this grouping.")] = "true",
     layer: Annotated[str | None, typer.Option(help="Of this layer alone, by its path.")] = None,
     step: Annotated[int | None, typer.Option(help="The snapshot at this step alone.")] = None,
+    since: Annotated[
+        int | None, typer.Option(metavar="STEP", help="Of .gif and .mp4: from this step on.")
+    ] = None,
     response: Annotated[
         str | None, typer.Option(help="mean or peak; default: the first that was recorded.")
     ] = None,
@@ -35,7 +38,7 @@ def export(
     ] = "class",
     picture: Annotated[
         str,
-        typer.Option(help="Of .png, .svg, .pdf and .gif: network, layer, kymograph, unit, classes or "
+        typer.Option(help="Of a picture or film: network, layer, kymograph, unit, classes or "
                      "timeline."),
     ] = "network",
     unit: Annotated[int | None, typer.Option(help="Of the picture: index in the layer.")] = None,
@@ -54,16 +57,18 @@ def export(
     now is written. Ctrl-C leaves nothing behind. Parquet and netCDF need 'huelapse[export]'.
 
     As .html it is the viewer and the run in one file, which opens from disk without a server; as a
-    folder, what any web server of files can show. Pictures need 'huelapse[plot]'.
+    folder, what any web server of files can show. Pictures need 'huelapse[plot]', an .mp4
+    'huelapse[video]'.
     """
     path = Path(to)
-    if path.suffix.lower() in (".png", ".svg", ".pdf", ".gif"):
+    if path.suffix.lower() in (".png", ".svg", ".pdf", ".gif", ".mp4"):
         from huelapse.care.picturing import export_picture
         from huelapse.run import open_run
 
         raise typer.Exit(
             export_picture(
-                out, err, open_run(run), path, picture=picture, step=step, layer=layer, unit=unit,
+                out, err, open_run(run), path, picture=picture, step=step, since=since, layer=layer,
+                unit=unit,
                 preset=preset, theme=theme, split=split, grouping=grouping, force=force,
             )
         )  # fmt: skip

@@ -20,9 +20,10 @@ __all__ = ["KINDS", "NONE", "Event", "Events", "Finder", "Found", "Kind", "Log"]
 class Event:
     """One thing that happened to a unit, or to a layer where `unit` is None.
 
-    `step` and `snapshot` are the first at which it was so, `before` and `after` names of classes,
-    `strength` the unit's there (of a switch: when it was confirmed, since at first it may not be sure),
-    of a layer the share of its units that are tuned.
+    `step` and `snapshot` are the first at which it was so; `confirmed` is the step from which on it was
+    sure, the last of three snapshots. `before` and `after` are names of classes; `strength` is the
+    unit's there (of a switch: when it was confirmed, since at first it may not be sure), of a layer the
+    share of its units that are tuned.
     """
 
     step: int
@@ -34,6 +35,7 @@ class Event:
     after: str | None
     strength: float
     suppressed: bool
+    confirmed: int
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -125,6 +127,7 @@ class Log:
                     after=None if e.after == NONE else classes[e.after],
                     strength=e.level / 100,
                     suppressed=e.suppressed,
+                    confirmed=int(steps[e.confirmed]),
                 )
                 for e in self.found
             ),

@@ -39,9 +39,9 @@ class Found:
     """An event, in indices: a unit of the run, or a layer where `unit` is `NONE`.
 
     `snapshot` is the first of the three that confirm it, of a switch the one from which on the new
-    class was first without interruption, surely or not. `before` and `after` are classes, `NONE` where
-    there was none; `level` is the unit's strength there (of a switch, when it was confirmed), of
-    a layer its share of tuned units, both in hundredths.
+    class was first without interruption, surely or not; `confirmed` is the last of the three.
+    `before` and `after` are classes, `NONE` where there was none; `level` is the unit's strength there
+    (of a switch, when it was confirmed), of a layer its share of tuned units, both in hundredths.
     """
 
     snapshot: int
@@ -51,6 +51,7 @@ class Found:
     before: int
     after: int
     level: int
+    confirmed: int
     suppressed: bool = False
 
 
@@ -191,7 +192,8 @@ class Finder:
                 kind: Kind = "half_tuned" if self._half[i] else "half_lost"
                 at = self.snapshots - CONFIRMED
                 then = 100 * (self._levels[0][layer.slice] >= TUNED_AT).mean()
-                found.append(Found(at, kind, NONE, i, NONE, NONE, int(then)))
+                last = self.snapshots - 1
+                found.append(Found(at, kind, NONE, i, NONE, NONE, int(then), last))
         return found
 
     # --- telling ---------------------------------------------------------------------------------
@@ -216,6 +218,7 @@ class Finder:
                 before=earlier // 2 if earlier != NONE else NONE,
                 after=after // 2 if after != NONE else NONE,
                 level=int((level if switched else self._levels[0])[unit]),
+                confirmed=self.snapshots - 1,
                 suppressed=after != NONE and after % 2 == 1,
             )
 

@@ -1,4 +1,4 @@
-"""The page in a notebook cell, by anywidget: JupyterLab, Notebook, VS Code, Colab, marimo.
+"""The page in a notebook cell, by anywidget.
 
 from huelapse.integrations.jupyter import Viewer
 
@@ -56,7 +56,7 @@ else:
     AnyWidget = _library("anywidget").AnyWidget
     traitlets = _library("traitlets")
 
-VIEWS = ("network", "layer", "classes", "confusion", "samples")
+VIEWS = ("network", "layer", "classes", "confusion", "samples", "table")
 """As the page's address names them."""
 HEIGHT, LOWEST = 620, 400
 """Of a cell, in CSS pixels."""
@@ -184,7 +184,7 @@ class Viewer(AnyWidget):
 
         Args:
             step: of a snapshot.
-            view: network, layer, classes, confusion or samples.
+            view: network, layer, classes, confusion, samples or table.
             split, grouping, measure: by name.
             layer: its path; a selected unit of another one is selected no more.
             unit: index in `layer`.

@@ -11,7 +11,7 @@ from typing import Any
 from huelapse.capture import Capture, Captured, ScalarMeans, means
 from huelapse.errors import HuelapseError, OptionError, RunPathError
 from huelapse.schema import PREDICTED, TRUE, VERSION, Grouping, RunState, Split, SplitKind
-from huelapse.snapshot import PendingSnapshot, Snapshot
+from huelapse.snapshot import PendingSnapshot, Share, Snapshot
 from huelapse.store import (
     StoreWriter,
     WriterThread,
@@ -20,16 +20,20 @@ from huelapse.store import (
     check_resumable,
     free_directory,
 )
+from huelapse.store.committing import Committer
 from huelapse.store.layout import ROOT
+from huelapse.store.meeting import Meeting
+from huelapse.store.sending import PartWriter
 
 
-def take_directory(run: Any, exist: Any, rank: int = 0) -> Path:
-    """The absolute directory a run will be written to; nothing is made yet unless `exist` is "new".
+def take_directory(run: Any, exist: Any, rank: int = 0) -> tuple[Path, Path]:
+    """The absolute directory as it was given, and the one a run will be written to; nothing is made yet
+    unless `exist` is "new".
 
     Args:
         run: as the user gave it.
         exist: "error", "resume" or "new", for where there is a run already.
-        rank: of this process; those above 0 record beside `run`.
+        rank: of this process; what stands there already is rank 0's to judge.
 
     Raises:
         RunExistsError: it holds a run, and `exist` is "error".
@@ -44,12 +48,12 @@ def take_directory(run: Any, exist: Any, rank: int = 0) -> Path:
     if not isinstance(given, str) or not given or "\0" in given:
         raise RunPathError(f'run is {run!r}, expected a directory to be made, such as "runs/mine"')
     try:
-        place = Path(given).absolute()  # the loop may change its working directory
-        if rank:
-            place = place.with_name(f"{place.name}.rank{rank}")
-        if exist == "new":
+        told = place = Path(given).absolute()  # the loop may change its working directory
+        if exist == "new" and not rank:
             place = free_directory(place)
         _check_place(place)
+        if rank:
+            return told, place
         if exist == "resume":
             check_resumable(place)
         else:
@@ -64,7 +68,7 @@ def take_directory(run: Any, exist: Any, rank: int = 0) -> Path:
         ValueError,
     ) as error:  # a name too long, a NUL in it, a place nobody may look at
         raise RunPathError(f"no run can be made at {run!r}: {error}") from error
-    return place
+    return told, place
 
 
 def leave_directory(place: Path) -> None:
@@ -111,6 +115,7 @@ class Filing:
         on_commit: Callable[[str, int], None] | None,
         first_step: int,
         resume: bool,
+        meeting: Meeting | None = None,
     ) -> None:
         """
         Args:
@@ -122,8 +127,10 @@ class Filing:
             on_commit: called with (split, step) in the writer's thread once a snapshot is safe.
             first_step: optimizer steps made before.
             resume: go on with the run that is there.
+            meeting: with the other ranks, where there are several.
         """
         self.run = run
+        self._meeting = meeting
         self.scalars = ScalarMeans()
         self.taken: dict[str, int] = {}
         """Snapshots handed over, of each split."""
@@ -134,6 +141,20 @@ class Filing:
         self._on_commit = on_commit
         self._first_step, self._resume = first_step, resume
         self._writer: WriterThread | None = None
+
+    def meet(self) -> None:
+        """Let rank 0 know that this rank is there, where it is another; nobody waits for an answer."""
+        if self._meeting is not None and self._meeting.rank:
+            self.note({})
+
+    @property
+    def ranks(self) -> int:
+        """How many processes record together."""
+        return self._meeting.ranks if self._meeting is not None else 1
+
+    def notice(self) -> str | None:
+        """What the user is to be told of other ranks, once."""
+        return self._writer.notice() if self._writer is not None else None
 
     @property
     def error(self) -> Exception | None:
@@ -158,7 +179,7 @@ class Filing:
     @property
     def id(self) -> str | None:
         """Of the run, once it is begun."""
-        return self._writer.id if self._writer is not None else None
+        return (self._writer.id or None) if self._writer is not None else None
 
     @property
     def dropped(self) -> int:
@@ -186,12 +207,16 @@ class Filing:
         seconds: float,
         facts: Mapping[str, Any],
         attributes: Mapping[str, Any],
+        shared: bool = False,
     ) -> None:
-        """One snapshot to the writer; dropped, counted, where too many wait already."""
+        """One snapshot to the writer; dropped, counted, where too many wait already.
+
+        `shared` says that it is this rank's share of what all ranks record.
+        """
         writer = self._writer = self._writer or self._begin(capture)
         if split not in self.taken:
             parts = captured.parts
-            described = self._describe(split, kind, captured, capture, facts)
+            described = self._describe(split, kind, captured, capture, facts, shared=shared)
             writer.add_split(described, parts.static() if parts is not None else None)
             self.taken[split] = 0
         scalars = self.scalars.take(split)
@@ -200,7 +225,7 @@ class Filing:
         def finish() -> Snapshot:
             captured.check()
             first, *second = capture.responses
-            return Snapshot(
+            snapshot = Snapshot(
                 split=split,
                 step=step,
                 epoch=epoch,
@@ -212,6 +237,7 @@ class Filing:
                 metrics=means(scalars),
                 extras=captured.parts.result() if captured.parts is not None else {},
             )
+            return _share(snapshot, captured, capture) if shared else snapshot
 
         pending = PendingSnapshot(split=split, step=step, nbytes=captured.nbytes, finish=finish)
         if writer.put(pending, dict(attributes)):
@@ -221,6 +247,8 @@ class Filing:
 
     def note(self, attributes: Mapping[str, Any]) -> None:
         """Attributes of the root to be written now: a gap, for one."""
+        if self._writer is None and self._meeting is not None and self._meeting.rank:
+            self._writer = WriterThread(PartWriter(self._meeting))  # rank 0 need not wait for us
         if self._writer is not None:
             self._writer.note(dict(attributes))
 
@@ -241,6 +269,8 @@ class Filing:
         return self._writer.finish(seconds, state, dict(attributes), leaving=leaving)
 
     def _begin(self, capture: Capture) -> WriterThread:
+        if self._meeting is not None and self._meeting.rank:
+            return WriterThread(PartWriter(self._meeting))
         facts = {
             "created": datetime.now(UTC).isoformat(timespec="seconds"),
             "huelapse": VERSION,
@@ -263,7 +293,17 @@ class Filing:
             raise
         except OSError as error:  # a place that looked as if it could be written
             raise RunPathError(f"no run can be made at {self.run}: {error}") from error
-        return WriterThread(store, self._on_commit)
+        if self._meeting is None:
+            return WriterThread(store, self._on_commit)
+        committer = Committer(
+            store,
+            self._meeting,
+            layers=capture.layers,
+            groupings=[TRUE, PREDICTED, *capture.groupings],
+            output=capture.found.output_kind,
+            committed=self._on_commit,
+        )
+        return WriterThread(committer, self._on_commit)
 
     def _describe(
         self,
@@ -272,8 +312,11 @@ class Filing:
         captured: Captured,
         capture: Capture,
         facts: Mapping[str, Any],
+        *,
+        shared: bool,
     ) -> Split:
-        """A split as its first snapshot shows it."""
+        """A split as its first snapshot shows it; how many samples all ranks have, they tell as
+        soon as they have met."""
         modes = {True: "train", False: "eval", None: "mixed"}
         own = capture.groupings.values()
         return Split(
@@ -286,9 +329,23 @@ class Filing:
             multilabel=capture.multilabel,
             extras=captured.parts.arrays() if captured.parts is not None else (),
             facts={
-                "samples": captured.samples,
+                "samples": captured.samples * (self.ranks if shared else 1),
+                **({"ranks": self.ranks} if shared else {}),
                 "mode": modes[captured.training],
                 "measures": {"version": 1},
                 **facts,
             },
         )
+
+
+def _share(snapshot: Snapshot, captured: Captured, capture: Capture) -> Share:
+    """The snapshot as what one rank gives to it."""
+    own: dict[str, Any] = {name: getattr(snapshot, name) for name in Snapshot.__dataclass_fields__}
+    return Share(
+        **own,
+        layers=capture.layers,
+        output=capture.found.output_kind,
+        samples=captured.samples if captured.held is None else len(captured.ids or ()),
+        ids=captured.ids,
+        held=captured.held.on_host() if captured.held is not None else None,
+    )

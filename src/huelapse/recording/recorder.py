@@ -40,6 +40,7 @@ from huelapse.recording.options import check_options, made_before, whole
 from huelapse.recording.taking import Taking
 from huelapse.schema import Layer, RunState
 from huelapse.store import check_split_name
+from huelapse.store.meeting import Meeting
 
 logger = logging.getLogger(__name__)
 
@@ -99,6 +100,7 @@ class Recorder:
         config: dict[str, Any] | None = None,
         max_bytes: int | None = None,
         on_commit: Callable[[str, int], None] | None = None,
+        ranks: tuple[int, int] | None = None,
         strict: bool = False,
     ) -> None:
         """Takes the snapshot of step 0 at once, so construct it with the weights training starts from.
@@ -156,10 +158,13 @@ class Recorder:
             max_bytes: the most the run on disk, and what is held in memory, may take; see
                 `forecast` for what is then left out.
             on_commit: called with (split, step) in the writer's thread once a snapshot is safe.
+            ranks: (rank of this process, number of ranks) of a distributed training; by default as
+                torch.distributed or the launcher tells. (0, 1) records this process by itself.
             strict: raise faults instead of warning.
 
-        In a distributed training each rank records its own windows (ranks above 0 beside the run,
-        as `run.rank1` …), and rank 0 alone runs the probe.
+        In a distributed training each rank makes the same recorder, of the wrapped model or its inside.
+        Windows and evaluations are those of all ranks together (`window` samples in all, as many on
+        each), merged through files: no rank waits for another. Rank 0 alone runs the probe.
 
         Raises:
             RunExistsError, RunPathError, ForkedError, ClassCountError, GroupingError, LabelError,
@@ -182,6 +187,9 @@ class Recorder:
         n = default_samples(len(names)) if window is True else None
         if n is None and window:
             n = whole("window", window, ScheduleError)
+        rank, several = process_rank(ranks)
+        if n is not None:
+            n = -(-n // several)  # as many on each rank, so that all close at one step
         self.budget = ProbeBudget(probe_budget)
         self._capture = Capture(
             model,
@@ -193,17 +201,18 @@ class Recorder:
             multilabel=multilabel,
             ignore_index=ignore_index,
         )
-        rank, ranks = process_rank()
-        self.run = take_directory(run, exist, rank)
+        self._rank = rank
+        given, self.run = take_directory(run, exist, rank)
         self._filing = Filing(
             self.run,
             name=name or self.run.name,
             classes=names,
             config=plain(config or {}),
-            facts={"rank": rank, "ranks": ranks} if ranks > 1 else {},
+            facts={"ranks": several} if several > 1 else {},
             on_commit=on_commit,
             first_step=first_step,
             resume=exist == "resume",
+            meeting=Meeting(given, rank, several) if several > 1 else None,
         )
         self._faults = Faults(self.run, strict=strict)
         self._batches = 0
@@ -237,6 +246,7 @@ class Recorder:
                 self.budget,
                 probe=samples,
                 window_samples=n,
+                window_grows=window is True,
                 schedule=schedule,
                 window_schedule=window_schedule,
                 total_steps=total_steps,
@@ -246,7 +256,7 @@ class Recorder:
                 first_step=first_step,
             )
         except BaseException:
-            if exist == "new":
+            if exist == "new" and not rank:
                 leave_directory(self.run)
             raise
         if samples is not None:
@@ -256,6 +266,7 @@ class Recorder:
                 self._filing.finish(SECONDS, "interrupted", {})
                 raise
         end_with_program(self)
+        self._filing.meet()
         self.budget.start()
         logger.info("%s", self)
 
@@ -283,6 +294,9 @@ class Recorder:
             self._filing.check()
             if self._filing.trouble is not None:
                 self._faults.missed(*self._filing.trouble)
+            notice = self._filing.notice()
+            if notice is not None:
+                self._faults.warn(f"{self.run}: {notice}")
             # two threads may share a recorder, but one probe at a time shares the model
             if self._taking.stepped() and self._alone.acquire(blocking=False):
                 try:
@@ -355,7 +369,7 @@ class Recorder:
             return NOTHING
 
     @contextmanager
-    def probing(self, split: str | None = None) -> Generator[Probing]:
+    def probing(self, split: str | None = None, *, alone: bool = False) -> Generator[Probing]:
         """Record an evaluation of your own: a snapshot of `split` at the current step.
 
             with recorder.probing("val") as probing:
@@ -365,6 +379,11 @@ class Recorder:
 
         Call `labels` once after each forward. Use `model.eval()` and `torch.no_grad()` as you
         would anyway; huelapse changes neither.
+
+        Args:
+            split: what it is filed under.
+            alone: in a distributed training each rank evaluates its share, and what they give is one
+                snapshot; with `alone` rank 0's evaluation is the snapshot, and others' do not count.
         """
         self._refuse_closed("probing()")
         name = check_split_name(split) if split else self._taking.split
@@ -373,10 +392,10 @@ class Recorder:
         probing = Probing(None, self._fail)
         with ExitStack() as around:
             try:
-                if not self._idle("probing()"):
+                if not self._idle("probing()") and not (alone and self._rank):
                     self._take_turn(name)
                     around.callback(self._alone.release)
-                    one = Pass(self._capture)
+                    one = Pass(self._capture, shared=self._filing.ranks > 1 and not alone)
                     around.enter_context(one.attached())
                     probing = Probing(one, lambda error: self._failed_inside(error, name))
             except HuelapseError:
@@ -389,7 +408,8 @@ class Recorder:
             return
         try:
             captured = one.result()
-            self._taking.hand_over(captured, name, "evaluation", time.monotonic() - started)
+            seconds = time.monotonic() - started
+            self._taking.hand_over(captured, name, "evaluation", seconds, alone=alone)
         except Exception as error:
             if isinstance(error, HuelapseError) and not self._filing.taken.get(name):
                 raise
@@ -423,7 +443,7 @@ class Recorder:
         """
         self._refuse_closed("snapshot()")
         try:
-            if self._idle("snapshot()") or process_rank()[0]:
+            if self._idle("snapshot()") or self._rank:
                 return
             capture, name = self._whose(model, split)
             self._wait_for_turn(SECONDS)
@@ -546,6 +566,9 @@ class Recorder:
             return
         if self._filing.trouble is not None and not self._faults.failed:
             self._faults.missed(*self._filing.trouble)
+        notice = self._filing.notice()
+        if notice is not None:
+            self._faults.warn(f"{self.run}: {notice}")
         if not self._ended or dropped:
             self._faults.warn(
                 f"{self.run}: "

@@ -7,7 +7,8 @@ from typing import Any
 
 from huelapse.capture import Capture, Captured, ProbeSet, Window
 from huelapse.capture.budget import ProbeBudget
-from huelapse.capture.schedule import ScheduleLike, due, expected, lasting
+from huelapse.capture.schedule import Every, ScheduleLike, due, expected, lasting
+from huelapse.errors import ScheduleError
 from huelapse.recording.faults import Faults
 from huelapse.recording.filing import Filing
 from huelapse.recording.planning import Planning
@@ -26,6 +27,7 @@ class Taking:
         *,
         probe: ProbeSet | None,
         window_samples: int | None,
+        window_grows: bool = False,
         schedule: ScheduleLike,
         window_schedule: ScheduleLike,
         total_steps: int | None,
@@ -34,7 +36,13 @@ class Taking:
         max_bytes: int | None,
         first_step: int = 0,
     ) -> None:
-        """Options are those of `Recorder`. Raises as `schedule.due`."""
+        """Options are those of `Recorder`, `window_samples` those of this rank, and at least one
+        batch where `window_grows`. Raises as `schedule.due`."""
+        if filing.ranks > 1 and isinstance(window_schedule, Every) and window_schedule.seconds:
+            raise ScheduleError(
+                "window_schedule is every so many seconds, and ranks have no clock in common; "
+                "let windows open by steps or epochs: huelapse.every(steps=…)"
+            )
         self.step = self.first_step = first_step
         self.epoch = math.nan
         self.last_probed = first_step
@@ -53,7 +61,14 @@ class Taking:
         self._contiguous = window_schedule == 1
         self._waiting_seconds = 0.0
         self.window = (
-            Window(capture, window_samples, opens=self._opens, closed=self._full)
+            Window(
+                capture,
+                window_samples,
+                opens=self._opens,
+                closed=self._full,
+                ranks=filing.ranks,
+                grows=window_grows,
+            )
             if window_samples
             else None
         )
@@ -146,9 +161,12 @@ class Taking:
         *,
         capture: Capture | None = None,
         facts: Mapping[str, Any] | None = None,
+        alone: bool = False,
     ) -> None:
-        """One snapshot to the writer."""
+        """One snapshot to the writer; of windows and evaluations every rank gives its share, but where
+        this one is `alone` with it."""
         started = time.perf_counter()
+        several = self._filing.ranks > 1 and kind != "probe" and not alone
         self._filing.hand_over(
             captured,
             capture=capture or self._capture,
@@ -159,6 +177,7 @@ class Taking:
             seconds=seconds,
             facts=facts or {},
             attributes=self.attributes(),
+            shared=several,
         )
         self._waiting_seconds += time.perf_counter() - started
 

@@ -66,7 +66,7 @@ def replay(
     autocast: str | None = None,
     channels_last: bool = False,
     inference_mode: bool = False,
-    workers: int = 1,
+    workers: int | None = None,
     parts: int = 1,
     shard: str | tuple[int, int] | None = None,
     memory: int = MEMORY,
@@ -74,7 +74,9 @@ def replay(
     fetch: Named | None = None,
     delete_fetched: bool = False,
     name: str | None = None,
-    engine: Literal["local"] | Callable[[Job], Engine] = "local",
+    engine: Literal["local", "ray"] | Callable[[Job], Engine] = "local",
+    address: str | None = None,
+    gpus: float | None = None,
     progress: Watch | None = None,
 ) -> Report:
     """Make a snapshot of each checkpoint: the same numbers that a recorder would have stored.
@@ -112,22 +114,29 @@ def replay(
         autocast: "bfloat16" or "float16", for forwards in mixed precision.
         channels_last: pictures and convolutions in that layout.
         inference_mode: forwards inside `torch.inference_mode()` rather than `torch.no_grad()`.
-        workers: processes; more than one have one torch thread each, and a GPU each in turns.
+        workers: processes, 1 by default; more than one have one torch thread each, and a GPU each in
+            turns. With Ray by default one on each CPU, or GPU, of the cluster.
         parts: into how many the samples of each checkpoint are divided: more tasks, for fewer
             checkpoints than workers.
         shard: (i, n), "i/n" or "env": do every n-th task alone, from the i-th on, and commit
             nothing: `commit` does so when all have ended.
-        memory: bytes of decoded samples kept by all workers together.
-        timeout: seconds after which a pool's task is given up and tried again.
+        memory: bytes of decoded samples kept by all workers together; with Ray, on each machine.
+        timeout: seconds after which a task of several workers is given up and tried again.
         fetch: a function from an address to a local path.
         delete_fetched: remove what was fetched once it is not needed any more.
         name: of a run that is begun.
-        engine: "local", or another way of running tasks: a function from a `Job` to an `Engine`.
+        engine: "local"; "ray", for a cluster; or another way of running tasks: a function from a
+            `Job` to an `Engine`.
+        address: of the Ray cluster: "auto", "host:port", "ray://host:port"; None for what RAY_ADDRESS
+            says, else one on this machine that ends with the replay.
+        gpus: of each Ray worker, such as 1 or 0.25; by default 1 where the cluster has some and
+            `device` lets them be used.
         progress: called now and then, in this thread.
 
     Raises:
         ReplayError, OptionError: checkpoints that are not there or of the same step, options that
             cannot be, a run of something else.
+        MissingExtraError: Ray is asked for and not installed.
         FactoryError: a function that is not there; or the function of steps fails.
         RunPathError, RunLockedError, FormatError: the run cannot be written.
     """
@@ -161,11 +170,15 @@ def replay(
         inference_mode=inference_mode,
     )
     _check(asked)
-    workers = whole("workers", workers) or 1
-    if engine != "local" and not callable(engine):
-        raise OptionError(f"engine is {engine!r}, expected local, or a function that gives one")
+    workers = whole("workers", workers)
+    if engine not in ("local", "ray") and not callable(engine):
+        raise OptionError(
+            f"engine is {engine!r}, expected local, ray, or a function that gives one"
+        )
+    if engine != "ray" and (address is not None or gpus is not None):
+        raise OptionError("address and gpus are of the engine ray alone: engine='ray'")
     own = shard_of(shard)
-    place = take_directory(run, "resume") if own is None else directory_of(run)
+    place = take_directory(run, "resume")[1] if own is None else directory_of(run)
     there = standing(place, asked.split)
     asked = _like_before(asked, place, there)
     report = Report(run=str(place), split=asked.split)
@@ -192,6 +205,8 @@ def replay(
                 delete=delete_fetched,
                 checkpoints=report.checkpoints,
                 other=engine,
+                address=address,
+                gpus=gpus,
             )
             driver.run(tasks, job)
         report.finished = True
@@ -206,19 +221,21 @@ def _engine(
     asked: Asked,
     run: Path,
     *,
-    workers: int,
+    workers: int | None,
     memory: int,
     timeout: float | None,
     fetch: Named | None,
     delete: bool,
     checkpoints: int,
     other: str | Callable[[Job], Engine],
+    address: str | None,
+    gpus: float | None,
 ) -> Engine:
     """How tasks are run: none of it changes a number."""
     from huelapse.replaying.engines.local import InProcess, Pool
     from huelapse.replaying.working import Worker
 
-    if other == "local" and workers == 1:
+    if other == "local" and workers in (None, 1):
         worker = Worker(
             asked,
             run,
@@ -237,14 +254,18 @@ def _engine(
         run=str(run),
         asked=asked.as_json(),
         checkpoints=checkpoints,
-        memory=memory // workers,
+        memory=memory if other == "ray" else memory // (workers or 1),
         fetch=named,
         delete_fetched=delete,
         path=tuple(str(Path.cwd()) if p == "" else p for p in sys.path),
     )
     if not isinstance(other, str):
         return other(job)
-    return Pool(job, workers, timeout=timeout, devices=_devices(asked.device))
+    if other == "ray":
+        from huelapse.replaying.engines.ray import RayActors
+
+        return RayActors(job, workers, address=address, gpus=gpus, timeout=timeout)
+    return Pool(job, workers or 1, timeout=timeout, devices=_devices(asked.device))
 
 
 def _devices(device: str) -> tuple[str, ...]:

@@ -115,9 +115,14 @@ class AllSamples:
         """The same each time; call inside `guard.same_randomness(SEED)`."""
         yield from self._kept
         place = len(self._kept)
+        if not self._digests:  # alone: who looks at the first batch may want no other
+            for batch in self._decoded(0, 1):
+                self._note(0, batch)
+                place = 1
+                yield batch
         if place == len(self._own):
             return
-        for batch in ahead(self._decoded(place)):
+        for batch in ahead(self._decoded(place, len(self._own))):
             self._note(place, batch)
             place += 1
             yield batch
@@ -211,19 +216,21 @@ class AllSamples:
         for place, batch in enumerate(held[self._own.start : self._own.stop]):
             self._note(place, batch)
 
-    def _decoded(self, place: int) -> Iterator[ProbeBatch]:
-        """From a batch on, read anew."""
+    def _decoded(self, start: int, stop: int) -> Iterator[ProbeBatch]:
+        """Some batches, read anew."""
         if self._groups is None:
-            first = self._own.start + place
+            wanted = self._own[start:stop]
             for i, collated in enumerate(self._source):
-                if first <= i < self._own.stop:
+                if i in wanted:
                     yield self._labelled(collated)
+                if i + 1 >= wanted.stop:
+                    return
             return
         loader: Any = DataLoader(
             self.dataset,
-            batch_sampler=self._groups[place:],  # pyright: ignore[reportArgumentType]
+            batch_sampler=self._groups[start:stop],  # pyright: ignore[reportArgumentType]
             collate_fn=self._collate,
-            num_workers=self._workers,
+            num_workers=self._workers if stop - start > 1 else 0,
             generator=torch.Generator().manual_seed(SEED),
         )
         for collated in loader:

@@ -1,9 +1,10 @@
 """What `huelapse replay` prints, while it runs and in the end."""
 
 import json
+import sys
 import time
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
@@ -36,7 +37,8 @@ def run(out: Console, err: Console, replaying: Replaying, *, as_json: bool) -> i
             watch(happening)
 
         try:
-            report = replaying(both)
+            with redirect_stdout(sys.stderr):  # of the user's code, and of Ray
+                report = replaying(both)
         except KeyboardInterrupt:
             report = last[0].report if last else None
     if report is None:

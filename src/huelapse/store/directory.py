@@ -7,16 +7,22 @@ from huelapse.errors import RunExistsError, SplitNameError
 from huelapse.schema import SPLIT_NAME
 from huelapse.store import layout
 from huelapse.store.lock import WriterLock
+from huelapse.store.meeting import MEETING
 from huelapse.store.reader import StoreReader
 
 
 def free_directory(path: Path) -> Path:
     """`path`, or the first of `path-2`, `path-3` … that is not there or empty."""
     number, candidate = 1, path
-    while candidate.exists() and not (candidate.is_dir() and not any(candidate.iterdir())):
+    while candidate.exists() and not (candidate.is_dir() and _unused(candidate)):
         number += 1
         candidate = path.with_name(f"{path.name}-{number}")
     return candidate
+
+
+def _unused(path: Path) -> bool:
+    """Whether there is nothing in a directory; other ranks may have come there already."""
+    return all(entry.name == MEETING for entry in path.iterdir())
 
 
 def check_split_name(name: str) -> str:

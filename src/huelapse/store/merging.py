@@ -5,7 +5,6 @@ more changes nothing. A part that comes late is never merged into what is on dis
 parts of its moment are merged again, exactly, and the new snapshot takes the place of the former.
 """
 
-import re
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
@@ -20,6 +19,7 @@ from huelapse.errors import NotARunError, PartialError
 from huelapse.schema import Split
 from huelapse.store.fitting import refusal
 from huelapse.store.joining import Part, check_same, digest_of, forwarded_twice, merge_parts
+from huelapse.store.ledger import entries_with, entry_of, missing_of
 from huelapse.store.partial import PARTIAL, SUFFIX
 from huelapse.store.partial_file import PartialFile
 from huelapse.store.reader import StoreReader, locate
@@ -28,7 +28,6 @@ from huelapse.store.writer import StoreWriter
 
 STALE = 3600.0
 """Seconds after which a part that nobody finished writing is taken to be given up."""
-NUMBERED = re.compile(r"(.*?)([0-9]+)")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -96,19 +95,6 @@ class MergeReport:
 
 _Key = tuple[int, str, int]
 """Step, split, segment (-1 for none): what parts of one moment share."""
-
-
-def missing_of(names: Sequence[str], expected: int | None) -> tuple[str, ...]:
-    """Names of the missing parts, where those that are there are numbered: "rank-0" … of `expected`."""
-    found = [NUMBERED.fullmatch(name) for name in names]
-    if expected is None or not all(found):
-        return ()
-    prefixes = {match.group(1) for match in found if match}
-    numbers = {int(match.group(2)) for match in found if match}
-    if len(prefixes) != 1 or max(numbers) >= expected:
-        return ()
-    (prefix,) = prefixes
-    return tuple(f"{prefix}{i}" for i in range(expected) if i not in numbers)
 
 
 class Merging:
@@ -257,7 +243,7 @@ class Merging:
             self._leave_all(parts, f"there are {len(parts)} parts of {about.expected}")
             return False
         index = self._standing[about.split].get(about.step)
-        entry = None if index is None else self._entry_of(about.split, index)
+        entry = None if index is None else entry_of(self._entries, about.split, index)
         complete = len(parts) == about.expected
         if entry is not None:
             if "present" not in entry:
@@ -308,7 +294,16 @@ class Merging:
         )
         if self._writer is not None and snapshot is not None:
             index = self._writer.length(about.split)
-            entries = self._entries_with(merged, names, index, digest_of(parts))
+            entries = entries_with(
+                self._entries,
+                split=about.split,
+                index=index,
+                names=names,
+                expected=about.expected,
+                digest=digest_of(parts),
+                twice=twice,
+                former=self._standing[about.split].get(about.step),
+            )
             self._writer.note(merged=entries)
             self._writer.commit(snapshot)
             self._entries = entries
@@ -316,42 +311,6 @@ class Merging:
         self.report.merged.append(merged)
         if merged.complete and (self._writer is None or self._writer.durable):
             self._remove(parts)
-
-    # --- what the root says of it ----------------------------------------------------------------
-
-    def _entry_of(self, split: str, index: int) -> dict[str, Any] | None:
-        for entry in self._entries:
-            if entry["split"] == split and entry["first"] <= index <= entry["last"]:
-                return entry
-        return None
-
-    def _entries_with(
-        self, merged: Merged, names: Sequence[str], index: int, digest: str
-    ) -> list[dict[str, Any]]:
-        """The root's `merged` with one more: complete ones that follow each other are one entry."""
-        entries = [dict(entry) for entry in self._entries]
-        former = self._standing[merged.split].get(merged.step)
-        for entry in entries:
-            if entry["split"] == merged.split and entry["first"] == former == entry["last"]:
-                entry.pop("present", None)  # of no use any more
-                entry.pop("digest", None)
-        own: dict[str, Any] = {
-            "split": merged.split,
-            "first": index,
-            "last": index,
-            "parts": merged.parts,
-            "expected": merged.expected,
-        }
-        if not merged.complete:
-            own |= {"present": list(names), "digest": digest}
-        if merged.twice:
-            own["twice"] = merged.twice
-        last = next((e for e in reversed(entries) if e["split"] == merged.split), None)
-        if last is not None and last["last"] == index - 1 and {**last, **_ENDS} == {**own, **_ENDS}:
-            last["last"] = index
-        else:
-            entries.append(own)
-        return entries
 
     # --- files -----------------------------------------------------------------------------------
 
@@ -381,9 +340,6 @@ class Merging:
     def _leave_all(self, parts: Sequence[Part], why: str) -> None:
         for part in parts:
             self._leave(part.path, why, damaged=False)
-
-
-_ENDS = {"first": 0, "last": 0}
 
 
 def merge(

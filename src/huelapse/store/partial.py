@@ -11,7 +11,7 @@ import json
 import math
 import os
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -71,13 +71,15 @@ class About:
     groupings: tuple[Grouping, ...]
     """Of the split, all of them."""
     samples: int
-    """Samples forwarded, those of no class too."""
+    """Samples in the statistics, those of no class too."""
     wall_time: float
     epoch: float = math.nan
     seconds: float = math.nan
     metrics: Mapping[str, float] = field(default_factory=dict[str, float])
     run: str = ""
     """The run's id; "" where it is not known."""
+    held: int = 0
+    """Samples one by one, beside them."""
     segment: int | None = None
     """Index of the run's segment it was recorded in; None where it is of no recording: a replay."""
     extras: tuple[ExtraArray, ...] = ()
@@ -88,7 +90,8 @@ class About:
         Raises:
             PartialError: a value that cannot be.
         """
-        for name, least in (("step", 0), ("samples", 0), ("expected", 1), ("segment", 0)):
+        least_of = {"step": 0, "samples": 0, "expected": 1, "segment": 0, "held": 0}
+        for name, least in least_of.items():
             value: Any = getattr(self, name)
             if value is None and name in ("expected", "segment"):
                 continue
@@ -131,8 +134,9 @@ class About:
 
     @classmethod
     def from_json(cls, fields: Mapping[str, Any]) -> "About":
-        fields = {"extras": (), **fields}  # parts of before there were any
-        known: dict[str, Any] = {name: fields[name] for name in About.__dataclass_fields__}
+        names = About.__dataclass_fields__
+        given = {"held": 0, "extras": (), **fields}  # parts of before there were any
+        known: dict[str, Any] = {name: given[name] for name in names}
         known["layers"] = tuple((str(path), _size(units)) for path, units in fields["layers"])
         known["groupings"] = tuple(Grouping.from_json(one) for one in fields["groupings"])
         known["extras"] = tuple(ExtraArray.from_json(one) for one in fields["extras"])
@@ -141,6 +145,17 @@ class About:
             known[name] = float(fields[name])
         known["run"] = str(fields["run"])
         return cls(**known)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Apart:
+    """Samples that are in no statistics yet, as another part may have them too."""
+
+    ids: Int64[np.ndarray, " held"]
+    responses: tuple[np.ndarray, ...]
+    """[held, unit] float32, of each response."""
+    rows: Mapping[str, np.ndarray]
+    """Grouping → [held] int64 class, -1 for none; with several classes [held, class] uint8."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -153,10 +168,12 @@ class Partial(About):
     """The same of the second, where both are recorded."""
     confusion: Int64[np.ndarray, "class predicted_class"] | None = None
     ids: np.ndarray | None = None
-    """[sample] int64 or uint64, a number for each sample forwarded, the same in every part: by it
-    those that a sampler has padded with are found out."""
+    """[sample] int64 or uint64, a number for each sample in the statistics, the same in every part: by
+    it those that a sampler has padded with are found out."""
     values: Mapping[str, np.ndarray] = field(default_factory=dict[str, np.ndarray])
     """Path below the split → value of each of the `extras`."""
+    apart: Apart | None = None
+    """The `held` samples, each of which counts unless another part has it too."""
 
 
 def write_partial(run: Path, partial: Partial) -> Path:
@@ -206,12 +223,19 @@ def _write(file: IO[bytes], partial: Partial, arrays: Mapping[str, tuple[np.ndar
             "confusion": partial.confusion is not None,
             "peaks": bool(partial.peaks),
             "ids": arrays["ids"][1] if "ids" in arrays else None,
+            "several": _several(partial),
             "sha256": hashes,
         }
         header["hash"] = digest_of(header)
         text = np.frombuffer(json.dumps(header).encode(), np.uint8)
         with archive.open(_entry(HEADER), "w") as member:
             member.write(_array_header("|u1", text.shape) + text.tobytes())
+
+
+def _several(partial: Partial) -> list[str]:
+    """Groupings in which a sample kept apart may have several classes."""
+    rows = partial.apart.rows if partial.apart is not None else {}
+    return [name for name, row in rows.items() if row.ndim > 1]
 
 
 def _entry(name: str) -> zipfile.ZipInfo:
@@ -266,7 +290,14 @@ def _arrays_of(partial: Partial) -> dict[str, tuple[np.ndarray, str]]:
         raise PartialError(f"optional arrays are {sorted(partial.values)}, others are declared")
     for i, extra in enumerate(partial.extras):
         arrays[f"extra.{i}"] = (partial.values[extra.path], _stored(extra))
-    expected = arrays_expected(partial, arrays, IDS[0])
+    if partial.apart is not None:
+        apart = partial.apart
+        arrays["apart.ids"] = (apart.ids, "<i8")
+        arrays |= {f"apart.{r}": (values, "<f4") for r, values in enumerate(apart.responses)}
+        for i, name in enumerate(names):
+            row = apart.rows[name]
+            arrays[f"apart.row.{i}"] = (row, "|u1" if row.ndim > 1 else "<i8")
+    expected = arrays_expected(partial, arrays, IDS[0], _several(partial))
     for name, (array, _) in arrays.items():
         if array.shape != expected[name][1]:
             raise PartialError(f"{name} has shape {array.shape}, expected {expected[name][1]}")
@@ -286,7 +317,7 @@ def _rows_of(moments: Moments, rows: slice) -> Moments:
 
 
 def arrays_expected(
-    about: About, names: Iterable[str], ids: str | None
+    about: About, names: Iterable[str], ids: str | None, several: Collection[str] = ()
 ) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Name → dtype and shape of each array that a file with these holds."""
     arrays: dict[str, tuple[str, tuple[int, ...]]] = {}
@@ -295,12 +326,19 @@ def arrays_expected(
         for r, name in ((r, name) for r in range(2) for name in MEMBERS):
             wanted = shape[:1] if name == "count" else shape
             arrays[f"{i}.{r}.{name}"] = (MEMBERS[name], wanted)
+        if about.held and grouping.name in several:
+            arrays[f"apart.row.{i}"] = ("|u1", (about.held, shape[0]))
+        elif about.held:
+            arrays[f"apart.row.{i}"] = ("<i8", (about.held,))
         if grouping.name == TRUE:
             arrays["confusion"] = ("<i8", (shape[0], shape[0]))
     if ids is not None:
         arrays["ids"] = (ids, (about.samples,))
     for i, extra in enumerate(about.extras):
         arrays[f"extra.{i}"] = (_stored(extra), extra.shape)
+    if about.held:
+        arrays["apart.ids"] = ("<i8", (about.held,))
+        arrays |= {f"apart.{r}": ("<f4", (about.held, about.units)) for r in range(2)}
     missing = [name for name in names if name not in arrays]
     if missing:
         raise PartialError(f"it holds {missing[0]!r:.99}, which belongs to nothing it names")

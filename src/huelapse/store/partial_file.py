@@ -21,6 +21,7 @@ from huelapse.store.partial import (
     MEMBERS,
     VERSION,
     About,
+    Apart,
     Partial,
     arrays_expected,
     check_possible,
@@ -145,11 +146,15 @@ class PartialFile:
     def _check_sizes(self, header: Mapping[str, Any]) -> None:
         if header["ids"] not in (None, *IDS):
             raise PartialError(f"its ids are {header['ids']!r:.99}")
-        self._expected = arrays_expected(self.about, list(self._hashes), header["ids"])
+        several: list[str] = [str(name) for name in header.get("several", ())]
+        self._expected = arrays_expected(self.about, list(self._hashes), header["ids"], several)
         groupings = range(len(self.about.groupings))
         wanted = {f"{i}.{r}.{n}" for i in groupings for r in range(1 + self.peaks) for n in MEMBERS}
         wanted |= {name for name in ("confusion", "ids") if header[name]}
         wanted |= {f"extra.{i}" for i in range(len(self.about.extras))}
+        if self.about.held:
+            responses = {f"apart.{r}" for r in range(1 + self.peaks)}
+            wanted |= {"apart.ids", *responses, *(f"apart.row.{i}" for i in groupings)}
         if self._hashes.keys() != wanted:
             raise PartialError("it holds other arrays than its header says")
         if self._entries.keys() != {f"{name}.npy" for name in (*wanted, HEADER)}:
@@ -193,6 +198,33 @@ class PartialFile:
                     if name == "confusion" and (rows < 0).any():
                         raise PartialError(f"{self.path}: it holds a negative confusion count")
 
+        self.apart(hashed=True)
+
+    def apart(self, *, hashed: bool = False) -> Apart | None:
+        """Samples that are in no statistics yet.
+
+        Args:
+            hashed: compare SHA-256 too.
+
+        Raises:
+            PartialError: they cannot be read back, or cannot be.
+        """
+        if not self.about.held:
+            return None
+        rows: dict[str, np.ndarray] = {}
+        for i, grouping in enumerate(self.about.groupings):
+            row = rows[grouping.name] = self._whole(f"apart.row.{i}", hashed=hashed)
+            low, high = (0, 2) if row.ndim > 1 else (-1, len(grouping.classes))
+            if (row < low).any() or (row >= high).any():
+                raise PartialError(f"{self.path}: a sample in it is of a class that is none")
+        return Apart(
+            ids=self._whole("apart.ids", hashed=hashed),
+            responses=tuple(
+                self._whole(f"apart.{r}", hashed=hashed) for r in range(1 + self.peaks)
+            ),
+            rows=rows,
+        )
+
     def _homes(self) -> Iterator[tuple[int, int]]:
         for i in range(len(self.about.groupings)):
             yield from ((i, r) for r in range(1 + self.peaks))
@@ -232,21 +264,18 @@ class PartialFile:
         return whole
 
     def confusion(self) -> Int64[np.ndarray, "class predicted_class"] | None:
-        return self._whole("confusion")
+        return self._whole("confusion") if "confusion" in self._expected else None
 
     def ids(self) -> np.ndarray | None:
-        return self._whole("ids")
+        return self._whole("ids") if "ids" in self._expected else None
 
     def values(self) -> dict[str, np.ndarray]:
         """Path below the split → value of each of its optional arrays."""
-        found = ((one.path, self._whole(f"extra.{i}")) for i, one in enumerate(self.about.extras))
-        return {path: value for path, value in found if value is not None}
+        return {one.path: self._whole(f"extra.{i}") for i, one in enumerate(self.about.extras)}
 
-    def _whole(self, name: str) -> np.ndarray | None:
-        if name not in self._expected:
-            return None
+    def _whole(self, name: str, *, hashed: bool = False) -> np.ndarray:
         dtype, shape = self._expected[name]
-        rows = list(self._rows(name, ROWS))
+        rows = list(self._rows(name, ROWS, hashed=hashed))
         return np.concatenate([np.zeros((0, *shape[1:]), dtype), *rows])
 
     def _rows(self, name: str, size: int, *, hashed: bool = False) -> Iterator[np.ndarray]:
@@ -292,6 +321,7 @@ class PartialFile:
             confusion=self.confusion(),
             ids=self.ids(),
             values=self.values(),
+            apart=self.apart(),
         )
 
 

@@ -12,8 +12,9 @@ import numpy as np
 
 from huelapse.errors import without_frames
 from huelapse.schema import RunState, Split
-from huelapse.snapshot import PendingSnapshot, Snapshot
+from huelapse.snapshot import PendingSnapshot, Share, Snapshot
 from huelapse.store.disk import FINAL, disk_fault
+from huelapse.store.sharing import SharedStore
 from huelapse.store.writer import StoreWriter
 
 logger = logging.getLogger(__name__)
@@ -71,15 +72,15 @@ class WriterThread:
 
     def __init__(
         self,
-        store: StoreWriter,
+        store: StoreWriter | SharedStore,
         on_commit: Callable[[str, int], None] | None = None,
     ) -> None:
         self.error: Exception | None = None
         self.trouble: tuple[int, Exception] | None = None
         """Step of the first snapshot that could not be written, and why."""
         self.dropped = 0
-        self.id = store.id
         self._store = store
+        self._shared = store if isinstance(store, SharedStore) else None
         self._on_commit = on_commit
         self.waiting_bytes = 0
         self.bytes_written = 0
@@ -95,6 +96,18 @@ class WriterThread:
         self._queue = queue.Queue()
         self._thread = threading.Thread(target=self._work, name="huelapse-writer", daemon=True)
         self._thread.start()
+
+    @property
+    def id(self) -> str:
+        """Of the run; "" as long as nobody has told it to this rank."""
+        return self._store.id
+
+    def notice(self) -> str | None:
+        """What the user is to be told of other ranks, once."""
+        if self._shared is None or self._shared.notice is None:
+            return None
+        text, self._shared.notice = self._shared.notice, None
+        return text
 
     def add_split(self, split: Split, static: Mapping[str, np.ndarray] | None = None) -> None:
         """Declare a split before its first snapshot, with the values of its static arrays.
@@ -130,6 +143,8 @@ class WriterThread:
         end (`leaving`), what still waits near the end of the time is dropped instead, counted: a
         thread at work while the interpreter goes down would take the process down hard.
         """
+        if self._shared is not None:
+            self._shared.end_by(time.monotonic() + seconds * WRITING)
         self._queue.put(_End(state, attributes))
         if threading.current_thread() is self._thread:  # closed from on_commit
             return True
@@ -141,7 +156,7 @@ class WriterThread:
 
     def _work(self) -> None:
         while True:
-            item = self._queue.get()
+            item = self._next()
             if isinstance(item, _End):
                 self._end(item)
                 return
@@ -157,6 +172,24 @@ class WriterThread:
             except Exception as error:
                 self._stop(error)
             del item  # what it holds may be large, and the next may be long in coming
+
+    def _next(self) -> "_Taken | _Declared | _Note | _End":
+        """What was handed over next; meanwhile looks for what other ranks give."""
+        if self._shared is None:
+            return self._queue.get()
+        while True:
+            try:
+                return self._queue.get(timeout=self._shared.waits())
+            except queue.Empty:
+                self._look(self._shared)
+
+    def _look(self, shared: SharedStore) -> None:
+        if self.error is not None:
+            return
+        try:
+            self._try(shared.look)
+        except Exception as error:
+            self._stop(error)
 
     def _handle(self, item: _Taken | _Declared | _Note) -> None:
         if isinstance(item, _Declared):
@@ -186,6 +219,8 @@ class WriterThread:
     def _committed(self, snapshot: Snapshot) -> None:
         self._hole = None
         self.bytes_written += snapshot.nbytes
+        if isinstance(snapshot, Share):  # committed once all ranks' are there
+            return
         if self._on_commit is not None and self._store.durable:
             try:
                 self._on_commit(snapshot.split, snapshot.step)

@@ -196,7 +196,15 @@ def _check_history(attributes: Mapping[str, Any]) -> None:
         gap = _object_at(one, f"gaps[{i}]")
         _number(gap.get("step"), f"gaps[{i}].step", -1, 2**62)
         _expect(type(gap.get("reason")) is str, f"gaps[{i}].reason", gap.get("reason"), "text")
+        if "rank" in gap:
+            _number(gap["rank"], f"gaps[{i}].rank", 0, 2**31)
     _number(attributes.get("dropped", 0), "dropped", 0, 2**62)
+    ranks = attributes.get("ranks")
+    if ranks is not None:
+        told = _object_at(ranks, "ranks")
+        _number(told.get("expected"), "ranks.expected", 1, 2**31)
+        for one in _list_at(told.get("seen", []), "ranks.seen"):
+            _number(one, "ranks.seen", 0, 2**31)
     facts = attributes.get("facts")
     if facts is not None:
         parameters = _object_at(facts, "facts").get("parameters", 0)

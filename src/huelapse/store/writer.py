@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -198,6 +199,20 @@ class StoreWriter:
         """Of the run, the same in all its segments; "" in runs from before there was one."""
         return str(self._attributes.get("id", ""))
 
+    @property
+    def segment(self) -> int:
+        """Index of the one that is being recorded."""
+        return self._segment
+
+    @property
+    def merged(self) -> list[layout.JSON]:
+        """What the root says was merged of parts, so far."""
+        return [dict(entry) for entry in self._attributes.get("merged", ())]
+
+    def split(self, name: str) -> Split:
+        """One that is declared."""
+        return self._splits[name]
+
     def length(self, split: str) -> int:
         """Snapshots of a split that are committed, those that are superseded too."""
         return self._lengths[split]
@@ -285,6 +300,12 @@ class StoreWriter:
         self._attributes["splits"] = [s.as_json() for s in self._splits.values()]
         sync_directory(self.root)
         self._write_root()
+
+    def tell(self, name: str, facts: Mapping[str, Any]) -> None:
+        """More facts of a split that is declared; visible from the next commit on."""
+        split = self._splits[name]
+        self._splits[name] = replace(split, facts={**split.facts, **facts})
+        self._attributes["splits"] = [s.as_json() for s in self._splits.values()]
 
     def commit(self, snapshot: Snapshot) -> None:
         """Make one snapshot visible, durably and as a whole.

@@ -1,16 +1,21 @@
 """What the page reads when somebody looks closer: of a layer, a confusion cell, single samples."""
 
+import logging
+
 import numpy as np
 
-from huelapse.errors import SelectionError
+from huelapse.errors import FormatError, SelectionError
 from huelapse.kept import NOBODY, PREDICTIONS
 from huelapse.measures import read
 from huelapse.measures.preferring import MIN_SAMPLES
+from huelapse.moments import Moments
 from huelapse.painting import HELD, TIED, on_wire
 from huelapse.palette import Palette, level
 from huelapse.run import Run
 from huelapse.schema import LABELS, TRUE, Split
 from huelapse.viewer.predicted import Predicted
+
+logger = logging.getLogger(__name__)
 
 NO_HEAT = 255
 """`heat` of a class that takes part in no comparison, or of a unit without numbers."""
@@ -57,9 +62,65 @@ def _layer(run: Run, index: int) -> slice:
 
 def confusion(run: Run, split: str) -> Arrays:
     """`confusion` [snapshot, class, predicted_class], and `samples` [snapshot, class]: all there are,
-    those without a prediction too."""
-    counts, samples = run.confusion(split), run.samples(split)
-    return {"confusion": counts.astype(np.uint32), "samples": samples.astype(np.uint32)}
+    those without a prediction too; `damaged` [snapshot]: 1 where they cannot be read, and are 0."""
+    try:
+        counts, samples = run.confusion(split), run.samples(split)
+        damaged = np.zeros(len(counts), np.uint8)
+    except FormatError:
+        counts, samples, damaged = _readable(run, split)
+    return {
+        "confusion": counts.astype(np.uint32),
+        "samples": samples.astype(np.uint32),
+        "damaged": damaged,
+    }
+
+
+def _readable(run: Run, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The same one by one, as far as they can be read."""
+    classes = len(run.grouping(TRUE, split).classes)
+    total = len(run.coordinate("step", split))
+    counts, samples = np.zeros((total, classes, classes)), np.zeros((total, classes))
+    damaged = np.zeros(total, np.uint8)
+    for index in range(total):
+        try:
+            counts[index] = run.confusion_at(index, split)
+            samples[index] = run.samples_at(index, split)
+        except FormatError:
+            counts[index] = samples[index] = 0
+            damaged[index] = 1
+    return counts, samples, damaged
+
+
+def accuracy(run: Run, split: str) -> np.ndarray:
+    """Share of samples read rightly [snapshot]; NaN where that cannot be read back."""
+    try:
+        return run.accuracy(split)
+    except FormatError as error:  # the rest can still be seen
+        logger.warning("the accuracy is not known everywhere: %s", error)
+        counts, samples, _ = _readable(run, split)
+        right, all_ = np.trace(counts, axis1=1, axis2=2), samples.sum(1)
+        return np.divide(right, all_, out=np.full(len(right), np.nan), where=all_ > 0)
+
+
+def history(run: Run, unit: int, grouping: str, split: str) -> list[tuple[np.ndarray, Moments]]:
+    """As `Run.through_time`, without the snapshots that cannot be read back.
+
+    Raises:
+        FormatError: none of them can.
+    """
+    try:
+        return run.through_time(unit, grouping, split)
+    except FormatError:
+        found: list[tuple[np.ndarray, Moments]] = []
+        for index in range(len(run.coordinate("step", split))):
+            try:
+                moments = run.moments(index, grouping, split, slice(unit, unit + 1))
+            except FormatError:
+                continue
+            found.append((np.array([index]), moments))
+        if not found:
+            raise
+        return found
 
 
 def confusion_at(run: Run, split: str, index: int) -> Arrays:

@@ -26,6 +26,7 @@ def events(log: Log) -> Arrays:
         "before": np.array([NO_CLASS if e.before == NONE else e.before for e in found], np.uint16),
         "after": np.array([NO_CLASS if e.after == NONE else e.after for e in found], np.uint16),
         "level": np.array([e.level for e in found], np.uint8),
+        "confirmed": np.array([e.confirmed for e in found], np.uint32),
         "flags": np.array([SUPPRESSED * e.suppressed for e in found], np.uint8),
         "expected": np.array([expected.get(kind, np.nan) for kind in KINDS]),
     }

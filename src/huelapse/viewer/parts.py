@@ -51,9 +51,9 @@ class Parts:
     """What there is of a run, in the order in which it goes along: pictures, curves and events of the
     first split by its first grouping and the default measure; its other groupings and all other splits;
     all of these by superclasses, where there are any; of every split heat maps, units' histories,
-    samples and their pictures, first weights and maps; histories by the other groupings and of
-    samples; comparisons of splits and groupings; geometry; other measures. Splits without a snapshot
-    are passed over."""
+    samples and their pictures, first weights and maps, tables; histories by the other groupings and
+    of samples; comparisons of splits and groupings; geometry; other measures. Splits without a
+    snapshot are passed over."""
 
     def __init__(self, run: Run, colors: Choice | None) -> None:
         """
@@ -142,6 +142,7 @@ class Parts:
             yield from self._samples(split)
             yield from self._recorded(split)
         for split in self.whole["splits"]:
+            yield self._tables(split)
             yield from (self._units(split, grouping) for grouping in split["groupings"][1:])
             if "samples" in split["resources"]:
                 name, number = split["name"], len(self.run.labels(split["name"]))
@@ -212,6 +213,20 @@ class Parts:
             ]
 
         return Part(self._of("heat maps of layers", split), paths, _resource("heat", split))
+
+    def _tables(self, split: JSON) -> Part:
+        name, usual = split["name"], self._usual
+
+        def paths(manifest: JSON) -> list[str]:
+            return [
+                f"{name}/{grouping}/{usual}/table/{t}/{layer}.st"
+                for own in _groupings(manifest, split)
+                for grouping in (own["name"], *_derived(own))
+                for t in range(split["snapshots"])
+                for layer in range(len(self.run.layers))
+            ]
+
+        return Part(self._of("tables of layers", split), paths, _resource("table", split))
 
     def _units(self, split: JSON, grouping: JSON, resource: str = "") -> Part:
         base = f"{split['name']}/{grouping['name']}/{self._usual}"
@@ -367,6 +382,7 @@ class Parts:
             else ("summary", "classes", "events")
         )
         yield from (f"{base}/{one}.st" for one in told)
+        yield f"{base}/damaged.json"
         yield from (f"{base}/paint/{chunk}.st" for chunk in range(chunks))
 
     @staticmethod

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
-from huelapse.errors import FormatError, SelectionError
+from huelapse.errors import SelectionError
 from huelapse.events import KINDS, Log
 from huelapse.geometry.outlining import keeps
 from huelapse.measures import (
@@ -21,11 +21,33 @@ from huelapse.measures import (
     interval,
 )
 from huelapse.moments import Moments
-from huelapse.painting import BINS, CHUNK, HELD, PICTURE, STATES, Painter, class_on_wire, on_wire
+from huelapse.painting import (
+    BINS,
+    CHUNK,
+    HELD,
+    NO_CLASS,
+    NOT_RECORDED,
+    PICTURE,
+    STATES,
+    Painter,
+    class_on_wire,
+    on_wire,
+)
 from huelapse.palette import LEVELS, Choice
 from huelapse.run import Run
 from huelapse.schema import PREDICTED, TRUE, Split
-from huelapse.viewer import alike, closer, filters, happened, paths, pictured, single, tables
+from huelapse.viewer import (
+    alike,
+    closer,
+    filters,
+    growing,
+    happened,
+    numbers,
+    paths,
+    pictured,
+    single,
+    tables,
+)
 from huelapse.viewer.beside import beside
 from huelapse.viewer.geometer import Geometer, similarity
 from huelapse.viewer.keeping import Keeper
@@ -36,6 +58,17 @@ from huelapse.viewer.predicted import Predicted
 logger = logging.getLogger(__name__)
 
 TITLES = {TRUE: "True label", PREDICTED: "Predicted"}
+
+DAMAGED = {
+    **dict.fromkeys(("mean", "low", "high", "active", "active_low", "active_high"), np.nan),
+    **dict.fromkeys(("value", "strength", "sure"), np.nan),
+    "preferred": NO_CLASS,
+    "runner_up": NO_CLASS,
+    "state": NOT_RECORDED,
+}
+"""What a unit's history holds at a snapshot that cannot be read back, other than 0."""
+
+ALL = slice(None)
 
 Arrays = dict[str, np.ndarray]
 
@@ -69,7 +102,9 @@ class Resources:
         self.run = LeveledRun(run, known) if known else run
         self.colors = colors
         self._other, self._waits = other, waits
-        self.painter = Painter(self.run, before.painter if before is not None else None)
+        self.painter = Painter(
+            self.run, before.painter if before is not None else None, past_damage=True
+        )
         self.keeper = before.keeper if before is not None else Keeper()
         self.geometer = before.geometer if before is not None else Geometer()
         self._kept: dict[str, bytes] = {}
@@ -88,6 +123,8 @@ class Resources:
         match path.split("/"):
             case ["manifest.json"]:
                 return json.dumps(self.manifest(), allow_nan=False).encode(), "application/json"
+            case ["live.json"]:
+                return json.dumps(growing.pulse(self.run)).encode(), "application/json"
             case [split, grouping, "compare", other, other_split, name] if name.endswith(".json"):
                 found = self._beside(split, grouping, other, other_split, name)
                 return json.dumps(found, allow_nan=False).encode(), "application/json"
@@ -141,12 +178,23 @@ class Resources:
                 return self._keep(path, lambda: self._summary(split, grouping, measure))
             case [split, grouping, measure, "classes.st"]:
                 return self._keep(path, lambda: self._classes(split, grouping, measure))
+            case [split, grouping, measure, "summary", some] if some.endswith(".st"):
+                with self._making:  # both are asked for together, and are painted once
+                    arrays = self._summary(split, grouping, measure, self._range(split, some))
+            case [split, grouping, measure, "classes", some] if some.endswith(".st"):
+                with self._making:
+                    arrays = self._classes(split, grouping, measure, self._range(split, some))
+            case [split, grouping, measure, "damaged.json"]:
+                content = self._damaged(split, grouping, measure)
+                return json.dumps(content).encode(), "application/json"
             case [split, grouping, measure, "events.st"]:
                 arrays = happened.events(self._log(split, grouping, measure))
             case [split, "true", measure, "floor", index] if index.endswith(".st"):
                 return self._keep(path, lambda: self._floor(split, measure, index), slow=True)
             case [split, grouping, measure, "unit", unit] if unit.endswith(".st"):
                 arrays = self._unit(split, grouping, measure, number(unit.removesuffix(".st")))
+            case [split, grouping, measure, "table", index, layer] if layer.endswith(".st"):
+                arrays = self._table(split, grouping, measure, index, layer)
             case [split, grouping, "heat", index, layer] if layer.endswith(".st"):
                 at = self._at(split, index), number(layer.removesuffix(".st"))
                 arrays = closer.heat(self.run, split, grouping, *at)
@@ -155,16 +203,6 @@ class Resources:
             case _:
                 raise SelectionError(f"no resource {path!r}")
         return _encode(arrays), "application/octet-stream"
-
-    @staticmethod
-    def lasts(path: str) -> bool:
-        """Whether a resource stays what it is: what is worked out meanwhile, and what is of another run
-        too, does not."""
-        match path.split("/"):
-            case [_, "geometry.st"] | [_, _, "compare", *_]:
-                return False
-            case _:
-                return True
 
     def _keep(
         self, path: str, make: Callable[[], Arrays], *, slow: bool = False
@@ -204,6 +242,7 @@ class Resources:
             ],
             "event_kinds": list(KINDS),
             "layers": [layer.as_json() for layer in run.layers],
+            "segments": list(run.segments),
             "splits": [self._split(split) for split in run.splits],
         }
 
@@ -217,6 +256,7 @@ class Resources:
             "weights": split.facts.get("weights"),
             "multilabel": split.multilabel,
             "snapshots": len(self.run.coordinate("step", split.name)),
+            "hidden": self.run.hidden(split.name),
             "metrics": self.run.metrics(split.name),
             "incomplete": [
                 {"snapshot": one.snapshot, "parts": one.parts, "expected": one.expected}
@@ -225,7 +265,7 @@ class Resources:
             "resources": [
                 *closer.confusion_name(self.run, split),
                 *(["alike"] if tables.has_alike(self.run, split) else []),
-                *("heat", "units", "compare"),
+                *("heat", "units", "table", "compare"),
                 *(["geometry"] if any(g.name == TRUE for g in split.groupings) else []),
                 *(["similarity"] if keeps(self.run, split.name) else []),
                 *(["floor", "cell_units"] if self.run.has("responses", split.name) else []),
@@ -264,14 +304,12 @@ class Resources:
         run, name = self.run, split.name
         arrays = {
             coordinate: run.coordinate(coordinate, name).astype(np.float64)
-            for coordinate in ("step", "epoch", "wall_time")
+            for coordinate in ("step", "epoch", "wall_time", "segment")
         }
+        if (given_up := run.superseded(name)).any():
+            arrays["superseded"] = given_up.astype(np.float64)
         if not split.multilabel:
-            try:
-                arrays["accuracy"] = run.accuracy(name)
-            except FormatError as error:  # the rest can still be seen
-                logger.warning("the accuracy is not known: %s", error)
-                arrays["accuracy"] = np.full(len(arrays["step"]), np.nan)
+            arrays["accuracy"] = closer.accuracy(run, name)
         for metric in run.metrics(name):
             arrays[f"metric.{metric}"] = run.coordinate(f"metric.{metric}", name)
         return arrays
@@ -301,7 +339,7 @@ class Resources:
         cls = np.where(held, painted["preferred"][row].astype(np.int64), -1)
         return pictured.cell_maps(self.run, split, index, cls)
 
-    def _summary(self, split: str, grouping: str, measure: str) -> Arrays:
+    def _summary(self, split: str, grouping: str, measure: str, part: slice = ALL) -> Arrays:
         layers, classes = len(self.run.layers), len(self.run.grouping(grouping, split).classes)
         empty: Arrays = {
             "n": np.zeros((0, classes), np.uint32),
@@ -310,23 +348,42 @@ class Resources:
             "bins": np.zeros((0, layers, BINS), np.uint32),
             "states": np.zeros((0, layers, STATES), np.uint32),
         }
-        return self._curves(split, grouping, measure, empty)
+        found = self._curves(split, grouping, measure, empty, part)
+        damaged = np.zeros(len(found["n"]), np.uint8)
+        start = part.start or 0
+        for t in self.painter.damaged(split, grouping, measure):
+            if start <= t < start + len(damaged):
+                damaged[t - start] = 1
+        return {**found, "damaged": damaged}
 
-    def _classes(self, split: str, grouping: str, measure: str) -> Arrays:
+    def _classes(self, split: str, grouping: str, measure: str, part: slice = ALL) -> Arrays:
         classes = len(self.run.grouping(grouping, split).classes)
         empty: Arrays = {"class_bins": np.zeros((0, classes, BINS), np.uint32)}
-        return {"bins": self._curves(split, grouping, measure, empty)["class_bins"]}
+        return {"bins": self._curves(split, grouping, measure, empty, part)["class_bins"]}
 
-    def _curves(self, split: str, grouping: str, measure: str, empty: Arrays) -> Arrays:
-        """Curves of all snapshots, those named in `empty`."""
+    def _curves(
+        self, split: str, grouping: str, measure: str, empty: Arrays, part: slice
+    ) -> Arrays:
+        """Curves of some snapshots, those named in `empty`."""
         find_measure(measure)
+        start, stop, _ = part.indices(len(self.run.coordinate("step", split)))
+        first = start // CHUNK
         parts = [
             self.painter.curves(split, grouping, measure, chunk)
-            for chunk in range(self.painter.chunks(split))
+            for chunk in range(first, -(-stop // CHUNK))
         ]
+        own = slice(start - first * CHUNK, stop - first * CHUNK)
         return {
-            name: np.concatenate([none, *(p[name] for p in parts)]) for name, none in empty.items()
+            name: np.concatenate([none, *(p[name] for p in parts)])[own]
+            for name, none in empty.items()
         }
+
+    def _damaged(self, split: str, grouping: str, measure: str) -> dict[str, str]:
+        """Why snapshots cannot be read back, by their number; without the place on this disk."""
+        self.get(f"{split}/{grouping}/{measure}/summary.st")  # looks at all of them
+        place, name = self.run.place, self.run.name
+        found = self.painter.damaged(split, grouping, measure)
+        return {str(t): why.replace(place, name) for t, why in found.items()}
 
     def _log(self, split: str, grouping: str, measure: str) -> Log:
         find_measure(measure)
@@ -341,6 +398,24 @@ class Resources:
     def _floor(self, split: str, measure: str, index: str) -> Arrays:
         find_measure(measure)
         return happened.floor(self.run, split, measure, self._at(split, index))
+
+    def _range(self, split: str, some: str) -> slice:
+        """Which snapshots a path names, as in "16-32.st": the second number is not in it."""
+        first, _, end = some.removesuffix(".st").partition("-")
+        start, stop = number(first), number(end)
+        total = len(self.run.coordinate("step", split))
+        if not start < stop <= total:
+            raise SelectionError(f"no snapshots {start} to {stop}: the run has {total}")
+        return slice(start, stop)
+
+    def _table(self, split: str, grouping: str, measure: str, index: str, layer: str) -> Arrays:
+        which, layers = number(layer.removesuffix(".st")), self.run.layers
+        if which >= len(layers):
+            raise SelectionError(f"no layer {which}: the run has {len(layers)}")
+        find_measure(measure)
+        self.run.grouping(grouping, split)
+        at = self._at(split, index)
+        return numbers.table(self.run, split, grouping, measure, at, layers[which])
 
     def _at(self, split: str, index: str) -> int:
         return paths.snapshot(self.run, split, index)
@@ -374,19 +449,21 @@ class Resources:
             raise SelectionError(f"no unit {unit}: the run has {self.run.units}")
         signed = self.run.signed[unit]
         parts: list[tuple[np.ndarray, Arrays]] = []
-        for snapshots, moments in self.run.through_time(unit, grouping, split):
+        for snapshots, moments in closer.history(self.run, unit, grouping, split):
             signs = np.full(len(snapshots), signed)
             reading = self.run.judged(moments, grouping, split, signed=signs, measure=measured_by)
             parts.append(
                 (snapshots, _traced(own_classes(self.run, moments, grouping, split), reading))
             )
         self.keeper.unit_was_asked(self.run, split, grouping.partition(MARK)[0])
-        if not parts:
-            return {}
-        order = np.concatenate([snapshots for snapshots, _ in parts]).argsort()
-        return {
-            name: np.concatenate([part[name] for _, part in parts])[order] for name in parts[0][1]
-        }
+        total, found = len(self.run.coordinate("step", split)), dict[str, np.ndarray]()
+        for snapshots, traced in parts:
+            for name, values in traced.items():
+                if name not in found:
+                    shape = (total, *values.shape[1:])
+                    found[name] = np.full(shape, DAMAGED.get(name, 0), values.dtype)
+                found[name][snapshots] = values
+        return found
 
 
 def _traced(moments: Moments, reading: Reading) -> Arrays:

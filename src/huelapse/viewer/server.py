@@ -4,7 +4,7 @@ import json
 import mimetypes
 import socket
 import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
 from importlib.resources import files
 from pathlib import Path
@@ -13,13 +13,27 @@ from typing import Any
 from huelapse.errors import FormatError, HuelapseError, SelectionError, ServerError
 from huelapse.palette import Choice
 from huelapse.viewer.answers import Answer, Answers
-from huelapse.viewer.security import Guard, new_token
+from huelapse.viewer.security import Guard, host_name, new_token
 from huelapse.viewer.shelf import Shelf, shelf_of
 
 HOST = "127.0.0.1"
 PORT = 8765
 PORTS_TRIED = 20
 STATIC = ("index.html", "main.js", "main.css")
+PASSING = ("manifest.json", "live.json")
+"""Of a run, what may be something else though nothing was committed: a writer may be gone."""
+
+
+def passes(rest: str) -> bool:
+    """Whether an answer is true for now alone: of who writes, of another run, or of what is being
+    worked out."""
+    match rest.split("/"):
+        case [name]:
+            return name in PASSING
+        case [_, "geometry.st"] | [_, _, "compare", *_]:
+            return True
+        case _:
+            return False
 
 
 class Page:
@@ -48,7 +62,7 @@ class Page:
         if resources is None:
             return None
         try:
-            if not resources.lasts(rest):
+            if passes(rest):
                 return Answer.of(*resources.get(rest))
             state = id_, resources.run.version
             return self._answers.find((*state, rest), lambda: resources.get(rest))
@@ -81,8 +95,8 @@ def load_static() -> dict[str, tuple[bytes, str]]:
     return found
 
 
-def build_app(shelf: Shelf, *, token: str, port: int) -> Any:
-    """The ASGI application that offers the runs of a shelf."""
+def build_app(shelf: Shelf, *, token: str, hosts: Collection[str] = ()) -> Any:
+    """The ASGI application that offers the runs of a shelf, to loopback hosts and `hosts`."""
     from starlette.applications import Starlette
     from starlette.concurrency import run_in_threadpool
     from starlette.requests import Request
@@ -111,7 +125,7 @@ def build_app(shelf: Shelf, *, token: str, port: int) -> Any:
         return Response(content, media_type=answer.kind, headers=headers)
 
     app = Starlette(routes=[Route("/{path:path}", respond, methods=["GET", "HEAD"])])
-    return Guard(app, token=token, cookie=f"huelapse-{port}")  # pyright: ignore[reportArgumentType]
+    return Guard(app, token=token, hosts=hosts)  # pyright: ignore[reportArgumentType]
 
 
 def listen(port: int | None, host: str = HOST) -> socket.socket:
@@ -148,13 +162,18 @@ def listen(port: int | None, host: str = HOST) -> socket.socket:
 
 @contextmanager
 def in_background(
-    shelf: Shelf, *, token: str | None = None, port: int | None = None
+    shelf: Shelf,
+    *,
+    token: str | None = None,
+    port: int | None = None,
+    hosts: Collection[str] = (),
 ) -> Generator[str]:
     """Serve runs from a thread of this process while the block lasts.
 
     Args:
         token: of the address; by default a new one.
         port: None takes the first free one from 8765 on.
+        hosts: names of proxies that pass them on.
 
     Yields:
         the page's address, token included.
@@ -164,7 +183,7 @@ def in_background(
     key = token or new_token()
     with listen(port) as listener:
         number = int(listener.getsockname()[1])
-        app = build_app(shelf, token=key, port=number)
+        app = build_app(shelf, token=key, hosts=hosts)
         serving = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
         thread = threading.Thread(target=serving.run, kwargs={"sockets": [listener]})
         thread.start()
@@ -180,6 +199,7 @@ def serve(
     port: int | None = None,
     ready: Callable[[str], None] | None = None,
     colors: Choice | None = None,
+    hosts: Collection[str] = (),
 ) -> None:
     """Serve a run, several, or the runs of a folder, until interrupted.
 
@@ -189,13 +209,16 @@ def serve(
         port: None takes the first free one from 8765 on.
         ready: called with the page's address (token included) once it answers.
         colors: of the classes; by default those of each run's facts, or else the standard ones.
+        hosts: names of proxies that pass them on, answered to beside localhost.
 
     Raises:
         NotARunError, PlaceError: one of them is no run and holds none.
         PaletteError: `colors` names a class that the run does not have.
+        OptionError: one of `hosts` is no name of a host.
     """
     import uvicorn
 
+    names = [host_name(host) for host in hosts]
     shelf = shelf_of(*places, colors=colors)
     if colors is not None:
         colors.check(
@@ -204,7 +227,7 @@ def serve(
     listener = listen(port)
     number = int(listener.getsockname()[1])
     token = new_token()
-    app = build_app(shelf, token=token, port=number)
+    app = build_app(shelf, token=token, hosts=names)
     config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False)
     server = uvicorn.Server(config)
     if ready is not None:

@@ -4,6 +4,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+TRIES = 3
+"""How often a task is given to a worker before it counts as failed."""
+OVERDUE = "it took longer than the time limit"
+PATIENCE = 10.0
+"""Seconds a worker has to end by itself."""
+
 Progress = Callable[[int], None]
 """Told how many more samples have been forwarded."""
 

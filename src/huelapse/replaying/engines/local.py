@@ -14,13 +14,9 @@ from dataclasses import replace
 from typing import IO, Any
 
 from huelapse.errors import ReplayError
-from huelapse.replaying.engines import Job, Progress, Result, Task
+from huelapse.replaying.engines import OVERDUE, PATIENCE, TRIES, Job, Progress, Result, Task
+from huelapse.replaying.engines.order import Order
 from huelapse.replaying.working import Worker
-
-TRIES = 3
-"""How often a task is given to a worker before it counts as failed."""
-PATIENCE = 10.0
-"""Seconds a worker has to end by itself."""
 
 
 class InProcess:
@@ -62,7 +58,7 @@ class Pool:
     def run(self, tasks: Sequence[Task], progress: Progress) -> Iterator[Result]:
         """As `Engine.run`."""
         said: queue.Queue[tuple[_Process, dict[str, Any] | None]] = queue.Queue()
-        waiting = list(tasks)
+        waiting = Order(tasks)
         tries: dict[Task, int] = {}
         everyone: list[_Process] = []
         try:
@@ -79,7 +75,7 @@ class Pool:
 
     def _serve(
         self,
-        waiting: list[Task],
+        waiting: Order,
         tries: dict[Task, int],
         everyone: "list[_Process]",
         said: "queue.Queue[tuple[_Process, dict[str, Any] | None]]",
@@ -94,7 +90,8 @@ class Pool:
                 process, told = said.get(timeout=0.5)
             except queue.Empty:
                 continue
-            if told is not None and "samples" in told and "task" not in told:
+            if told is not None and "task" not in told:
+                process.is_ready()
                 progress(int(told["samples"]))
                 continue
             task, process.task = process.task, None
@@ -110,7 +107,7 @@ class Pool:
             if result is not None and task is not None:
                 number = tries[task] = tries.get(task, 0) + 1
                 if result.error is not None and not result.lasting and number < TRIES:
-                    waiting.insert(0, task)
+                    waiting.again(task)
                 else:
                     left -= 1
                     yield replace(result, tries=number)
@@ -120,27 +117,17 @@ class Pool:
             if process in everyone and process.task is None:
                 self._give(process, waiting, everyone)
 
-    def _give(
-        self, process: "_Process", waiting: list[Task], everyone: "Sequence[_Process]"
-    ) -> None:
-        """The next task: of the checkpoint it has, or of one that nobody has, or any."""
-        if not waiting:
-            return
-        taken = {one.place for one in everyone if one is not process}
-        task = next((t for t in waiting if t.place == process.place), None)
-        task = task or next((t for t in waiting if t.place not in taken), waiting[0])
-        waiting.remove(task)
-        taken |= {task.place, process.place}
-        others = [t.place for t in waiting if t.place not in taken]
-        # others take what comes first; what is left for this one stands as far behind
-        place = min(len(everyone) - 1, len(others) - 1)
-        process.give(task, others[place] if others else None)
+    def _give(self, process: "_Process", waiting: Order, everyone: "Sequence[_Process]") -> None:
+        if waiting:
+            others = [one.place for one in everyone if one is not process]
+            process.give(*waiting.next(process.place, others))
 
     def _end_overdue(self, everyone: "Sequence[_Process]") -> None:
         if self._timeout is None:
             return
         for process in everyone:
-            if process.task is not None and time.monotonic() - process.since > self._timeout:
+            took = process.seconds
+            if took is not None and took > self._timeout:
                 process.overdue = True
                 process.kill()
 
@@ -152,8 +139,9 @@ class _Process:
         self.number = number
         self.task: Task | None = None
         self.place: str | None = None
-        self.since = 0.0
         self.overdue = False
+        self._since = 0.0
+        self._ready = False
         self._said = said
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
         try:
@@ -172,8 +160,19 @@ class _Process:
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
+    @property
+    def seconds(self) -> float | None:
+        """Since it was given its task; None where it has none, or is starting still."""
+        counts = self.task is not None and self._ready
+        return time.monotonic() - self._since if counts else None
+
+    def is_ready(self) -> None:
+        """It has spoken: what came before was its start."""
+        if not self._ready:
+            self._ready, self._since = True, time.monotonic()
+
     def give(self, task: Task, then: str | None) -> None:
-        self.task, self.place, self.since = task, task.place, time.monotonic()
+        self.task, self.place, self._since = task, task.place, time.monotonic()
         self._say({"task": task.as_json(), "then": then})
 
     def _say(self, told: dict[str, Any]) -> None:
@@ -198,7 +197,7 @@ class _Process:
     def why(self) -> str:
         """What ended it."""
         if self.overdue:
-            return "it took longer than the time limit"
+            return OVERDUE
         try:
             code = self._process.wait(PATIENCE)
         except subprocess.TimeoutExpired:

@@ -10,8 +10,12 @@ import queue
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from huelapse.replaying.working import Worker
 
 OFTEN = 0.25
 """Seconds between two words on progress."""
@@ -32,6 +36,33 @@ def main() -> None:
     serve(first, told, out, working)
 
 
+def worker_of(job: Mapping[str, Any], device: str | None) -> "Worker":
+    """The worker of a job, with one torch thread.
+
+    Args:
+        job: as `Job.as_json`.
+        device: another than the job's.
+
+    Raises:
+        ReplayError: the device cannot be used.
+    """
+    import torch
+
+    from huelapse.replaying.asked import Asked
+    from huelapse.replaying.working import Worker
+
+    torch.set_num_threads(1)
+    return Worker(
+        Asked.from_json(job["asked"]),
+        Path(job["run"]),
+        checkpoints=job["checkpoints"],
+        memory=job["memory"],
+        fetch=job["fetch"],
+        delete_fetched=job["delete_fetched"],
+        device=device,
+    )
+
+
 def serve(
     first: dict[str, Any],
     told: "queue.Queue[dict[str, Any] | None]",
@@ -45,14 +76,8 @@ def serve(
         out: where results go.
         working: set while a task is under way.
     """
-    import torch
-
-    from huelapse.replaying.asked import Asked
     from huelapse.replaying.engines import Result, Task
     from huelapse.replaying.working import Worker
-
-    torch.set_num_threads(1)
-    job = first["job"]
 
     def say(one: dict[str, Any]) -> None:
         out.write(json.dumps(one) + "\n")
@@ -67,21 +92,14 @@ def serve(
             say({"samples": count})
             count, last = 0, time.monotonic()
 
+    say({"samples": 0})  # ready: the time of a task begins to count
     worker: Worker | None = None
     while (one := told.get()) is not None:
         working.set()
         task = Task(**one["task"])
         try:
             if worker is None:
-                worker = Worker(
-                    Asked.from_json(job["asked"]),
-                    Path(job["run"]),
-                    checkpoints=job["checkpoints"],
-                    memory=job["memory"],
-                    fetch=job["fetch"],
-                    delete_fetched=job["delete_fetched"],
-                    device=first["device"],
-                )
+                worker = worker_of(first["job"], first["device"])
         except Exception as error:
             say(Result(task=task, error=str(error)).as_json())
         else:

@@ -1,0 +1,36 @@
+"""A layer as a table: what its picture says, in numbers."""
+
+import numpy as np
+
+from huelapse.measures import find_measure, interval
+from huelapse.painting import NO_CLASS, class_on_wire, on_wire
+from huelapse.run import Run
+from huelapse.schema import Layer
+
+Arrays = dict[str, np.ndarray]
+
+
+def table(run: Run, split: str, grouping: str, measure: str, index: int, layer: Layer) -> Arrays:
+    """A row for each unit of a layer at a snapshot, in the order of its units.
+
+    Beside what paint holds: `value`, `strength`, `sure`, and of the preferred class `n` its samples,
+    `mean` the unit's mean response to them, `low` and `high` its 95 % interval. NaN where there is no
+    class, or the measure has no meaning; n is 0 there.
+    """
+    moments = run.moments(index, grouping, split, layer.slice)
+    by, signed = find_measure(measure), run.signed[layer.slice]
+    reading = run.judged(moments, grouping, split, signed=signed, measure=by)
+    wire = on_wire(reading)
+    low, high = interval(moments)
+    known = wire["preferred"] != NO_CLASS
+    at = np.where(known, wire["preferred"], 0), np.arange(layer.units)
+    of_class = {"mean": moments.mean[at], "low": low[at], "high": high[at]}
+    return {
+        **wire,
+        "runner_up": class_on_wire(reading.preference.runner_up),
+        "value": reading.selectivity.value.astype(np.float32),
+        "strength": reading.strength.astype(np.float32),
+        "sure": reading.preference.sure.astype(np.float32),
+        "n": np.where(known, moments.n[at], 0).astype(np.uint32),
+        **{name: np.where(known, of, np.nan).astype(np.float32) for name, of in of_class.items()},
+    }
