@@ -15,11 +15,11 @@ import {
   against,
   comparable,
   facts,
+  nothing,
   pairedSnapshot,
   refused,
   sidesOf,
   unreadable,
-  wish,
   type Against,
 } from "./now";
 import { compareSubtitle, sideText } from "./sentences";
@@ -45,13 +45,13 @@ function why(): string {
     return "This is a run that was exported: other runs can be compared with by huelapse view A B.";
   if (refused.value) return `${refused.value.why}.`;
   if (unreadable.value) return unreadable.value;
-  if (wish.value) return "";
+  if (!nothing.value) return "";
   return "Open a folder of runs, or several (huelapse view A B), or record another split or grouping.";
 }
 
 function Nothing() {
   const settled =
-    !comparable.value || refused.value !== null || unreadable.value !== "" || !wish.value;
+    !comparable.value || refused.value !== null || unreadable.value !== "" || nothing.value;
   useEffect(() => drawn.view(settled, 0), [settled]);
   return <div class="compare" data-testid="compare" />;
 }

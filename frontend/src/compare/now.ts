@@ -108,6 +108,9 @@ export const wish = computed((): Wish | null => {
   return null;
 });
 
+/** Whether it is known that there is nothing to compare with. */
+export const nothing = computed(() => otherManifest.value !== null && wish.value === null);
+
 const sameWish = (a: Wish, b: Wish): boolean =>
   a.run === b.run && a.split === b.split && a.grouping === b.grouping;
 
@@ -271,8 +274,7 @@ export const compareTitle: ReadonlySignal<string> = computed(() => {
       : "What is compared with could not be read.";
   if (unreadable.value) return "What is compared with could not be read.";
   const both = facts.value;
-  if (!both)
-    return wish.value || !otherManifest.value ? "Loading." : "There is nothing to compare with.";
+  if (!both) return nothing.value ? "There is nothing to compare with." : "Loading.";
   const k = sidesOf(against.value as Against).a.highlighted.value;
   return compareSentence(
     by.value,

@@ -19,9 +19,11 @@ class Drawn {
     this.other = null;
   }
 
-  /** The first or the second of two networks was drawn, or will be: whether all of it was there. */
+  /** The first or the second of two networks was drawn, or (without a scene) will be: whether all of
+   * it was there. Until then its canvas shows what it did. */
   side(i: 0 | 1, canvas: HTMLCanvasElement, scene: Scene | null, whole: boolean): void {
-    this.sides[i] = { canvas, scene, whole };
+    const before = this.sides[i]?.canvas === canvas ? this.sides[i].scene : null;
+    this.sides[i] = { canvas, scene: scene ?? before, whole };
     this.other = this.sides.length === 2 && this.sides.every((side) => side.whole);
   }
 
