@@ -412,19 +412,19 @@ def test_killed_very_often(cluster: Cluster, saved: Path, tmp_path: Path) -> Non
         killer = Killer(cluster, 30, seed=rounds, pause=9.0)
         killer.start()
         process = drive(cluster, saved, run)
-        while process.poll() is None:
+        out = err = None
+        while out is None:
             try:
-                process.wait(chance.uniform(5, 60))
+                out, err = process.communicate(timeout=chance.uniform(5, 60))
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait()
+                process.communicate()
                 drivers += 1
                 assert gone(cluster.workers()), "workers outlived their driver"
                 process = drive(cluster, saved, run)
         killer.stop.set()
         killer.join()
         killed += killer.killed
-        out, err = process.communicate()
         assert process.returncode == 0, err
         report = on_ray(saved, run, model=slow_build)  # what was killed three times
         assert not report.failed, out
