@@ -303,6 +303,8 @@ def test_parts_go_to_the_worker_that_has_the_checkpoint() -> None:
     last = order.next("c", ["b"])
     assert last[0].place == "c"
     assert order.next("c", ["b"])[0].place == "b"  # somebody else has it, but nobody is idle
+    far = Order([tasks[0], tasks[2], tasks[1]])
+    assert [far.next(place, [])[0] for place in (None, "a", "a")] == tasks[:1] + tasks[1:3]
     order.again(one)
     assert order.drain() == [one]
     assert not order
