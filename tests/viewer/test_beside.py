@@ -252,7 +252,7 @@ def test_what_is_late_of_another_run_is_not_shown(viewer: Viewer, served_folder,
 
     held: list[Any] = []
     viewer.page.route(
-        f"**/{ids['first']}/val/true/compare/{ids['deep']}/**", lambda route: held.append(route)
+        f"**/{ids['first']}*/val/true/compare/{ids['deep']}/**", lambda route: held.append(route)
     )
     compare(viewer, ids, "second")
     viewer.by("other-run").select_option(ids["deep"])

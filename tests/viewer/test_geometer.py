@@ -1,5 +1,6 @@
 """The geometry of classes on its way to the page: worked out in the background, kept, shown."""
 
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -18,6 +19,8 @@ from huelapse.geometry import OUTLINE
 from huelapse.viewer import geometer
 from huelapse.viewer.geometer import MOST, Geometer, coarse_to_fine
 from huelapse.viewer.resources import Resources
+from huelapse.viewer.server import Page
+from huelapse.viewer.shelf import Shelf, run_id
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -241,3 +244,29 @@ def test_panels_stay_within_small_windows(viewer: Viewer, width: int, height: in
     )
     assert over == []
     assert viewer.by("panel-linear").bounding_box()["y"] < height - 206
+
+
+@pytest.mark.usefixtures("without_cache")
+def test_a_server_answers_with_what_is_known_by_now(
+    run: huelapse.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = threading.Event()
+
+    def waits(*_: Any) -> dict[str, float]:
+        assert release.wait(20)
+        return dict.fromkeys(OUTLINE, 0.5)
+
+    monkeypatch.setattr(geometer, "outline", waits)
+    shelf = Shelf([run])
+    page, id_ = Page(shelf), run_id(run)
+    path = f"{id_}@{run.version}/val/geometry.st"
+    first = page.answer(path)
+    assert first is not None
+    assert load(first.content)["snapshot"].tolist() == []
+    release.set()
+    resources = shelf.resources(id_)
+    assert resources is not None
+    resources.geometer.join()
+    then = page.answer(path)
+    assert then is not None
+    assert len(load(then.content)["snapshot"]) == SNAPSHOTS

@@ -23,8 +23,6 @@ interface Block {
   label: string;
   /** Whether its units are those of the run on the screen. */
   own: boolean;
-  /** Whether both sides are whole. */
-  complete: () => boolean;
 }
 
 function sceneOf(side: Side, layout: Layout): Scene {
@@ -44,12 +42,13 @@ function sceneOf(side: Side, layout: Layout): Scene {
   };
 }
 
-export function Block({ index, side, layout, label, own, complete }: Block) {
+export function Block({ index, side, layout, label, own }: Block) {
   const canvas = useRef<HTMLCanvasElement>(null);
 
   useEffect(() => {
     const target = canvas.current;
     if (!target) return;
+    drawn.side(index, target, null, false);
     let pending = 0;
     const draw = (): void => {
       pending = 0;
@@ -57,8 +56,8 @@ export function Block({ index, side, layout, label, own, complete }: Block) {
       const began = performance.now();
       const g = fitCanvas(target, layout.width, layout.height);
       drawNetwork(g, scene, side.numbers.peek(), scene.paint && side.tuned.peek());
-      drawn.side(index, target, scene);
-      drawn.view(complete(), performance.now() - began);
+      drawn.side(index, target, scene, scene.paint !== null || side.snapshot.peek() < 0);
+      drawn.milliseconds = performance.now() - began;
     };
     const stop = effect(() => {
       void [side.cells.value, side.order.value, side.colors.value, side.numbers.value];

@@ -23,7 +23,6 @@ import {
   type Against,
 } from "./now";
 import { compareSubtitle, sideText } from "./sentences";
-import type { Side } from "./side";
 import { Trellises } from "./Trellises";
 
 export function CompareView() {
@@ -113,9 +112,6 @@ function Both({ found }: { found: Against }) {
         : null,
     [found.a, size?.width, height],
   );
-  const whole = (side: Side): boolean =>
-    side.order.peek() !== null && (side.snapshot.peek() < 0 || side.cells.peek() !== null);
-  const complete = (): boolean => whole(a) && whole(b);
   return (
     <div
       class="compare"
@@ -137,7 +133,6 @@ function Both({ found }: { found: Against }) {
                 layout={layout}
                 label={`Units of ${i === 0 ? "A" : "B"}, ${names[i]}, colored by preferred class`}
                 own={i === 0 || found.beside.same_units}
-                complete={complete}
               />
             </section>
           ))}

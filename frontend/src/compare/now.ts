@@ -3,6 +3,7 @@
 
 import { computed, effect, signal, type ReadonlySignal } from "@preact/signals";
 import { explain } from "../explain";
+import { LOADING } from "../run/counts";
 import type { Beside, Paired } from "../run/resources";
 import { baseOf, byLevel, levelOf, orderOf } from "../run/groupings";
 import type { Session, Track } from "../run/session";
@@ -128,17 +129,24 @@ export const refused = computed((): Refused | null => {
   return found && "why" in found ? found : null;
 });
 
+/** How often it is asked again, where B grows between two answers. */
+const TRIES = 3;
+
 async function load(a: Session, grouping: string, wanted: Wish): Promise<Against | Refused> {
-  const beside = await a.beside(grouping, wanted.run, wanted.split, wanted.grouping);
-  const { config } = beside;
-  if (beside.refused !== null)
-    return { a, grouping, wish: wanted, why: beside.refused, incomparable: true, config };
-  // opened after the pairs are known, so that it has every snapshot they name
   const own = wanted.run === a.run && wanted.split === a.split.name;
-  const b = own ? a : await a.neighbor(wanted.run, wanted.split);
-  let track = await b.track(wanted.grouping, 0);
-  while (!track.complete) track = await b.more(track, 0); // any of its snapshots may stand here
-  return { a, grouping, wish: wanted, b, track, beside };
+  for (let tries = 0; tries < TRIES; tries++) {
+    const beside = await a.beside(grouping, wanted.run, wanted.split, wanted.grouping);
+    const { config } = beside;
+    if (beside.refused !== null)
+      return { a, grouping, wish: wanted, why: beside.refused, incomparable: true, config };
+    const b = own ? a : await a.neighbor(wanted.run, wanted.split);
+    // what is its tenth snapshot now may be the eleventh in a moment
+    if (b.manifest.version !== beside.version) continue;
+    let track = await b.track(wanted.grouping, 0);
+    while (!track.complete) track = await b.more(track, 0); // any of its snapshots may stand here
+    return { a, grouping, wish: wanted, b, track, beside };
+  }
+  throw new Error("It grows too fast to be compared with. Reload when it has slowed down.");
 }
 
 export function followCompare(): () => void {
@@ -207,29 +215,29 @@ export const pairedAccuracy = computed((): Float64Array | null => {
 
 const sides = new WeakMap<Against, { a: Side; b: Side }>();
 
-/** Both sides as they are drawn. */
+/** Both sides as they are drawn; that of A anew as more of its snapshots come. */
 export function sidesOf(found: Against): { a: Side; b: Side } {
-  let known = sides.get(found);
-  if (!known) {
-    const { a, b, beside } = found;
-    const ofA = track.peek() as Track;
-    const inOrder = orderOf(ofA.grouping);
-    const one = sideOf(a, ofA, snapshot, inOrder, null, palette, order);
-    known = {
-      a: one,
-      // the same units stay where they are
-      b: sideOf(
+  const ofA = track.value as Track;
+  const before = sides.get(found);
+  if (before?.a.track === ofA) return before;
+  const { a, b, beside } = found;
+  const inOrder = orderOf(ofA.grouping);
+  const known = {
+    a: sideOf(a, ofA, snapshot, inOrder, null, palette, order),
+    b:
+      before?.b ??
+      sideOf(
         b,
         found.track,
         pairedSnapshot,
         inOrder,
         beside.classes,
         palette,
+        // the same units stay where they are
         beside.same_units ? order : null,
       ),
-    };
-    sides.set(found, known);
-  }
+  };
+  sides.set(found, known);
   return known;
 }
 
@@ -248,6 +256,7 @@ export const facts = computed((): { a: SideFacts; b: SideFacts } | null => {
   const found = against.value;
   if (!found) return null;
   const { a, b } = sidesOf(found);
+  if (a.track.summary.missing[snapshot.value] === LOADING) return null;
   return { a: factsOf(a, snapshot.value), b: factsOf(b, pairedSnapshot.value) };
 });
 

@@ -11,17 +11,18 @@ class Drawn {
   milliseconds = 0;
   private other: boolean | null = null;
   /** One network, or two that are compared. */
-  private sides: { canvas: HTMLCanvasElement; scene: Scene }[] = [];
+  private sides: { canvas: HTMLCanvasElement; scene: Scene | null; whole: boolean }[] = [];
 
   set(canvas: HTMLCanvasElement, scene: Scene, milliseconds: number): void {
-    this.sides = [{ canvas, scene }];
+    this.sides = [{ canvas, scene, whole: true }];
     this.milliseconds = milliseconds;
     this.other = null;
   }
 
-  /** The first or the second of two networks was drawn. */
-  side(i: 0 | 1, canvas: HTMLCanvasElement, scene: Scene): void {
-    this.sides[i] = { canvas, scene };
+  /** The first or the second of two networks was drawn, or will be: whether all of it was there. */
+  side(i: 0 | 1, canvas: HTMLCanvasElement, scene: Scene | null, whole: boolean): void {
+    this.sides[i] = { canvas, scene, whole };
+    this.other = this.sides.length === 2 && this.sides.every((side) => side.whole);
   }
 
   /** Another view than the network was drawn: whether all of it was there. */
@@ -31,7 +32,7 @@ class Drawn {
   }
 
   get complete(): boolean {
-    return this.other ?? this.sides[0]?.scene.paint != null;
+    return this.other ?? this.sides[0]?.scene?.paint != null;
   }
 
   pixelOf(unit: number, side = 0): { canvas: HTMLCanvasElement; x: number; y: number } | null {

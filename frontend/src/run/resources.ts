@@ -135,6 +135,8 @@ export interface Paired {
 
 /** How another run, split or grouping is laid beside one: compare/….json. */
 export interface Beside {
+  /** Of the second's state, by which its snapshots are numbered. */
+  version: string;
   /** Why it cannot be. */
   refused: string | null;
   /** In what the samples differ. */

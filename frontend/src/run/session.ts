@@ -138,7 +138,6 @@ export class Session {
   private readonly likenesses = new Map<string, Promise<Uint32Array>>();
   private readonly pages = new Map<number, Promise<Pictures>>();
   private readonly similarities = new Map<number, Promise<Similarity>>();
-  private readonly besides = new Map<string, Promise<Beside>>();
   private readonly palettes = new Map<string, Uint8Array>();
   private readonly reasons = new Map<string, Promise<Record<string, string>>>();
   /** Of an earlier state of the run: what is to be gone on with. */
@@ -170,8 +169,9 @@ export class Session {
     run: string,
     splitName: string,
     measureName = "",
+    given?: Manifest,
   ): Promise<Session> {
-    const manifest = await source.manifest(run);
+    const manifest = given ?? (await source.manifest(run));
     const { measures } = manifest;
     const measure = measures.find((m) => m.name === measureName) ?? measures[0];
     const split = manifest.splits.find((s) => s.name === splitName) ?? firstSplit(manifest);
@@ -227,9 +227,10 @@ export class Session {
     return Session.open(this.source, this.run, splitName, measureName);
   }
 
-  /** Another run of the same source, by the same measure. */
+  /** Another run of the same source, or another split of this state of this one. */
   neighbor(run: string, splitName: string): Promise<Session> {
-    return Session.open(this.source, run, splitName, this.measure.name);
+    const given = run === this.run ? this.manifest : undefined;
+    return Session.open(this.source, run, splitName, this.measure.name, given);
   }
 
   /** What another run holds. */
@@ -237,13 +238,16 @@ export class Session {
     return this.source.manifest(run);
   }
 
-  /** How another run, split or grouping is laid beside this one. */
-  beside(groupingName: string, run: string, split: string, grouping: string): Promise<Beside> {
+  /** How another run, split or grouping is laid beside this one, as it is now. */
+  async beside(
+    groupingName: string,
+    run: string,
+    split: string,
+    grouping: string,
+  ): Promise<Beside> {
     const key = `${groupingName}/compare/${run}/${split}/${grouping}.json`;
-    return lately(this.besides, key, async () => {
-      const content = await this.fetchPatiently(this.at(key));
-      return JSON.parse(new TextDecoder().decode(content)) as Beside;
-    });
+    const content = await this.fetchPatiently(this.at(key));
+    return JSON.parse(new TextDecoder().decode(content)) as Beside;
   }
 
   /** What is known by now; the server goes on while it is asked. */

@@ -24,12 +24,13 @@ def beside(
     """How the second is laid beside the first, or why it cannot be.
 
     Returns:
-        `refused`: why not, else None. `samples`: in what the samples differ, else None. `layers`: where
-        the layers first differ, else None. `same_units`: whether both are of one run, so that a unit of
-        the one is that of the other. `classes`: of each class of the first its index in the second.
-        `pairs` by step, epoch and accuracy: of each snapshot of the first the nearest `snapshot` of the
-        second (`NONE` for none) and the `gap` between them, or `why` there are no pairs. `config`: in
-        what the users' configs differ, `name`, `a`, `b`, as text; None where one has no such value.
+        `version`: of the second's state. `refused`: why not, else None. `samples`: in what the
+        samples differ, else None. `layers`: where the layers first differ, else None. `same_units`:
+        whether both are of one run, so that a unit of the one is that of the other. `classes`: of
+        each class of the first its index in the second. `pairs` by step, epoch and accuracy: of
+        each snapshot of the first the nearest `snapshot` of the second (`NONE` for none) and the
+        `gap` between them, or `why` there are no pairs. `config`: in what the users' configs
+        differ, `name`, `a`, `b`, as text; None where one has no such value.
 
     Raises:
         SelectionError: there is no such split or grouping.
@@ -47,6 +48,7 @@ def beside(
     except ComparisonError as error:
         refused = refused or str(error)
     return {
+        "version": b.version,
         "refused": refused,
         "samples": samples,
         "layers": None if one_run else other_layers(a, b),
