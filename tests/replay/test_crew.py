@@ -9,7 +9,7 @@ import pytest
 
 from huelapse.errors import HuelapseWarning, ReplayError
 from huelapse.replaying.engines import Result, Task
-from huelapse.replaying.engines import ray as engine
+from huelapse.replaying.engines import crew as engine
 from huelapse.replaying.engines.order import Order
 
 TASKS = [Task(place=f"{i}.pt", step=i) for i in range(4)]
@@ -135,7 +135,7 @@ def serve(
         own = kinds[number] if number < len(kinds) else {}
         return Actor(ray, number, given, **{**every, **own})
 
-    crew = engine._Crew(ray, start, workers, timeout)
+    crew = engine.Crew(ray, start, workers, timeout)
     heard: list[int] = []
     results = {result.task.step: result for result in crew.serve(TASKS, heard.append)}
     crew.end()

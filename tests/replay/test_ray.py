@@ -332,7 +332,7 @@ def misbehaving() -> Any:
 def test_tasks_that_kill_or_exit_are_given_up_and_the_others_are_done(
     cluster: Cluster, saved: Path, run_path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huelapse.replaying.engines.ray.TRIES", 2)
+    monkeypatch.setattr("huelapse.replaying.engines.crew.TRIES", 2)
     own = [bad(saved, tmp_path, which) for which in (KILLS, EXITS)]
     good = [saved / f"step={step}.pt" for step in (0, 2)]
     report = on_ray([*own, *good], run_path, model=misbehaving)
