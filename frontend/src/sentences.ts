@@ -150,7 +150,7 @@ function extremes(layers: readonly LayerShare[], say: Say): string {
 }
 
 /** In a sentence a bare number (an nn.Sequential's part) would be taken for a quantity. */
-const spoken = (name: string): string => (/^\d/.test(name) ? `layer ${name}` : name);
+export const spoken = (name: string): string => (/^\d/.test(name) ? `layer ${name}` : name);
 
 /** Units that the measure leaves out. */
 const left = ({ notDefined }: NetworkFacts): string =>

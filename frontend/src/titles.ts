@@ -14,7 +14,7 @@ import {
 } from "./derive";
 import { count, list, plural, stepText } from "./format";
 import { said } from "./inline";
-import { nothingTitle } from "./sentences";
+import { nothingTitle, spoken } from "./sentences";
 import { tunedToClass } from "./run/counts";
 import { levelOf } from "./run/groupings";
 import { picturesSubtitle } from "./pictures/titles";
@@ -42,7 +42,7 @@ const layerTitle = computed(() => {
   const numbers = layerNumbers.value[l];
   if (!open || !numbers) return "";
   const { units } = open.layers[l];
-  const at = `${said(open.names[l])} at step ${step.value}`;
+  const at = `${said(spoken(open.names[l]).replace(/^layer /, "Layer "))} at step ${step.value}`;
   if (numbers.notDefined === units)
     return `${at}: ${open.measure.title.toLowerCase()} is not defined here, responses may be negative.`;
   if (numbers.silent === units) return `${at}: all ${count(units)} units are silent.`;

@@ -9,7 +9,7 @@ import pytest
 
 from huelapse.errors import HuelapseWarning, ReplayError
 from huelapse.replaying.engines import Result, Task
-from huelapse.replaying.engines import ray as engine
+from huelapse.replaying.engines import crew as engine
 from huelapse.replaying.engines.order import Order
 
 TASKS = [Task(place=f"{i}.pt", step=i) for i in range(4)]
@@ -135,7 +135,7 @@ def serve(
         own = kinds[number] if number < len(kinds) else {}
         return Actor(ray, number, given, **{**every, **own})
 
-    crew = engine._Crew(ray, start, workers, timeout)
+    crew = engine.Crew(ray, start, workers, timeout)
     heard: list[int] = []
     results = {result.task.step: result for result in crew.serve(TASKS, heard.append)}
     crew.end()
@@ -303,6 +303,8 @@ def test_parts_go_to_the_worker_that_has_the_checkpoint() -> None:
     last = order.next("c", ["b"])
     assert last[0].place == "c"
     assert order.next("c", ["b"])[0].place == "b"  # somebody else has it, but nobody is idle
+    far = Order([tasks[0], tasks[2], tasks[1]])
+    assert [far.next(place, [])[0] for place in (None, "a", "a")] == tasks[:1] + tasks[1:3]
     order.again(one)
     assert order.drain() == [one]
     assert not order

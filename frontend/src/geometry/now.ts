@@ -4,6 +4,7 @@
 import { computed, effect, signal } from "@preact/signals";
 import { percent, stepText } from "../format";
 import { said } from "../inline";
+import { spoken } from "../sentences";
 import { explain } from "../explain";
 import type { Geometry, NumberName } from "../run/resources";
 import type { Session } from "../run/session";
@@ -81,7 +82,7 @@ export const geometryTitle = computed(() => {
   if (geometryProblem.value) return "The geometry could not be read.";
   if (shownSnapshot.value < 0) return "Loading.";
   const l = shownLayer.value;
-  const at = `Step ${stepText(open.scalars.step[shownSnapshot.value])}, ${said(open.names[l])}`;
+  const at = `Step ${stepText(open.scalars.step[shownSnapshot.value])}, ${said(spoken(open.names[l]))}`;
   const linear = valueOf("linear", l);
   if (!Number.isNaN(linear))
     return `${at}: a linear probe reads the class of ${percent(linear)} of samples it has not seen.`;

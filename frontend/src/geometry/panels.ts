@@ -19,7 +19,10 @@ export interface PanelSpec {
   text: (v: number) => string;
 }
 
-const ratio = (v: number): string => (v === Infinity ? "∞" : v >= 100 ? v.toFixed(0) : fixed(v));
+function ratio(v: number): string {
+  if (v === Infinity) return "∞";
+  return v >= 1e5 ? v.toExponential(0).replace("e+", "e") : v >= 100 ? v.toFixed(0) : fixed(v);
+}
 
 export const PANELS: readonly PanelSpec[] = [
   {

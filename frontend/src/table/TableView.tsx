@@ -1,7 +1,7 @@
 // The table twin of the picture: a layer's units as rows, for those who read rather than look.
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { count, digitsFor, fixed, plural, stepText } from "../format";
+import { count, digitsFor, fixed, plural } from "../format";
 import { Chooser } from "../frame/Chooser";
 import { DownloadIcon } from "../frame/icons";
 import { useSize } from "../frame/size";
@@ -91,8 +91,7 @@ export function TableView() {
         <div>
           <h1 data-testid="title">{viewTitle}</h1>
           <p class="subtitle">
-            {shown ? `Step ${stepText(step)}. ` : ""}Interval: 95% of the mean response to the
-            class, over its n samples.
+            Interval: 95% of the mean response to the class, over its n samples.
             {!whole && " Value, interval and n were left out of this file: colors alone are here."}
           </p>
         </div>
