@@ -147,10 +147,10 @@ def long(browser: Any, path: Path, steps: int) -> harness.Numbers:
     run = huelapse.open(path)
     snapshots = len(run.steps)
     with in_background(Shelf([run])) as address:
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        first = seconds(lambda: (page.goto(address), until(page, READY)))
+        page = browser.new_page(viewport=browsing.SIZE)
+        first = seconds(lambda: (page.goto(address), browsing.until(page, browsing.READY)))
         whole = seconds(
-            lambda: until(
+            lambda: browsing.until(
                 page, "() => document.querySelector('[data-testid=events]') !== null", 600
             )
         )

@@ -29,6 +29,13 @@ WINDOW = SHARE // BATCH
 """Steps that a window takes."""
 
 
+@pytest.fixture(autouse=True)
+def no_group() -> None:
+    """Trainers that other tests of this process used may have left a process group."""
+    if torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
+
+
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long for a rank."""

@@ -166,7 +166,7 @@ def test_ctrl_c_ends_it_cleanly(saved: Path, tmp_path: Path) -> None:
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "huelapse", "replay", str(many), "--out", str(run)),
-            *("--model", "test_resume:slow_build", "--data", DATA, "--classes", "3"),
+            *("--model", "test_going_on:slow_build", "--data", DATA, "--classes", "3"),
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

@@ -21,7 +21,7 @@ import pytest
 import torch
 from replayed import HERE, replay, same, train
 from test_equal import float64
-from test_resume import MANY, alive, committed, gone, slow_build
+from test_going_on import MANY, alive, committed, gone, slow_build
 
 import huelapse
 from huelapse.errors import MissingExtraError, OptionError, ReplayError
@@ -212,9 +212,9 @@ def test_ray_gives_what_one_process_gives_though_workers_are_killed(
 DRIVER = """
 import sys
 sys.path[:0] = {path!r}
-import huelapse, test_resume
+import huelapse, test_going_on
 report = huelapse.replay(
-    {saved!r}, {run!r}, model=test_resume.slow_build, data=test_resume.data, classes=3,
+    {saved!r}, {run!r}, model=test_going_on.slow_build, data=test_going_on.data, classes=3,
     batch=20, workers=2, engine="ray", address={address!r},
 )
 print(report.as_json())
@@ -267,7 +267,7 @@ def test_ctrl_c_ends_the_cluster_that_was_started_for_the_replay(
     saved: Path, tmp_path: Path
 ) -> None:
     token = secrets.token_hex(32)
-    here = Path(__file__).with_name("test_resume.py")
+    here = Path(__file__).with_name("test_going_on.py")
     process = subprocess.Popen(
         [
             *(sys.executable, "-m", "huelapse", "replay", str(saved / "*.pt")),

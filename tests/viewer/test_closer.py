@@ -229,7 +229,7 @@ def test_what_was_not_recorded_is_not_offered(tmp_path: Path) -> None:
         recorder.step()
     run = huelapse.open(tmp_path / "run")
     (split,) = Resources(run).manifest()["splits"]
-    assert split["resources"] == ["confusion", "heat", "units"]
+    assert split["resources"] == ["confusion", "heat", "units", "table", "compare", "geometry"]
     for path in ("val/thumbnails/0.st", "val/cell/0/0/0/samples.st", "val/cell/0/0/0/units.st"):
         with pytest.raises(SelectionError):
             get(run, path)

@@ -56,7 +56,7 @@ else:
     AnyWidget = _library("anywidget").AnyWidget
     traitlets = _library("traitlets")
 
-VIEWS = ("network", "layer", "classes", "confusion", "samples", "table")
+VIEWS = ("network", "layer", "classes", "confusion", "samples", "table", "compare", "geometry")
 """As the page's address names them."""
 HEIGHT, LOWEST = 620, 400
 """Of a cell, in CSS pixels."""

@@ -106,9 +106,9 @@ def slow_build() -> Any:
 DRIVER = """
 import sys
 sys.path[:0] = {path!r}
-import huelapse, test_resume
+import huelapse, test_going_on
 report = huelapse.replay(
-    {saved!r}, {run!r}, model=test_resume.slow_build, data=test_resume.data, classes=3,
+    {saved!r}, {run!r}, model=test_going_on.slow_build, data=test_going_on.data, classes=3,
     batch=20, workers={workers},
 )
 print(report.as_json())
