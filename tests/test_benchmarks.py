@@ -16,7 +16,7 @@ FOLDER = Path(__file__).parents[1] / "benchmarks"
 SCRIPTS = sorted(
     file.name for file in FOLDER.glob("*.py") if '__name__ == "__main__"' in file.read_text()
 )
-LONG = ("recording.py",)
+LONG = ("beside.py", "recording.py")
 """With --quick too: under a minute of a processor, but several where it is shared."""
 BROWSED = ("beside.py", "playing.py", "viewer.py")
 PRINTED = ("training.py",)
