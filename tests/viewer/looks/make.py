@@ -1,4 +1,4 @@
-"""Makes the run of test_looks.py: `python tests/viewer/looks/make.py`. Pictures must be made anew after."""
+"""Makes the run of test_looks.py, whose pictures must be made anew after."""
 
 import shutil
 import tempfile
