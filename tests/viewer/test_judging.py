@@ -123,6 +123,8 @@ def test_events_are_listed_and_lead_to_their_unit(viewer: Viewer) -> None:
     events.get_by_text("dog → owl").click()
     assert viewer.snapshot() == 20
     assert "unit=1" in viewer.page.evaluate("() => location.hash")
+    viewer.by("event-card").wait_for()
+    viewer.page.keyboard.press("Escape")  # from the event to its unit
     own = viewer.by("unit-events")
     own.wait_for()
     assert own.inner_text().replace("\n", " ").split("  ")[-1].endswith("dog → owl")
