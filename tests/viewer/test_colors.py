@@ -28,7 +28,7 @@ NAMES = ("cat", "dog", "fish")
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> huelapse.Run:
     path = tmp_path_factory.mktemp("runs") / "colored"
-    torch.manual_seed(0)
+    torch.manual_seed(6)
     with huelapse.Recorder(
         SmallNet(),
         path,
@@ -106,7 +106,7 @@ def test_chosen_colors_are_what_the_page_draws(browser: Any, run: huelapse.Run, 
         strength = run.strength(1)
         held = np.flatnonzero(strength > 0.05)
         expected = paint(run.preferred(1)[held], strength[held], choice.of(NAMES), theme)
-        assert len(np.unique(expected, axis=0)) >= 3
+        assert len(np.unique(expected, axis=0)) > 3
         np.testing.assert_array_equal(np.array(viewer.cell_colors(held.tolist())), expected)
         swatches = viewer.page.evaluate(
             "() => [...document.querySelectorAll('.class *')]"

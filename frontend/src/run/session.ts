@@ -532,11 +532,18 @@ export class Session {
     return new Tensors(await this.fetchPatiently(key));
   }
 
+  /** Whether the server, which was away, still has this state: a new one begins with the newest. */
+  private async isKnown(): Promise<boolean> {
+    const { addressed, version } = this.manifest;
+    return !addressed || (await this.source.manifest(this.run)).version === version;
+  }
+
   /** Tries until the server answers: what is loaded stays usable meanwhile. A restarted server
    * answers this page again as soon as its new address was opened in the same browser. */
   private async fetchPatiently(key: string): Promise<ArrayBuffer> {
     for (let wait = RETRY_FIRST_MS; ; wait = Math.min(2 * wait, RETRY_LAST_MS)) {
       try {
+        if (wait > RETRY_FIRST_MS && !(await this.isKnown())) throw new RefusedError(key, 404);
         const buffer = await this.source.get(key);
         heard();
         return buffer;
