@@ -223,6 +223,23 @@ def test_nobody_at_the_address(monkeypatch: pytest.MonkeyPatch) -> None:
         refused(PlaceError, "cannot be reached", "s3://bucket/run")
 
 
+@pytest.mark.parametrize("digits", ["401", "403"])
+def test_digits_of_an_address_are_not_the_answer_of_a_server(
+    digits: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for last in range(100):  # the first port of these that nobody holds
+        port = int(f"{digits}{last:02}")
+        with socket.socket() as taken:
+            try:
+                taken.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
+            refused(PlaceError, "cannot be reached", "s3://bucket/run")
+            return
+    pytest.fail(f"no free port begins with {digits}")
+
+
 def test_a_server_that_never_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "ROOT_SECONDS", 1.0)
     with socket.socket() as silent:

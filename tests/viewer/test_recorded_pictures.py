@@ -147,6 +147,7 @@ def test_cells_keep_their_color_around_the_map_of_their_class(
 
 def test_cells_of_another_class_than_the_highlighted_show_no_map(viewer: Viewer, run) -> None:
     viewer.open("theme=dark")
+    viewer.until("() => document.querySelector('.subtitle').innerText.includes('In a cell')")
     step = int(run.steps[LAST])
     preferred, state = run.preferred(step=step), run.state(step=step)
     unit = int(np.flatnonzero((state == 0)[:UNITS] & (preferred[:UNITS] != 0))[0])

@@ -445,7 +445,7 @@ def forbidden(path: str | Path, error: OSError) -> PlaceError:
 def unreachable(what: str, error: Exception) -> PlaceError:
     """What a failed read of something on another machine comes to."""
     said = " ".join(str(error).split())[:SAID] or "no answer in time"
-    if "PERMISSION_DENIED" in said or "403" in said or "401" in said:
+    if re.search(r"\bPERMISSION_DENIED\b|http_response_code='40[13]'", said):  # not a port's digits
         return PlaceError(
             f"{what} may not be read (403): check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, the "
             f"address and AWS_ENDPOINT_URL; S3 also says so of what is not there to those who may "
