@@ -29,20 +29,19 @@ DEFAULT = [
 """Those of the docs, of a run of `huelapse demo`."""
 
 
-def main() -> None:
-    if len(sys.argv) < 3:
-        raise SystemExit(__doc__)
-    run, out, *wanted = sys.argv[1:]
+def shoot(runs: list[str], out: Path, wanted: list[str]) -> list[Path]:
+    """Pictures of the states in `wanted`, each NAME[@WIDTHxHEIGHT]=STATE, as OUT/NAME.png."""
     path = shutil.which("chromium") or shutil.which("google-chrome")
-    with in_background(Shelf([huelapse.open(run)])) as address, sync_playwright() as playwright:
+    shelf = Shelf([huelapse.open(run) for run in runs])
+    made: list[Path] = []
+    with in_background(shelf) as address, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
-        context = browser.new_context(color_scheme="dark")
-        page = context.new_page()
+        page = browser.new_context(color_scheme="dark").new_page()
         page.on("console", lambda m: print("console:", m.text))
         page.on("pageerror", lambda e: print("error:", e))
         page.goto(address)
         base = page.url.partition("#")[0]
-        for entry in wanted or DEFAULT:
+        for entry in wanted:
             name, _, state = entry.partition("=")
             name, _, size = name.partition("@")
             width, height = (int(n) for n in (size or "1440x900").split("x"))
@@ -54,8 +53,18 @@ def main() -> None:
                     break
                 time.sleep(0.05)
             time.sleep(2.5)  # events, pictures of samples and the floor come later
-            page.screenshot(path=Path(out) / f"{name}.png")
+            made.append(out / f"{name}.png")
+            made[-1].parent.mkdir(parents=True, exist_ok=True)
+            page.screenshot(path=made[-1])
         browser.close()
+    return made
+
+
+def main() -> None:
+    if len(sys.argv) < 3:
+        raise SystemExit(__doc__)
+    run, out, *wanted = sys.argv[1:]
+    shoot([run], Path(out), wanted or DEFAULT)
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ const classesTitle = computed(() => {
   const some = tuned.filter((n) => n > 0).length;
   const all =
     some === names.length
-      ? `all ${count(some)} ${several} have`
+      ? `${some === 2 ? "both" : `all ${count(some)}`} ${several} have`
       : `${count(some)} of ${count(names.length)} ${several} ${plural(some, "has", "have")}`;
   return `${at}: ${all} units tuned to ${plural(some, "it", "them")}; most are tuned to ${said(names[first])} (${count(most)}).`;
 });

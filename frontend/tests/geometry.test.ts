@@ -1,5 +1,12 @@
 import { describe, expect, it } from "vitest";
-import { domainOf, lineColor, nearestKnown, PANELS, placeOf } from "../src/geometry/panels";
+import {
+  domainOf,
+  lineColor,
+  nearestKnown,
+  PANELS,
+  panelsOf,
+  placeOf,
+} from "../src/geometry/panels";
 
 const of = (...values: number[]) => Float32Array.from(values);
 
@@ -34,6 +41,15 @@ describe("what stands at the playhead", () => {
     expect(nearestKnown([0, 10, 40], 12)).toBe(1);
     expect(nearestKnown([0, 10, 40], 39)).toBe(2);
     expect(nearestKnown([], 3)).toBe(-1);
+  });
+});
+
+describe("panels of a run", () => {
+  it("leaves out what two classes always are", () => {
+    const terms = (classes: number) => panelsOf(classes, true).map((panel) => panel.term);
+    expect(terms(2)).not.toContain("NC2, norms");
+    expect(terms(2)).not.toContain("NC2, angles");
+    expect(terms(3)).toHaveLength(PANELS.length);
   });
 });
 

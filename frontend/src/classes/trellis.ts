@@ -11,6 +11,9 @@ export const RECALL = 46;
 export const GAP = 13;
 export const ROW_GAP = 8;
 const TALLEST = 46;
+/** So many rows may be as tall as they like, up to `ALONE`. */
+const FEW = 5;
+const ALONE = 112;
 const LOWEST = 22;
 const HEADER = 24;
 const NARROW = 560;
@@ -36,7 +39,7 @@ export function layoutTrellis(
     labels,
     named,
     panel: Math.max(14, Math.floor(room / (columns + (recall ? 1 : 0))) - GAP),
-    row: Math.max(LOWEST, Math.min(TALLEST, row)),
+    row: Math.max(LOWEST, Math.min(rows <= FEW ? ALONE : TALLEST, row)),
   };
 }
 

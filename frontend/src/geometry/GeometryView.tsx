@@ -11,7 +11,7 @@ import { chosenLayer, session, shownLayer } from "../state";
 import { viewTitle } from "../titles";
 import { geometry, geometryProblem, isWhole } from "./now";
 import { Panel } from "./Panel";
-import { PANELS } from "./panels";
+import { PANELS, panelsOf } from "./panels";
 import { SimilarityPanel } from "./SimilarityPanel";
 
 export function GeometryView() {
@@ -65,9 +65,10 @@ function Panels({ open, found }: { open: Session; found: Geometry }) {
   const kept = PANELS.filter((spec) => spec.kept).some((spec) =>
     found.values[spec.name].some((v) => !Number.isNaN(v)),
   );
+  const classes = open.split.groupings.find(({ name }) => name === "true")?.classes.length ?? 0;
   return (
     <>
-      {PANELS.filter((spec) => kept || !spec.kept).map((spec) => (
+      {panelsOf(classes, kept).map((spec) => (
         <Panel key={spec.name} spec={spec} open={open} found={found} />
       ))}
       {open.has("similarity") && kept && <SimilarityPanel open={open} />}

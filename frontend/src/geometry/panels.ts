@@ -15,6 +15,8 @@ export interface PanelSpec {
   scale: "log" | "share" | "linear" | "signed";
   /** Whether it needs kept responses. */
   kept: boolean;
+  /** Fewer classes than this leave it no choice: two centers are always alike around their middle. */
+  classes?: number;
   /** How a number of it is written. */
   text: (v: number) => string;
 }
@@ -76,6 +78,7 @@ export const PANELS: readonly PanelSpec[] = [
     source: "Standard deviation of |μ_k − μ| ÷ its mean. Papyan, Han and Donoho 2020, NC2.",
     scale: "linear",
     kept: false,
+    classes: 3,
     text: (v) => fixed(v),
   },
   {
@@ -87,6 +90,7 @@ export const PANELS: readonly PanelSpec[] = [
       "Mean over pairs of |cos(μ_k − μ, μ_l − μ) + 1/(C − 1)|. Papyan, Han and Donoho 2020, NC2.",
     scale: "linear",
     kept: false,
+    classes: 3,
     text: (v) => fixed(v),
   },
   {
@@ -104,6 +108,11 @@ export const PANELS: readonly PanelSpec[] = [
     text: (v) => fixed(v),
   },
 ];
+
+/** The panels that tell something of a run. */
+export function panelsOf(classes: number, kept: boolean): readonly PanelSpec[] {
+  return PANELS.filter((spec) => (kept || !spec.kept) && classes >= (spec.classes ?? 2));
+}
 
 /** Least and greatest value of a panel's axis. Infinite and unknown numbers set no scale. */
 export function domainOf(values: Float32Array, scale: PanelSpec["scale"]): [number, number] {
