@@ -13,6 +13,7 @@ variant of), `vendor` and `classes`. Made in OUT:
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -141,7 +142,13 @@ def hundred(file: Path, out: Path, steps: int = 700) -> None:
         fit(model, recorder, lambda i: (train_images[i], train_labels[i]), len(held) * 4, steps)
 
 
-def fit(model: nn.Module, recorder: huelapse.Recorder, data, samples: int, steps: int) -> None:  # noqa: ANN001
+def fit(
+    model: nn.Module,
+    recorder: huelapse.Recorder,
+    data: Callable[[Tensor], tuple[Tensor, Tensor]],
+    samples: int,
+    steps: int,
+) -> None:
     optimizer = torch.optim.SGD(model.parameters(), 0.05, momentum=0.9, weight_decay=5e-4)
     slower = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
     step = 0
