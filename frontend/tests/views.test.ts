@@ -83,10 +83,22 @@ describe("shares of classes", () => {
   it("are scaled by hidden layers that are not small", () => {
     const large = [{ ...layers[0], units: 20 }, layers[1]];
     const shares = { values: Float32Array.of(0.3, 0.9), columns, classes: 1 };
-    expect(shareScale(shares, large, [[0]])).toBeCloseTo(0.3);
-    expect(shareScale(shares, layers, [[0]])).toBeCloseTo(0.06);
+    expect(shareScale(shares, large, [[0]]).most).toBeCloseTo(0.3);
+    expect(shareScale(shares, large, [[0]]).cut?.share).toBeCloseTo(0.9);
+    expect(shareScale(shares, layers, [[0]]).most).toBeCloseTo(0.06);
     const many = { values: new Float32Array(200), columns, classes: 100 };
-    expect(shareScale(many, large, [[0]])).toBeCloseTo(0.006);
+    expect(shareScale(many, large, [[0]])).toEqual({ most: expect.closeTo(0.006), cut: null });
+  });
+
+  it("are not flattened by one class of many", () => {
+    const large = [{ ...layers[0], units: 200 }, layers[1]];
+    const rows = Array.from({ length: 40 }, (_, k) => [k]);
+    const values = new Float32Array(80).fill(0.02, 0, 40);
+    const shares = { values, columns, classes: 40 };
+    expect(shareScale(shares, large, rows)).toEqual({ most: expect.closeTo(0.02), cut: null });
+    values[7] = 0.6;
+    expect(shareScale(shares, large, rows).most).toBeCloseTo(0.04);
+    expect(shareScale(shares, large, rows).cut).toEqual({ row: 7, share: expect.closeTo(0.6) });
   });
 
   it("have a column for each layer, or stage, or for all where they would be too many", () => {

@@ -85,6 +85,9 @@ function Panels({ open, current }: { open: Session; current: Track }) {
       : "layer’s";
   const nested = rows.some((row) => row.cls < 0);
   const ofSuperclass = nested ? ", or to any of the superclass" : "";
+  const cut = scale.cut
+    ? `; what is taller has a line on top (${rows[scale.cut.row].name}: ${percent(scale.cut.share)})`
+    : "";
   const follow = nested
     ? "Click a superclass for its classes."
     : "Click a row to follow its class.";
@@ -94,13 +97,14 @@ function Panels({ open, current }: { open: Session; current: Track }) {
         <h1 data-testid="title">{viewTitle}</h1>
         <p class="subtitle">
           Height: the share of the {what} units tuned to the class{ofSuperclass}, up to{" "}
-          {percent(scale)}. Time runs as below. {follow}
+          {percent(scale.most)}
+          {cut}. Time runs as below. {follow}
           {found}
         </p>
       </div>
       <div class="trellis" ref={frame} tabIndex={0} role="region" aria-label="Classes by layer">
         {size && size.width > 0 && (
-          <Trellis frame={frame} counter={counter} scale={scale} size={size} rows={rows} />
+          <Trellis frame={frame} counter={counter} scale={scale.most} size={size} rows={rows} />
         )}
       </div>
     </>

@@ -23,6 +23,9 @@ const SCALE_UNITS = 10;
 /** The scale where few units are tuned: of ten classes, and of more the less there is for each. */
 const LEAST_SCALE = 0.06;
 const NAMED = 10;
+/** Rows that set the scale, as a share of all, and how far above it others must be to be cut. */
+const USUAL = 0.9;
+const FAR = 3;
 /** More layers than this share a panel with others of their stage. */
 const MOST_COLUMNS = 14;
 /** Shares that are kept: where snapshots and classes are very many, all layers share one panel. */
@@ -106,27 +109,52 @@ export function shareOf(shares: Shares, t: number, c: number, counted: readonly 
   return sum;
 }
 
-/** The share that fills a panel: the greatest of the hidden layers, but for small ones. */
+/** What is taller than a panel by more than this is told. */
+export const CUT = 1.01;
+
+/** The share that fills a panel. */
+export interface ShareScale {
+  most: number;
+  /** Index of the row that goes farthest beyond it, if any does, and how far. */
+  cut: { row: number; share: number } | null;
+}
+
+/** The greatest share of the hidden layers, but for small ones; among many rows without those few that
+ * are far above all others, beside which these would be flat. */
 export function shareScale(
   shares: Shares,
   layers: readonly Layer[],
   rows: readonly (readonly number[])[],
-): number {
+): ShareScale {
   const { values, columns, classes } = shares;
   const counts = columns.map(
     ({ layers: own }) =>
       own.some((l) => !layers[l].output) &&
       own.reduce((sum, l) => sum + layers[l].units, 0) > SCALE_UNITS,
   );
-  let most = LEAST_SCALE * Math.min(1, NAMED / classes);
+  const least = LEAST_SCALE * Math.min(1, NAMED / classes);
   const T = values.length / (columns.length * classes);
-  for (let t = 0; t < T; t++)
-    columns.forEach((_, c) => {
-      if (!counts[c]) return;
-      for (const counted of rows) {
+  const peaksOf = (counted: readonly number[]): Peaks => {
+    const peaks = { hidden: 0, any: 0 };
+    for (let t = 0; t < T; t++)
+      columns.forEach((_, c) => {
         const share = shareOf(shares, t, c, counted);
-        if (share > most) most = share;
-      }
-    });
-  return most;
+        if (share > peaks.any) peaks.any = share;
+        if (counts[c] && share > peaks.hidden) peaks.hidden = share;
+      });
+    return peaks;
+  };
+  const peaks = rows.map(peaksOf);
+  const ordered = peaks.map(({ hidden }) => hidden).sort((a, b) => a - b);
+  const greatest = Math.max(least, ordered.at(-1) ?? 0);
+  const usual = Math.max(least, 2 * (ordered[Math.floor(USUAL * (ordered.length - 1))] ?? 0));
+  const most = rows.length > NAMED && greatest > FAR * usual ? usual : greatest;
+  const share = Math.max(0, ...peaks.map(({ any }) => any));
+  const row = peaks.findIndex(({ any }) => any === share);
+  return { most, cut: share > CUT * most ? { row, share } : null };
+}
+
+interface Peaks {
+  hidden: number;
+  any: number;
 }

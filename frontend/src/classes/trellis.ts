@@ -3,7 +3,7 @@
 import { area, line } from "d3-shape";
 import { cssColor, type PageColors } from "../network/colors";
 import { LEVELS } from "../wire/manifest";
-import { shareOf, type Shares } from "./shares";
+import { CUT, shareOf, type Shares } from "./shares";
 
 const LABELS = 122;
 const NARROW_LABELS = 30;
@@ -93,6 +93,12 @@ export function drawTrellis(
         .context(g)(times);
       g.fill();
       base();
+      g.fillStyle = page.ink;
+      for (const t of times)
+        if (values[t] > CUT * scale) {
+          const to = t + 1 < T ? x[t + 1] : 1;
+          g.fillRect(x[t] * w, 0, Math.max(1, (to - x[t]) * w), 1.5);
+        }
       g.restore();
     });
     if (!recalls || cls < 0 || cls >= recalls.classes) return;

@@ -74,13 +74,15 @@ export function Trellises(of: { a: Side; b: Side; names: [string, string]; size:
   void counted.value;
   const own = [rows, rows.map((k) => map?.[k] ?? k)];
   const scale = Math.max(
-    ...counters.map((counter, i) =>
-      shareScale(
-        counter.shares,
-        [a, b][i].open.layers,
-        own[i].map((k) => [k]),
-      ),
-    ),
+    ...counters
+      .map((counter, i) =>
+        shareScale(
+          counter.shares,
+          [a, b][i].open.layers,
+          own[i].map((k) => [k]),
+        ),
+      )
+      .map(({ most }) => most),
   );
   const half = { width: size.width, height: size.height / 2 - HEAD };
   return (
