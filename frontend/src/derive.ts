@@ -13,7 +13,8 @@ import {
   tunedPerLayerAndClass,
   tunedToClass,
 } from "./run/counts";
-import type { Session, Track } from "./run/session";
+import type { Session } from "./run/session";
+import type { Track } from "./run/tracks";
 import { baseOf, levelOf, ownClasses } from "./run/groupings";
 import type { LayerNumbers } from "./network/draw";
 import { stepText } from "./format";
@@ -203,7 +204,7 @@ export function followDamage(): () => void {
   return effect(() => {
     const [open, of] = [session.value, track.value];
     if (!open || !of || !isDamaged.value || reasons.peek()?.of === of) return;
-    open.damaged(of.grouping.name).then(
+    open.ofUnits.damaged(of.grouping.name).then(
       (told) => (reasons.value = { of, told }),
       () => undefined, // that it cannot be read is said already
     );

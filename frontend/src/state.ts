@@ -15,14 +15,10 @@ import {
   type Level,
 } from "./run/groupings";
 import { indexOrder, unitOrder } from "./run/order";
-import {
-  firstSplit,
-  server,
-  type Placed,
-  type Session,
-  type Theme,
-  type Track,
-} from "./run/session";
+import { firstSplit, type Placed, type Session } from "./run/session";
+import { server } from "./run/asking";
+import type { Theme } from "./run/palettes";
+import type { Track } from "./run/tracks";
 import { axisPositions, defaultAxis, snapshotAtStep, takeOf, type Axis } from "./timeline/scale";
 import { fitted, readSpan, writeSpan, type Span } from "./timeline/span";
 import type { Address, By, Only, Shows, Sort, View } from "./url";
@@ -226,7 +222,7 @@ effect(() => {
   if (unit.value >= 0 && name !== undefined)
     session
       .peek()
-      ?.history(name, unit.value)
+      ?.ofUnits.history(name, unit.value)
       .catch(() => undefined); // the card says so
 });
 

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { server, Session } from "../src/run/session";
+import { server } from "../src/run/asking";
+import { Session } from "../src/run/session";
 import { RefusedError, UnreachableError, type Source } from "../src/wire/source";
 import { layersOf } from "./network-example";
 import type { Manifest } from "../src/wire/manifest";
@@ -78,7 +79,7 @@ describe("a session", () => {
         return source.get(key);
       },
     });
-    await (await Session.open(growing(true), "r", "val")).confusion();
+    await (await Session.open(growing(true), "r", "val")).ofClasses.confusion();
     expect(asked).toEqual(["r@v1/palette.st", "r@v1/val/scalars.st", "r@v1/val/confusion.st"]);
     asked.length = 0;
     await Session.open(growing(false), "r", "val");
@@ -97,7 +98,7 @@ describe("a session", () => {
     refuse = new RefusedError("r/val/confusion.st", 403);
     let came: { counts: Uint32Array } | null = null;
     const failed = vi.fn();
-    session.confusion().then((array) => (came = array), failed);
+    session.ofClasses.confusion().then((array) => (came = array), failed);
     await vi.advanceTimersByTimeAsync(3000);
     expect(server.value).toBe("restarted");
     expect(came).toBeNull();
@@ -114,7 +115,7 @@ describe("a session", () => {
   it("does not ask again for what the server does not have", async () => {
     const session = await Session.open(source, "r", "val");
     refuse = new RefusedError("r/val/confusion.st", 404);
-    await expect(session.confusion()).rejects.toThrow("404");
+    await expect(session.ofClasses.confusion()).rejects.toThrow("404");
     expect(server.value).toBe("answers");
   });
 

@@ -15,7 +15,8 @@ import { superclassColor } from "../rail/ClassRow";
 import { query, rows as listed, toggleOpen } from "../rail/listing";
 import type { Row } from "../rail/rows";
 import { baseOf, ownClasses } from "../run/groupings";
-import type { Session, Track } from "../run/session";
+import type { Session } from "../run/session";
+import type { Track } from "../run/tracks";
 import {
   highlight,
   highlighted,

@@ -6,7 +6,8 @@ import { explain } from "../explain";
 import { LOADING } from "../run/counts";
 import type { Beside, Paired } from "../run/resources";
 import { baseOf, byLevel, levelOf, orderOf } from "../run/groupings";
-import type { Session, Track } from "../run/session";
+import type { Session } from "../run/session";
+import type { Track } from "../run/tracks";
 import {
   by,
   order,

@@ -121,7 +121,7 @@ function History({ of }: { of: Cell }) {
 function Samples({ open, of }: { open: Session; of: Cell }) {
   const t = snapshot.value;
   const found = useLatest([open, of.true, of.predicted], t, () =>
-    open.cellSamples(t, of.true, of.predicted),
+    open.ofClasses.cellSamples(t, of.true, of.predicted),
   );
   const pictures = open.has("thumbnails");
   if (!found) return null;
@@ -220,7 +220,7 @@ export function Thumbnail({ open, sample }: { open: Session; sample: number }) {
 function Units({ open, of }: { open: Session; of: Cell }) {
   const t = snapshot.value;
   const found = useLatest([open, of.true, of.predicted], t, () =>
-    open.cellUnits(t, of.true, of.predicted),
+    open.ofClasses.cellUnits(t, of.true, of.predicted),
   );
   if (!found) return null;
   const { n, unit, level } = found.value;

@@ -58,7 +58,7 @@ function useOrder(open: Session, by: MatrixOrder, K: number): readonly number[] 
   useEffect(() => {
     if (by !== "alike") return;
     let wanted = true;
-    open.alike().then(
+    open.ofClasses.alike().then(
       (order) => wanted && setAlike({ of: open, order: Array.from(order) }),
       () => undefined, // as numbered, then
     );

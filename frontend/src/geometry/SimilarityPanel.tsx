@@ -28,7 +28,7 @@ export function SimilarityPanel({ open }: { open: Session }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const size = useSize(frame);
   const t = shownSnapshot.value;
-  const loaded = useLatest([open], t, () => open.similarity(t));
+  const loaded = useLatest([open], t, () => open.ofLayers.similarity(t));
   const L = open.layers.length;
   const l = shownLayer.value;
   const light = theme.value === "light";

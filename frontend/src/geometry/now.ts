@@ -37,7 +37,7 @@ export function followGeometry(): () => void {
     let timer = 0;
     let wanted = true;
     const ask = (): void => {
-      open.geometry().then(
+      open.ofLayers.geometry().then(
         (found) => {
           if (!wanted) return;
           known.value = { of: open, geometry: found };

@@ -8,7 +8,8 @@ import { isolated } from "../inline";
 import { tunedInLayer } from "../run/counts";
 import { kindsOf, moment } from "../run/happened";
 import type { Events, UnitHistory } from "../run/resources";
-import type { Session, Track } from "../run/session";
+import type { Session } from "../run/session";
+import type { Track } from "../run/tracks";
 import { eventSentence, eventTitle, noiseSentence, STATE_WORDS } from "../sentences";
 import {
   event as shownName,
@@ -45,7 +46,7 @@ export function EventCard({ events, i }: { events: Events; i: number }) {
   useEffect(() => {
     let wanted = true;
     if (u !== NO_UNIT)
-      open?.history(shownGrouping.peek()?.name ?? "", u).then(
+      open?.ofUnits.history(shownGrouping.peek()?.name ?? "", u).then(
         (found) => wanted && setHistory({ of: u, found }),
         () => wanted && setHistory(null),
       );

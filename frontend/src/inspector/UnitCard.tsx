@@ -22,7 +22,7 @@ export function UnitCard({ unit: u }: { unit: number }) {
   // before the next frame: of a run that has grown it is here already, and must not blink
   useLayoutEffect(() => {
     let wanted = true;
-    open?.history(shownGrouping.peek()?.name ?? "", u).then(
+    open?.ofUnits.history(shownGrouping.peek()?.name ?? "", u).then(
       (loaded) => wanted && setHistory(loaded),
       () => wanted && setFailed(true),
     );

@@ -52,7 +52,7 @@ export function Pictures({ l, layout, named }: { l: number; layout: LayerLayout;
   const groupingName = current?.grouping.name;
   const there = open?.split.resources.includes("heat") ?? false;
   const heat = useLatest(open && there && current ? [open, current, l] : null, t, () =>
-    (open as NonNullable<typeof open>).heat(groupingName as string, t, l),
+    (open as NonNullable<typeof open>).ofUnits.heat(groupingName as string, t, l),
   );
 
   useEffect(() => {

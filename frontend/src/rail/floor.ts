@@ -33,7 +33,7 @@ export function followFloor(): () => void {
     floor.value = null;
     if (!open || !there) return;
     timer = window.setTimeout(() => {
-      open.floor(t).then(
+      open.ofLayers.floor(t).then(
         (floors) => {
           if (session.peek() === open && snapshot.peek() === t) floor.value = greatest(floors);
         },

@@ -20,7 +20,8 @@ import {
 } from "../state";
 import type { Live } from "../wire/manifest";
 import { RefusedError } from "../wire/source";
-import { heard, type Session } from "./session";
+import { heard } from "./asking";
+import type { Session } from "./session";
 
 const SOONEST_MS = 1000;
 const LATEST_MS = 10_000;
@@ -114,14 +115,14 @@ async function grow(open: Session): Promise<void> {
   const loaded = await grown.track(name, t);
   await loaded.paint.settled(t);
   const [u, i, at] = [unit.peek(), sample.peek(), cell.peek()];
-  const whole = wholeConfusion.peek()?.of === open ? grown.confusion() : null;
+  const whole = wholeConfusion.peek()?.of === open ? grown.ofClasses.confusion() : null;
   await Promise.allSettled([
     whole,
-    u >= 0 && grown.history(name, u),
-    i >= 0 && grown.sampleHistory(i),
-    at && grown.has("samples") && grown.cellSamples(t, at.true, at.predicted),
-    grown.has("confusion_at") && wholeConfusion.peek() === null && grown.confusionAt(t),
-    grown.events(name),
+    u >= 0 && grown.ofUnits.history(name, u),
+    i >= 0 && grown.ofSamples.sampleHistory(i),
+    at && grown.has("samples") && grown.ofClasses.cellSamples(t, at.true, at.predicted),
+    grown.has("confusion_at") && wholeConfusion.peek() === null && grown.ofClasses.confusionAt(t),
+    grown.ofUnits.events(name),
   ]);
   const found = await whole?.catch(() => null);
   if (session.peek() !== open || track.peek()?.grouping.name !== name) return;

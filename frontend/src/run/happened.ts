@@ -5,7 +5,8 @@ import { event, highlighted, session, shownGrouping, track, unit } from "../stat
 import { NOT_FINITE, NO_UNIT, STATES } from "../wire/manifest";
 import { baseOf, levelOf } from "./groupings";
 import type { Events } from "./resources";
-import type { Session, Track } from "./session";
+import type { Session } from "./session";
+import type { Track } from "./tracks";
 
 /** The grouping by which events are told: across levels nothing happens, so by the classes there. */
 export const toldBy = computed(() => {
@@ -40,7 +41,7 @@ export function followEvents(): () => void {
     const pictured = track.value?.complete ?? false;
     const mine = ++wanted;
     if (!open || name === undefined || !pictured) return;
-    open.events(name).then(
+    open.ofUnits.events(name).then(
       (events) => {
         if (mine === wanted) latest.value = { of: open, grouping: name, events };
       },

@@ -46,7 +46,7 @@ export function SamplesView() {
   const { loaded: found, refused } = useAnswer(open && there ? [open] : null, t, async () => ({
     of: open,
     snapshot: t,
-    samples: await (open as Session).samples(t),
+    samples: await (open as Session).ofSamples.samples(t),
   }));
   useEffect(() => {
     loadedSamples.value = found && found.value;
@@ -58,7 +58,7 @@ export function SamplesView() {
   }, [wrong]);
   useEffect(() => {
     if (!open || !there || lastSamples.peek()?.of === open) return;
-    open.samples(open.snapshots - 1).then(
+    open.ofSamples.samples(open.snapshots - 1).then(
       (samples) => (lastSamples.value = { of: open, samples }),
       () => undefined,
     );
@@ -283,7 +283,7 @@ function drawTiles(g: CanvasRenderingContext2D, of: Drawing): boolean {
   }
   // three at a time: what comes is drawn, and asks for what is still missing
   for (const number of [...missing].slice(0, 3))
-    open.pictures(number).then(
+    open.ofSamples.pictures(number).then(
       (found) => {
         pages.set(number, found);
         redraw();

@@ -51,7 +51,7 @@ export function TableView() {
   const t = snapshot.value;
   const whole = open?.has("table") ?? false;
   const loaded = useLatest(open && current && whole ? [open, current, l] : null, t, () =>
-    (open as NonNullable<typeof open>).table(current?.grouping.name ?? "", t, l),
+    (open as NonNullable<typeof open>).ofUnits.table(current?.grouping.name ?? "", t, l),
   );
   const cells = painted.value;
   if (!open || !layer || !current) return null;
