@@ -20,17 +20,10 @@ import type { LayerNumbers } from "./network/draw";
 import { stepText } from "./format";
 import { firstClause } from "./explain";
 import { isolated } from "./inline";
-import { networkSubtitle, networkTitle, type Counted, type NetworkFacts } from "./sentences";
-import {
-  approximate,
-  classes,
-  highlighted,
-  painted,
-  session,
-  snapshot,
-  threshold,
-  track,
-} from "./state";
+import { networkSubtitle, networkTitle, type NetworkFacts } from "./sentences/network";
+import type { Counted } from "./sentences/units";
+import { approximate, classes, painted } from "./state/shown";
+import { highlighted, session, snapshot, threshold, track } from "./state/chosen";
 import { FEWEST_SAMPLES, HELD, NOT_DEFINED, NO_DATA, SILENT, STATES, TIED } from "./wire/manifest";
 
 /** Whether the numbers of the snapshot at the playhead are here. */

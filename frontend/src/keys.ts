@@ -12,26 +12,26 @@ import {
   announcement,
   cell,
   chosenLayer,
-  classes,
   event as shownEvent,
   help,
-  highlight,
   highlighted,
-  nextGrouping,
-  openLayer,
-  placedOrder,
   playing,
   sample,
   session,
-  show,
-  shownLayer,
   snapshot,
-  toggleTable,
-  toggleTheme,
   unit,
   view,
+} from "./state/chosen";
+import { classes, placedOrder, shownLayer } from "./state/shown";
+import {
+  highlight,
+  nextGrouping,
+  openLayer,
+  show,
+  toggleTable,
+  toggleTheme,
   walkUnits,
-} from "./state";
+} from "./state/choosing";
 
 export const KEYS: [keys: string[], does: string][] = [
   [["Space"], "play or pause"],

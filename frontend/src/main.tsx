@@ -4,7 +4,7 @@ import { render as renderPage } from "preact";
 import { followAddress } from "./address";
 import { fail, mount, openRun, seen } from "./mount";
 import { drawn } from "./network/drawn";
-import { runs, session, theme } from "./state";
+import { runs, session, theme } from "./state/chosen";
 import { StartPage } from "./start/StartPage";
 import { readAddress } from "./url";
 import "./main.css";

@@ -15,19 +15,11 @@ import { followRest } from "./rail/listing";
 import { followGrowth } from "./run/growth";
 import { followEvents } from "./run/happened";
 import { EmptyRunError, Session } from "./run/session";
-import {
-  applyAddress,
-  approximate,
-  grouping,
-  order,
-  problem,
-  runs,
-  show,
-  shownGrouping,
-  snapshot,
-  theme,
-  waiting,
-} from "./state";
+import { applyAddress } from "./state/addressed";
+import { approximate, order, shownGrouping } from "./state/shown";
+import { grouping, problem, runs, snapshot, theme, waiting } from "./state/chosen";
+import { show } from "./state/choosing";
+import "./state/loading";
 import { timing } from "./timeline/Strip";
 import { followPlayhead } from "./timeline/zoom";
 import type { Address } from "./url";

@@ -17,16 +17,9 @@ import { isolated } from "../inline";
 import { pageColorsNow } from "../network/current";
 import { drawn } from "../network/drawn";
 import { mostTuned } from "../run/counts";
-import {
-  classes,
-  highlight,
-  highlighted,
-  palette,
-  positions,
-  snapshot,
-  theme,
-  threshold,
-} from "../state";
+import { classes, palette, positions } from "../state/shown";
+import { highlight } from "../state/choosing";
+import { highlighted, snapshot, theme, threshold } from "../state/chosen";
 import { SideHead } from "./CompareView";
 import { against, pairs } from "./now";
 import { onTimeOf } from "./order";

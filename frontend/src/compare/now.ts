@@ -8,19 +8,8 @@ import type { Beside, Paired } from "../run/resources";
 import { baseOf, byLevel, levelOf, orderOf } from "../run/groupings";
 import type { Session } from "../run/session";
 import type { Track } from "../run/tracks";
-import {
-  by,
-  order,
-  other,
-  palette,
-  runs,
-  session,
-  shownGrouping,
-  snapshot,
-  threshold,
-  track,
-  view,
-} from "../state";
+import { by, other, runs, session, snapshot, threshold, track, view } from "../state/chosen";
+import { order, palette, shownGrouping } from "../state/shown";
 import type { Manifest, Split } from "../wire/manifest";
 import { tunedShare } from "./counts";
 import { compareSentence, type SideFacts } from "./sentences";

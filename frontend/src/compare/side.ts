@@ -9,7 +9,7 @@ import { unitOrder } from "../run/order";
 import type { Paint } from "../run/paint";
 import type { Session } from "../run/session";
 import type { Track } from "../run/tracks";
-import { highlighted, threshold } from "../state";
+import { highlighted, threshold } from "../state/chosen";
 import { reordered } from "./order";
 
 export interface Side {

@@ -5,7 +5,7 @@ import { useEffect, useLayoutEffect } from "preact/hooks";
 import { explain } from "../explain";
 import { useAnswer } from "../run/latest";
 import type { Confusion } from "../run/resources";
-import { cell, session, snapshot, type Cell } from "../state";
+import { cell, session, snapshot, type Cell } from "../state/chosen";
 
 export interface ConfusionNow {
   snapshot: number;

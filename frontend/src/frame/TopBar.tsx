@@ -2,25 +2,18 @@ import {
   chooseGrouping,
   chooseMeasure,
   chooseSplit,
-  grouping,
-  help,
-  placeAnew,
-  placedBy,
-  runs,
-  session,
-  shownGrouping,
   toggleTable,
-  theme,
   toggleTheme,
-  view,
-} from "../state";
+} from "../state/choosing";
+import { grouping, help, runs, session, theme, view } from "../state/chosen";
+import { placeAnew, placedBy, shownGrouping } from "../state/shown";
 import { count, durationText, plural, stepText } from "../format";
 import { isolated } from "../inline";
 import { share } from "../keys";
 import { live, stale } from "../run/growth";
 import { baseOf } from "../run/groupings";
 import type { Session } from "../run/session";
-import { splitSentence } from "../sentences";
+import { splitSentence } from "../sentences/snapshots";
 import { cssColor } from "../network/colors";
 import { LEVELS, type Grouping } from "../wire/manifest";
 import { readAddress } from "../url";

@@ -7,7 +7,8 @@ import { hideTip, tip } from "../frame/tip";
 import { said } from "../inline";
 import { useLatest } from "../run/latest";
 import type { Session } from "../run/session";
-import { chosenLayer, shownLayer, theme } from "../state";
+import { chosenLayer, theme } from "../state/chosen";
+import { shownLayer } from "../state/shown";
 import { shownSnapshot } from "./now";
 import { Source } from "./Source";
 

@@ -10,16 +10,11 @@ import { kindsOf, moment } from "../run/happened";
 import type { Events, UnitHistory } from "../run/resources";
 import type { Session } from "../run/session";
 import type { Track } from "../run/tracks";
-import { eventSentence, eventTitle, noiseSentence, STATE_WORDS } from "../sentences";
-import {
-  event as shownName,
-  openLayer,
-  session,
-  show,
-  shownGrouping,
-  snapshot,
-  track,
-} from "../state";
+import { eventSentence, eventTitle, noiseSentence } from "../sentences/events";
+import { STATE_WORDS } from "../sentences/units";
+import { event as shownName, session, snapshot, track } from "../state/chosen";
+import { openLayer, show } from "../state/choosing";
+import { shownGrouping } from "../state/shown";
 import { HELD, NO_CLASS, NO_UNIT, SUPPRESSED, TIED } from "../wire/manifest";
 import { ClassDot } from "./Happened";
 import { Barcode } from "./History";

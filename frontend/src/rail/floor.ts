@@ -1,7 +1,8 @@
 // What strength reads where labels are permuted: fetched once the playhead rests, never while it moves.
 
 import { computed, effect, signal } from "@preact/signals";
-import { session, shownGrouping, snapshot, track } from "../state";
+import { session, snapshot, track } from "../state/chosen";
+import { shownGrouping } from "../state/shown";
 
 const REST_MS = 500;
 

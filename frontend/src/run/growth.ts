@@ -5,19 +5,10 @@
 
 import { batch, computed, effect, signal } from "@preact/signals";
 import { wholeConfusion } from "../confusion/now";
-import {
-  applyAddress,
-  applyGrown,
-  cell,
-  currentAddress,
-  sample,
-  server,
-  session,
-  shownGrouping,
-  snapshot,
-  track,
-  unit,
-} from "../state";
+import { applyAddress, applyGrown, currentAddress } from "../state/addressed";
+import { cell, sample, session, snapshot, track, unit } from "../state/chosen";
+import { server } from "./asking";
+import { shownGrouping } from "../state/shown";
 import type { Live } from "../wire/manifest";
 import { RefusedError } from "../wire/source";
 import { heard } from "./asking";

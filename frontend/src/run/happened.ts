@@ -1,7 +1,8 @@
 // Events of what is shown, loaded once its pictures are here.
 
 import { computed, effect, signal } from "@preact/signals";
-import { event, highlighted, session, shownGrouping, track, unit } from "../state";
+import { event, highlighted, session, track, unit } from "../state/chosen";
+import { shownGrouping } from "../state/shown";
 import { NOT_FINITE, NO_UNIT, STATES } from "../wire/manifest";
 import { baseOf, levelOf } from "./groupings";
 import type { Events } from "./resources";

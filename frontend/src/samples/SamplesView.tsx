@@ -17,7 +17,16 @@ import { useAnswer } from "../run/latest";
 import { drawStamp, stampIn } from "../run/pictures";
 import type { Pictures } from "../run/resources";
 import type { Session } from "../run/session";
-import { find, highlighted, only, playing, sample, session, snapshot, theme } from "../state";
+import {
+  find,
+  highlighted,
+  only,
+  playing,
+  sample,
+  session,
+  snapshot,
+  theme,
+} from "../state/chosen";
 import type { Only } from "../url";
 import { viewTitle } from "../titles";
 import { NOT_KEPT, THUMBNAILS } from "../wire/manifest";

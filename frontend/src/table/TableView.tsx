@@ -9,23 +9,9 @@ import { isolated } from "../inline";
 import { cssColor } from "../network/colors";
 import { drawn } from "../network/drawn";
 import { useLatest } from "../run/latest";
-import {
-  announcement,
-  approximate,
-  classes,
-  openLayer,
-  painted,
-  palette,
-  placedOrder,
-  selectUnit,
-  session,
-  shownLayer,
-  snapshot,
-  threshold,
-  track,
-  unit,
-  view,
-} from "../state";
+import { announcement, session, snapshot, threshold, track, unit, view } from "../state/chosen";
+import { approximate, classes, painted, palette, placedOrder, shownLayer } from "../state/shown";
+import { openLayer, selectUnit } from "../state/choosing";
 import { viewTitle } from "../titles";
 import { HELD, LEVELS } from "../wire/manifest";
 import {
