@@ -10,6 +10,7 @@ import { readAddress } from "./url";
 import "./main.css";
 import "./compare/compare.css";
 import "./geometry/geometry.css";
+import "./film/film.css";
 import widget from "./widget";
 import { InlineSource } from "./wire/inline";
 import { HttpSource, type Source } from "./wire/source";

@@ -4,6 +4,7 @@ import { effect } from "@preact/signals";
 import { render } from "preact";
 import { explain } from "./explain";
 import { followCompare } from "./compare/now";
+import { last } from "./film/making";
 import { App } from "./frame/App";
 import { followDamage } from "./derive";
 import { followGeometry } from "./geometry/now";
@@ -100,6 +101,7 @@ export const seen = {
   snapshot: (): number => snapshot.peek(),
   show,
   shownGrouping,
+  framePixel: (unit: number) => last.frame?.pixelOf(unit) ?? null,
   cellPixel: (unit: number, side = 0) => drawn.pixelOf(unit, side),
   get timings(): { network: number; strip: number } {
     return { network: drawn.milliseconds, strip: timing.strip };

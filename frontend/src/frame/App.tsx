@@ -14,6 +14,7 @@ import { SamplesView } from "../samples/SamplesView";
 import { TableView } from "../table/TableView";
 import { Timeline } from "../timeline/Timeline";
 import { viewTitle } from "../titles";
+import { Export } from "../film/Export";
 import { home } from "./home";
 import { Help } from "./Help";
 import { Tip } from "./tip";
@@ -46,6 +47,7 @@ export function App() {
       <Timeline />
       <Tip />
       <Help />
+      <Export />
       <Notice />
       <Live />
     </div>

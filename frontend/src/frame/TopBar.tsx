@@ -5,7 +5,7 @@ import {
   toggleTable,
   toggleTheme,
 } from "../state/choosing";
-import { grouping, help, runs, session, theme, view } from "../state/chosen";
+import { exporting, grouping, help, runs, session, theme, view } from "../state/chosen";
 import { placeAnew, placedBy, shownGrouping } from "../state/shown";
 import { count, durationText, plural, stepText } from "../format";
 import { isolated } from "../inline";
@@ -19,7 +19,7 @@ import { LEVELS, type Grouping } from "../wire/manifest";
 import { readAddress } from "../url";
 import { Chooser } from "./Chooser";
 import { home } from "./home";
-import { KeysIcon, LinkIcon, TableIcon, ThemeIcon } from "./icons";
+import { DownloadIcon, KeysIcon, LinkIcon, TableIcon, ThemeIcon } from "./icons";
 import { Views } from "./Views";
 
 /** Reopens the page on another run: everything else in the address belongs to this one. */
@@ -233,6 +233,16 @@ export function TopBar() {
           onClick={toggleTheme}
         >
           <ThemeIcon />
+        </button>
+        <button
+          type="button"
+          class="icon"
+          data-testid="export"
+          title="Save a picture or a film (E)"
+          aria-label="Save a picture or a film"
+          onClick={() => (exporting.value = true)}
+        >
+          <DownloadIcon />
         </button>
         {home().alone && (
           <button

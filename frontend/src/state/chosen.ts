@@ -62,6 +62,8 @@ export const event = signal("");
 export const playing = signal(false);
 export const speed = signal(1);
 export const help = signal(false);
+/** Whether it is asked what to save. */
+export const exporting = signal(false);
 /** Why nothing can be shown. */
 export const problem = signal("");
 /** Whether that will pass by itself: nothing is recorded yet. */

@@ -3,6 +3,7 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { count, digitsFor, fixed, plural } from "../format";
 import { Chooser } from "../frame/Chooser";
+import { download } from "../frame/download";
 import { DownloadIcon } from "../frame/icons";
 import { useSize } from "../frame/size";
 import { isolated } from "../inline";
@@ -68,7 +69,7 @@ export function TableView() {
   const save = (): void => {
     if (!shown) return;
     const csv = asCsv(shown.known, indices(units), classes.value, told);
-    download(fileName(told), csv);
+    download(fileName(told), new Blob([csv], { type: "text/csv;charset=utf-8" }));
     announcement.value = `${count(units)} rows saved as ${fileName(told)}.`;
   };
   return (
@@ -262,12 +263,3 @@ function spanOf(values: Float32Array | undefined): number {
 }
 
 const indices = (n: number): Uint32Array => Uint32Array.from({ length: n }, (_, u) => u);
-
-function download(name: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 1000);
-}
