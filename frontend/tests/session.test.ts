@@ -119,6 +119,26 @@ describe("a session", () => {
     expect(server.value).toBe("answers");
   });
 
+  it("takes a server that does not say in time how far the run is for one that is away", async () => {
+    const hangs: Source = {
+      ...source,
+      patience: 5000,
+      get: (key, signal) =>
+        key.endsWith("live.json")
+          ? new Promise((_, reject) =>
+              signal?.addEventListener("abort", () => reject(signal.reason)),
+            )
+          : source.get(key),
+    };
+    const live = (await Session.open(hangs, "r", "val")).live().catch((error: unknown) => error);
+    let told: unknown = null;
+    void live.then((error) => (told = error));
+    await vi.advanceTimersByTimeAsync(4900);
+    expect(told).toBeNull();
+    await vi.advanceTimersByTimeAsync(200);
+    expect(told).toBeInstanceOf(UnreachableError);
+  });
+
   it("has other splits of its run, and the colors of every grouping", async () => {
     const session = await Session.open(source, "r", "val");
     expect(session.snapshots).toBe(2);

@@ -145,7 +145,7 @@ def test_a_film_that_is_cancelled_leaves_nothing_and_another_can_be_made(
     with looked_at(browser, address) as viewer:
         viewer.open("theme=dark")
         downloads: list[Any] = []
-        viewer.page.on("download", downloads.append)
+        viewer.page.on("download", lambda download: downloads.append(download))
         viewer.by("export").click()
         viewer.by("save-mp4").click()
         viewer.by("stop-mp4").click()

@@ -100,7 +100,8 @@ function Film() {
   if (canFilm.value === null) return <Row name="Film (MP4)" about="…" />;
   if (!canFilm.value) return <Row name="Film (MP4)" about={whyNoFilm(isSecureContext)} />;
   const span = part ? zoom.value : null;
-  const [from, to] = span ? [span.from, span.to] : [0, open.snapshots - 1];
+  // a span begins and ends between snapshots
+  const [from, to] = span ? [Math.ceil(span.from), Math.floor(span.to)] : [0, open.snapshots - 1];
   const n = to - from + 1;
   const seconds = ((n - 1) * STANDS + LAST) / RATE;
   return (

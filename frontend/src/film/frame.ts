@@ -1,7 +1,7 @@
 // A picture of the network at a snapshot that stands by itself: title, step, run and key are in it.
 
 import { factsAt, numbersAt } from "../derive";
-import { count, stepText } from "../format";
+import { count, stepText, strengthOfLevel } from "../format";
 import { isolated, said } from "../inline";
 import { CellColors, type PageColors } from "../network/colors";
 import { cellColorsNow, pageColorsNow } from "../network/current";
@@ -58,6 +58,8 @@ const TOP = 100;
 const KEY_LINE = 20;
 const FOOT = 34;
 const SWATCH = 11;
+/** A picture has room for larger cells than the page. */
+const LARGEST_CELL = 40;
 
 export class Frame {
   private readonly canvas = document.createElement("canvas");
@@ -81,7 +83,7 @@ export class Frame {
     this.g = this.canvas.getContext("2d", { willReadFrequently: true }) as typeof this.g;
     this.key = this.keyLines();
     const room = height - TOP - FOOT - KEY_LINE * this.key.length - 16;
-    this.layout = layoutNetwork(shot.open.layers, width - 2 * EDGE, room, ratio);
+    this.layout = layoutNetwork(shot.open.layers, width - 2 * EDGE, room, ratio, LARGEST_CELL);
     this.cells.width = Math.round(this.layout.width * ratio);
     this.cells.height = Math.round(this.layout.height * ratio);
   }
@@ -160,7 +162,8 @@ export class Frame {
     if (cells) g.fillText(cut(g, networkSubtitle(facts), room), EDGE, SUBTITLE_BASE);
     const base = this.height - 14;
     g.fillStyle = page.ink3;
-    const where = `${at} · snapshot ${count(t + 1)} of ${count(open.snapshots)}`;
+    const tuned = `Tuned: strength ${strengthOfLevel(shot.threshold)} or more`;
+    const where = `${tuned} · ${at} · snapshot ${count(t + 1)} of ${count(open.snapshots)}`;
     g.fillText(where, width - EDGE - g.measureText(where).width, base);
     const run = `${isolated(open.manifest.name)} · ${isolated(open.split.name)}`;
     g.fillText(cut(g, run, room / 2), EDGE, base);

@@ -4,7 +4,7 @@
 import { signal } from "@preact/signals";
 import { Tensors } from "../wire/safetensors";
 import type { Manifest, Measure, Split } from "../wire/manifest";
-import { RefusedError, UnreachableError, type Source } from "../wire/source";
+import { GivenUpError, RefusedError, UnreachableError, type Source } from "../wire/source";
 
 const KEPT = 64;
 const RETRY_FIRST_MS = 500;
@@ -17,6 +17,7 @@ export const server = signal<Server>("answers");
 
 /** Notes what an answer, or an error in its place, says of the server; whether to ask again. */
 export function heard(error?: unknown): boolean {
+  if (error instanceof GivenUpError) return true;
   const restarted = error instanceof RefusedError && error.status === 403;
   const away = error instanceof UnreachableError;
   server.value = restarted ? "restarted" : away ? "away" : "answers";
@@ -57,8 +58,8 @@ export class Asking {
     return new Tensors(await this.patiently(key));
   }
 
-  async json<T>(key: string): Promise<T> {
-    return JSON.parse(new TextDecoder().decode(await this.source.get(key))) as T;
+  async json<T>(key: string, signal?: AbortSignal): Promise<T> {
+    return JSON.parse(new TextDecoder().decode(await this.source.get(key, signal))) as T;
   }
 
   async jsonPatiently<T>(key: string): Promise<T> {

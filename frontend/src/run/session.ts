@@ -11,7 +11,7 @@ import {
   type Measure,
   type Split,
 } from "../wire/manifest";
-import type { Source } from "../wire/source";
+import { UnreachableError, type Source } from "../wire/source";
 import { shortNames } from "../names";
 import type { Pins } from "../rail/pins";
 import { Asking, kept, lately, stateOf } from "./asking";
@@ -103,9 +103,11 @@ export class Session {
   }
 
   /** What the run has become, with all that is still true of it; null where snapshots that are shown
-   * here are others now, so that it has to be opened anew. */
-  async grown(): Promise<Session | null> {
-    const manifest = await this.source.manifest(this.run);
+   * here are others now, so that it has to be opened anew.
+   *
+   * @param given its manifest, where that is known. */
+  async grown(given?: Manifest): Promise<Session | null> {
+    const manifest = given ?? (await this.source.manifest(this.run));
     const split = manifest.splits.find((s) => s.name === this.split.name);
     const measure = manifest.measures.find((m) => m.name === this.measure.name);
     if (!split || !measure || split.snapshots < this.snapshots) return null;
@@ -185,9 +187,25 @@ export class Session {
     return this.tracks.more(track, t);
   }
 
-  /** How far the run is now. */
-  live(): Promise<Live> {
-    return this.asking.json(`${this.run}/live.json`);
+  /** How far the run is now. A server that was stopped in the midst of it, or hangs, never answers:
+   * that is as good as none. */
+  async live(): Promise<Live> {
+    const key = `${this.run}/live.json`;
+    const limit = new AbortController();
+    const { patience } = this.source;
+    const timer = patience === undefined ? 0 : setTimeout(() => limit.abort(), patience);
+    try {
+      return await this.asking.json<Live>(key, limit.signal);
+    } catch (error) {
+      throw limit.signal.aborted ? new UnreachableError(`${key}: no answer in time`) : error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** The server is back: what it was asked before that is asked anew. */
+  renew(): void {
+    this.source.renew?.();
   }
 
   /** The same of a grouping, by the measure that is shown. */
