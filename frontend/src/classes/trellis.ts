@@ -11,8 +11,9 @@ export const RECALL = 46;
 export const GAP = 13;
 export const ROW_GAP = 8;
 const TALLEST = 46;
-const LOWEST = 22;
-const HEADER = 24;
+export const LOWEST = 22;
+export const HEADER = 24;
+const NARROWEST_PANEL = 14;
 const NARROW = 560;
 
 export interface TrellisLayout {
@@ -35,10 +36,14 @@ export function layoutTrellis(
   return {
     labels,
     named,
-    panel: Math.max(14, Math.floor(room / (columns + (recall ? 1 : 0))) - GAP),
+    panel: Math.max(NARROWEST_PANEL, Math.floor(room / (columns + (recall ? 1 : 0))) - GAP),
     row: Math.max(LOWEST, Math.min(TALLEST, row)),
   };
 }
+
+/** Width with which no panel is cut off. */
+export const leastWidth = (columns: number): number =>
+  NARROW_LABELS + columns * (NARROWEST_PANEL + GAP) + 10;
 
 /** One row of panels. */
 export interface Drawn {
