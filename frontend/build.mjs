@@ -1,5 +1,5 @@
 // Bundles the page into the directory the Python package serves: index.html, main.js, main.css,
-// the font and its license, and nothing else.
+// film.js (loaded when a film is asked for), the font and its license, and nothing else.
 import { context } from "esbuild";
 import { copyFile, mkdir, rm } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
@@ -20,7 +20,7 @@ await Promise.all([
 
 const bundle = await context({
   absWorkingDir: here,
-  entryPoints: { main: "src/main.tsx" },
+  entryPoints: { main: "src/main.tsx", film: "src/film/mp4.ts" },
   outdir: out,
   bundle: true,
   format: "esm",

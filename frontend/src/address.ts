@@ -2,15 +2,12 @@
 // rewrites the entry it is in, at rest.
 
 import { effect } from "@preact/signals";
+import { applyAddress, currentAddress, defaultAddress } from "./state/addressed";
 import {
-  applyAddress,
   axis,
   by,
   cell,
-  chooseSplit,
   chosenLayer,
-  currentAddress,
-  defaultAddress,
   find,
   event,
   highlighted,
@@ -23,7 +20,6 @@ import {
   runs,
   sample,
   session,
-  shownGrouping,
   snapshot,
   sort,
   theme,
@@ -31,7 +27,9 @@ import {
   unit,
   view,
   zoom,
-} from "./state";
+} from "./state/chosen";
+import { chooseSplit } from "./state/choosing";
+import { shownGrouping } from "./state/shown";
 import { readAddress, writeAddress } from "./url";
 
 const REST_MS = 250;

@@ -13,23 +13,18 @@ import {
   tunedPerLayerAndClass,
   tunedToClass,
 } from "./run/counts";
-import type { Session, Track } from "./run/session";
+import type { Paint } from "./run/paint";
+import type { Session } from "./run/session";
+import type { Track } from "./run/tracks";
 import { baseOf, levelOf, ownClasses } from "./run/groupings";
 import type { LayerNumbers } from "./network/draw";
 import { stepText } from "./format";
 import { firstClause } from "./explain";
 import { isolated } from "./inline";
-import { networkSubtitle, networkTitle, type Counted, type NetworkFacts } from "./sentences";
-import {
-  approximate,
-  classes,
-  highlighted,
-  painted,
-  session,
-  snapshot,
-  threshold,
-  track,
-} from "./state";
+import { networkSubtitle, networkTitle, type NetworkFacts } from "./sentences/network";
+import type { Counted } from "./sentences/units";
+import { approximate, classes, painted } from "./state/shown";
+import { highlighted, session, snapshot, threshold, track } from "./state/chosen";
 import { FEWEST_SAMPLES, HELD, NOT_DEFINED, NO_DATA, SILENT, STATES, TIED } from "./wire/manifest";
 
 /** Whether the numbers of the snapshot at the playhead are here. */
@@ -125,47 +120,52 @@ export function takesPart(current: Track, cls: number, t: number): boolean {
   return current.summary.n[t * current.grouping.classes.length + cls] >= FEWEST_SAMPLES;
 }
 
-/** What `n` counts in the grouping being shown. */
-export const counted = computed((): Counted => {
-  const several = session.value?.split.multilabel ?? false;
-  const shown = track.value?.grouping;
-  const own = !["true", "predicted"].includes(shown ? baseOf(shown).name : "");
-  return several && !own ? "label" : "sample";
-});
-
-/** Of the units tuned to a class, those that are suppressed by it: known once the cells are here. */
-function suppressedNow(k: number): number {
-  const cells = painted.value;
-  if (!cells || approximate.value) return 0;
-  return suppressedByClass(cells.paint, k, threshold.value);
+/** What `n` counts in a grouping. */
+function countedIn(open: Session, current: Track): Counted {
+  const own = !["true", "predicted"].includes(baseOf(current.grouping).name);
+  return open.split.multilabel && !own ? "label" : "sample";
 }
 
-export const facts = computed((): NetworkFacts | null => {
-  const open = session.value;
-  const current = track.value;
-  if (!open || !current) return null;
-  const t = snapshot.value;
+/** What `n` counts in the grouping being shown. */
+export const counted = computed((): Counted => {
+  const [open, current] = [session.value, track.value];
+  return open && current ? countedIn(open, current) : "sample";
+});
+
+/** What a snapshot is described by, beside the run. */
+export interface Chosen {
+  threshold: number;
+  /** The highlighted class, or -1. */
+  highlighted: number;
+  /** Its cells, where they are here: some numbers are counted in them. */
+  cells: Paint | null;
+}
+
+/** What the network's title says of a snapshot. */
+export function factsAt(open: Session, current: Track, t: number, chosen: Chosen): NetworkFacts {
+  const L = open.layers.length;
   const K = current.grouping.classes.length;
   const own = ownClasses(current.grouping) || K;
-  const k = highlighted.value;
+  const { threshold: level, highlighted: k, cells } = chosen;
   const present = classesWithSamples(current.summary, K, t).filter((c) => c < own);
+  const all = stateCounts(current.summary, L, t);
   return {
     step: open.scalars.step[t],
     layers: open.layers
       .map((layer, l) => ({
         name: open.names[l],
-        units: layer.units - stateCounts(current.summary, open.layers.length, t, l)[NOT_DEFINED],
-        tuned: tunedInLayer(current.summary, open.layers.length, t, l, threshold.value),
-        silent: stateCounts(current.summary, open.layers.length, t, l)[SILENT],
+        units: layer.units - stateCounts(current.summary, L, t, l)[NOT_DEFINED],
+        tuned: tunedInLayer(current.summary, L, t, l, level),
+        silent: stateCounts(current.summary, L, t, l)[SILENT],
         output: layer.output,
       }))
       .filter((layer) => layer.units > 0),
-    notDefined: states.value[NOT_DEFINED],
-    responding: states.value[HELD] + states.value[TIED],
-    silent: states.value[SILENT],
+    notDefined: all[NOT_DEFINED],
+    responding: all[HELD] + all[TIED],
+    silent: all[SILENT],
     grouping: baseOf(current.grouping),
     level: levelOf(current.grouping),
-    multilabel: counted.value === "label",
+    multilabel: countedIn(open, current) === "label",
     measure: open.measure,
     present: present.map((c) => current.grouping.classes[c]),
     classes: own,
@@ -173,12 +173,23 @@ export const facts = computed((): NetworkFacts | null => {
       k >= 0
         ? {
             name: current.grouping.classes[k],
-            tuned: tunedToClass(current.classBins, K, t, k, threshold.value),
-            suppressed: suppressedNow(k),
+            tuned: tunedToClass(current.classBins, K, t, k, level),
+            suppressed: cells ? suppressedByClass(cells, k, level) : 0,
             samples: current.summary.n[t * K + k],
           }
         : null,
   };
+}
+
+export const facts = computed((): NetworkFacts | null => {
+  const open = session.value;
+  const current = track.value;
+  if (!open || !current) return null;
+  return factsAt(open, current, snapshot.value, {
+    threshold: threshold.value,
+    highlighted: highlighted.value,
+    cells: highlighted.value < 0 || approximate.value ? null : (painted.value?.paint ?? null),
+  });
 });
 
 const stepNow = computed(() => stepText(session.value?.scalars.step[snapshot.value] ?? 0));
@@ -203,7 +214,7 @@ export function followDamage(): () => void {
   return effect(() => {
     const [open, of] = [session.value, track.value];
     if (!open || !of || !isDamaged.value || reasons.peek()?.of === of) return;
-    open.damaged(of.grouping.name).then(
+    open.ofUnits.damaged(of.grouping.name).then(
       (told) => (reasons.value = { of, told }),
       () => undefined, // that it cannot be read is said already
     );

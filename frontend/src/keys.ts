@@ -12,26 +12,27 @@ import {
   announcement,
   cell,
   chosenLayer,
-  classes,
   event as shownEvent,
+  exporting,
   help,
-  highlight,
   highlighted,
-  nextGrouping,
-  openLayer,
-  placedOrder,
   playing,
   sample,
   session,
-  show,
-  shownLayer,
   snapshot,
-  toggleTable,
-  toggleTheme,
   unit,
   view,
+} from "./state/chosen";
+import { classes, placedOrder, shownLayer } from "./state/shown";
+import {
+  highlight,
+  nextGrouping,
+  openLayer,
+  show,
+  toggleTable,
+  toggleTheme,
   walkUnits,
-} from "./state";
+} from "./state/choosing";
 
 export const KEYS: [keys: string[], does: string][] = [
   [["Space"], "play or pause"],
@@ -49,6 +50,7 @@ export const KEYS: [keys: string[], does: string][] = [
   [["T"], "next grouping of samples: true label, prediction, your own"],
   [["D"], "light or dark"],
   [["S"], "copy a link to this picture"],
+  [["E"], "save a picture, or a film of the snapshots"],
   [["?"], "these keys"],
   [["Esc"], "close, then clear the unit, then the class"],
 ];
@@ -129,7 +131,8 @@ function walkSwitches(by: number): void {
 }
 
 function escape(): void {
-  if (help.peek()) help.value = false;
+  if (exporting.peek()) exporting.value = false;
+  else if (help.peek()) help.value = false;
   else if (shownEvent.peek() !== "") shownEvent.value = "";
   else if (moment.peek()) moment.value = null;
   else if (unit.peek() >= 0) unit.value = -1;
@@ -179,6 +182,7 @@ function onKey(event: KeyboardEvent): void {
     t: nextGrouping,
     d: toggleTheme,
     ...(home().alone && { s: () => void share() }),
+    e: () => (exporting.value = true),
     "/": () => finder.current?.focus(),
     "?": () => (help.value = !help.peek()),
     Escape: escape,
@@ -196,7 +200,12 @@ function onKey(event: KeyboardEvent): void {
   // what scrolls keeps its keys
   const upOrDown = key === "ArrowUp" || key === "ArrowDown";
   if (upOrDown && unit.peek() < 0 && target.closest(".rail, .inspector")) return;
-  if (!action || (help.peek() && key !== "Escape" && key !== "?")) return;
+  if (
+    !action ||
+    (exporting.peek() && key !== "Escape") ||
+    (help.peek() && key !== "Escape" && key !== "?")
+  )
+    return;
   event.preventDefault();
   action();
 }

@@ -4,6 +4,7 @@ import { effect } from "@preact/signals";
 import { render } from "preact";
 import { explain } from "./explain";
 import { followCompare } from "./compare/now";
+import { last } from "./film/making";
 import { App } from "./frame/App";
 import { followDamage } from "./derive";
 import { followGeometry } from "./geometry/now";
@@ -15,19 +16,11 @@ import { followRest } from "./rail/listing";
 import { followGrowth } from "./run/growth";
 import { followEvents } from "./run/happened";
 import { EmptyRunError, Session } from "./run/session";
-import {
-  applyAddress,
-  approximate,
-  grouping,
-  order,
-  problem,
-  runs,
-  show,
-  shownGrouping,
-  snapshot,
-  theme,
-  waiting,
-} from "./state";
+import { applyAddress } from "./state/addressed";
+import { approximate, order, shownGrouping } from "./state/shown";
+import { grouping, problem, runs, snapshot, theme, waiting } from "./state/chosen";
+import { show } from "./state/choosing";
+import "./state/loading";
 import { timing } from "./timeline/Strip";
 import { followPlayhead } from "./timeline/zoom";
 import type { Address } from "./url";
@@ -108,6 +101,7 @@ export const seen = {
   snapshot: (): number => snapshot.peek(),
   show,
   shownGrouping,
+  framePixel: (unit: number) => last.frame?.pixelOf(unit) ?? null,
   cellPixel: (unit: number, side = 0) => drawn.pixelOf(unit, side),
   get timings(): { network: number; strip: number } {
     return { network: drawn.milliseconds, strip: timing.strip };

@@ -1,7 +1,8 @@
 // Plays the snapshots one after another; nothing is shown that was not measured.
 
 import { effect } from "@preact/signals";
-import { playing, session, show, snapshot, speed } from "./state";
+import { playing, session, snapshot, speed } from "./state/chosen";
+import { show } from "./state/choosing";
 
 const SNAPSHOT_MS = 240;
 

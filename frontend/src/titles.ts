@@ -14,24 +14,14 @@ import {
 } from "./derive";
 import { count, list, plural, stepText } from "./format";
 import { said } from "./inline";
-import { nothingTitle, spoken } from "./sentences";
+import { nothingTitle, spoken } from "./sentences/network";
 import { tunedToClass } from "./run/counts";
 import { levelOf } from "./run/groupings";
 import { picturesSubtitle } from "./pictures/titles";
 import { samplesNow, samplesProblem } from "./samples/now";
 import { countWrong } from "./samples/reading";
-import {
-  approximate,
-  classes,
-  highlighted,
-  placedBy,
-  session,
-  shownLayer,
-  snapshot,
-  threshold,
-  track,
-  view,
-} from "./state";
+import { approximate, classes, placedBy, shownLayer } from "./state/shown";
+import { highlighted, session, snapshot, threshold, track, view } from "./state/chosen";
 
 const step = computed(() => stepText(session.value?.scalars.step[snapshot.value] ?? 0));
 

@@ -5,7 +5,7 @@ import { ORDERS, type MatrixOrder } from "./confusion/blocks";
 import { isPinsText } from "./rail/pins";
 import type { Axis } from "./timeline/scale";
 import { readSpan } from "./timeline/span";
-import type { Theme } from "./run/session";
+import type { Theme } from "./run/palettes";
 
 export const VIEWS = [
   "network",

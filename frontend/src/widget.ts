@@ -9,26 +9,25 @@ import { drawn } from "./network/drawn";
 import { Session } from "./run/session";
 import {
   announcement,
-  applyAddress,
   axis,
   cell,
-  chooseSplit,
   chosenLayer,
-  currentAddress,
   highlighted,
   only,
   runs,
   sample,
-  server,
   session,
-  shownGrouping,
   snapshot,
   systemTheme,
   theme,
   threshold,
   unit,
   view,
-} from "./state";
+} from "./state/chosen";
+import { applyAddress, currentAddress } from "./state/addressed";
+import { chooseSplit } from "./state/choosing";
+import { server } from "./run/asking";
+import { shownGrouping } from "./state/shown";
 import { readAddress, type Address } from "./url";
 import { WidgetSource, type Model } from "./wire/widget";
 

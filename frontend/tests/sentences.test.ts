@@ -1,21 +1,10 @@
 import { describe, expect, it } from "vitest";
-import {
-  cellSentence,
-  classSentence,
-  eventSentence,
-  eventWords,
-  floorSentence,
-  networkSubtitle,
-  networkTitle,
-  missingSentence,
-  noiseSentence,
-  splitSentence,
-  thresholdSentence,
-  type NetworkFacts,
-  type UnitFacts,
-  unitSentence,
-  unitWarning,
-} from "../src/sentences";
+import { cellSentence, type UnitFacts, unitSentence, unitWarning } from "../src/sentences/units";
+import { classSentence } from "../src/sentences/classes";
+import { eventSentence, eventWords, noiseSentence } from "../src/sentences/events";
+import { floorSentence, thresholdSentence } from "../src/sentences/strength";
+import { networkSubtitle, networkTitle, type NetworkFacts } from "../src/sentences/network";
+import { missingSentence, splitSentence } from "../src/sentences/snapshots";
 import { isolated } from "../src/inline";
 import {
   HELD,

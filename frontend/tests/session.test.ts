@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { server, Session } from "../src/run/session";
+import { server } from "../src/run/asking";
+import { Session } from "../src/run/session";
 import { RefusedError, UnreachableError, type Source } from "../src/wire/source";
 import { layersOf } from "./network-example";
 import type { Manifest } from "../src/wire/manifest";
@@ -78,7 +79,7 @@ describe("a session", () => {
         return source.get(key);
       },
     });
-    await (await Session.open(growing(true), "r", "val")).confusion();
+    await (await Session.open(growing(true), "r", "val")).ofClasses.confusion();
     expect(asked).toEqual(["r@v1/palette.st", "r@v1/val/scalars.st", "r@v1/val/confusion.st"]);
     asked.length = 0;
     await Session.open(growing(false), "r", "val");
@@ -97,7 +98,7 @@ describe("a session", () => {
     refuse = new RefusedError("r/val/confusion.st", 403);
     let came: { counts: Uint32Array } | null = null;
     const failed = vi.fn();
-    session.confusion().then((array) => (came = array), failed);
+    session.ofClasses.confusion().then((array) => (came = array), failed);
     await vi.advanceTimersByTimeAsync(3000);
     expect(server.value).toBe("restarted");
     expect(came).toBeNull();
@@ -114,8 +115,28 @@ describe("a session", () => {
   it("does not ask again for what the server does not have", async () => {
     const session = await Session.open(source, "r", "val");
     refuse = new RefusedError("r/val/confusion.st", 404);
-    await expect(session.confusion()).rejects.toThrow("404");
+    await expect(session.ofClasses.confusion()).rejects.toThrow("404");
     expect(server.value).toBe("answers");
+  });
+
+  it("takes a server that does not say in time how far the run is for one that is away", async () => {
+    const hangs: Source = {
+      ...source,
+      patience: 5000,
+      get: (key, signal) =>
+        key.endsWith("live.json")
+          ? new Promise((_, reject) =>
+              signal?.addEventListener("abort", () => reject(signal.reason)),
+            )
+          : source.get(key),
+    };
+    const live = (await Session.open(hangs, "r", "val")).live().catch((error: unknown) => error);
+    let told: unknown = null;
+    void live.then((error) => (told = error));
+    await vi.advanceTimersByTimeAsync(4900);
+    expect(told).toBeNull();
+    await vi.advanceTimersByTimeAsync(200);
+    expect(told).toBeInstanceOf(UnreachableError);
   });
 
   it("has other splits of its run, and the colors of every grouping", async () => {

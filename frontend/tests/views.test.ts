@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import { columnsOf, ShareCounter, shareOf, shareScale } from "../src/classes/shares";
 import { confusionScale, topConfusions } from "../src/confusion/scale";
 import type { Paint } from "../src/run/paint";
-import type { Track } from "../src/run/session";
+import type { Track } from "../src/run/tracks";
 import { HELD, TIED, type Layer } from "../src/wire/manifest";
 
 describe("confusion", () => {

@@ -51,8 +51,14 @@ class Extras(Committed):
             SelectionError: they were not kept, in this run or at this snapshot.
             FormatError: a part of them is missing.
         """
+        return self.responses_at(self.index(step, split), layer, split)
+
+    def responses_at(
+        self, index: int, layer: str | None = None, split: str | None = None
+    ) -> Float32[np.ndarray, "sample unit"]:
+        """The same at the `index`-th snapshot: a step that was made again has several."""
         path = self._extra(kept.RESPONSES, split, "kept responses")
-        index, units = self.index(step, split), self._slice(layer)
+        units = self._slice(layer)
         base = self.split(split).name
         ref = self._reader.read(f"{base}/{kept.REF}", (index, units))
         scale = self._reader.read(f"{base}/{kept.SCALE}", (index, units))
@@ -70,7 +76,13 @@ class Extras(Committed):
         self, step: int | None = None, split: str | None = None
     ) -> Float32[np.ndarray, "sample output"]:
         """The model's output for every sample of the probe, as probabilities."""
-        return self._at(kept.PROBABILITIES, step, split, "kept probabilities")
+        return self.probabilities_at(self.index(step, split), split)
+
+    def probabilities_at(
+        self, index: int, split: str | None = None
+    ) -> Float32[np.ndarray, "sample output"]:
+        """The same at the `index`-th snapshot."""
+        return self._at(kept.PROBABILITIES, index, split, "kept probabilities")
 
     def probability_of(
         self, sample: int, split: str | None = None
@@ -90,7 +102,8 @@ class Extras(Committed):
         What the confusion counts count: it may differ from the argmax of `probabilities` where
         rounding ties them.
         """
-        return self._indices(self._at(kept.PREDICTIONS, step, split, "kept responses"))
+        found = self._at(kept.PREDICTIONS, self.index(step, split), split, "kept responses")
+        return self._indices(found)
 
     def predictions_through_time(
         self, split: str | None = None
@@ -155,9 +168,20 @@ class Extras(Committed):
             LabelError: not one index for each sample, or indices beyond `number`.
             SelectionError: no responses were kept.
         """
-        responses = self.responses(step, layer, split)
+        index = self.index(step, split)
+        return self._regrouped(classes, number, index, layer, split)
+
+    def _regrouped(
+        self,
+        classes: Int64[np.ndarray, " sample"] | Rule,
+        number: int | None,
+        index: int,
+        layer: str | None,
+        split: str | None,
+    ) -> Moments:
+        responses = self.responses_at(index, layer, split)
         if callable(classes):
-            classes = classes(self.labels(split), self.probabilities(step, split))
+            classes = classes(self.labels(split), self.probabilities_at(index, split))
         found = np.asarray(classes)
         if found.shape != (len(responses),) or found.dtype.kind not in "iu":
             raise LabelError(
@@ -193,11 +217,24 @@ class Extras(Committed):
             Statistics of two classes: samples of class `true` that were predicted as `predicted`,
             and all others of class `true`. Either may be empty.
         """
+        return self.cell_at(self.index(step, split), true, predicted, layer=layer, split=split)
+
+    def cell_at(
+        self,
+        index: int,
+        true: int | str,
+        predicted: int | str,
+        *,
+        layer: str | None = None,
+        split: str | None = None,
+    ) -> Moments:
+        """The same at the `index`-th snapshot."""
         row, column = self._class(true, split), self._class(predicted, split)
         own = self.labels(split) == row
-        inside = self.predictions(step, split) == column
+        told = self._at(kept.PREDICTIONS, index, split, "kept responses")
+        inside = self._indices(told) == column
         classes = np.where(own, np.where(inside, 0, 1), -1)
-        return self.regroup(classes, number=2, step=step, layer=layer, split=split)
+        return self._regrouped(classes, 2, index, layer, split)
 
     # --- maps, weights, pictures -----------------------------------------------------------------
 
@@ -212,8 +249,20 @@ class Extras(Committed):
     ) -> Float32[np.ndarray, "class unit y x"]:
         """Mean response of each unit at each position, by true class; NaN where there is no data,
         or where any response was not finite. `classes` and `units` (of the layer) read a part."""
+        return self.maps_at(self.index(step, split), layer, split, classes=classes, units=units)
+
+    def maps_at(
+        self,
+        index: int,
+        layer: str,
+        split: str | None = None,
+        *,
+        classes: slice = slice(None),
+        units: slice = slice(None),
+    ) -> Float32[np.ndarray, "class unit y x"]:
+        """The same at the `index`-th snapshot."""
         path = f"{MAPS}/{self._name(layer)}"
-        return self._at(path, step, split, "maps of this layer", classes, units)
+        return self._at(path, index, split, "maps of this layer", classes, units)
 
     def watched(
         self,
@@ -225,7 +274,18 @@ class Extras(Committed):
     ) -> Float32[np.ndarray, "watched unit y x"]:
         """Feature maps of the watched samples; `watched_samples` says which those are, and
         `samples` (counted among them) reads a part."""
-        return self._at(f"{WATCHED}/{self._name(layer)}", step, split, "watched samples", samples)
+        return self.watched_at(self.index(step, split), layer, split, samples=samples)
+
+    def watched_at(
+        self,
+        index: int,
+        layer: str,
+        split: str | None = None,
+        *,
+        samples: slice = slice(None),
+    ) -> Float32[np.ndarray, "watched unit y x"]:
+        """The same at the `index`-th snapshot."""
+        return self._at(f"{WATCHED}/{self._name(layer)}", index, split, "watched samples", samples)
 
     def watched_samples(self, split: str | None = None) -> Int64[np.ndarray, " watched"]:
         """Which samples of the probe are watched, as indices along `sample`."""
@@ -239,7 +299,13 @@ class Extras(Committed):
         self, step: int | None = None, split: str | None = None
     ) -> Float32[np.ndarray, "out in *size"]:
         """Weights of the first module that has any: those one can look at."""
-        return self._at(WEIGHTS, step, split, "first weights")
+        return self.first_weights_at(self.index(step, split), split)
+
+    def first_weights_at(
+        self, index: int, split: str | None = None
+    ) -> Float32[np.ndarray, "out in *size"]:
+        """The same at the `index`-th snapshot."""
+        return self._at(WEIGHTS, index, split, "first weights")
 
     def thumbnails(self, split: str | None = None) -> UInt8[np.ndarray, "sample y x rgb"]:
         """Small pictures of the probe's samples; how they came about stands in their attributes."""
@@ -255,10 +321,8 @@ class Extras(Committed):
 
     # --- finding ---------------------------------------------------------------------------------
 
-    def _at(
-        self, path: str, step: int | None, split: str | None, what: str, *part: slice
-    ) -> np.ndarray:
-        return self._reader.read(self._extra(path, split, what), (self.index(step, split), *part))
+    def _at(self, path: str, index: int, split: str | None, what: str, *part: slice) -> np.ndarray:
+        return self._reader.read(self._extra(path, split, what), (index, *part))
 
     def _extra(self, path: str, split: str | None, what: str) -> str:
         name = self._named(split)

@@ -262,10 +262,23 @@ class Run(Stored):
         Raises:
             SelectionError: responses were not kept.
         """
+        index = self.index(step, split)
+        return self.noise_floor_at(index, layer, split, measure, permutations, units)
+
+    def noise_floor_at(
+        self,
+        index: int,
+        layer: str | None = None,
+        split: str | None = None,
+        measure: str | Measure = DEFAULT,
+        permutations: int = PERMUTATIONS,
+        units: int = AT_MOST,
+    ) -> dict[str, float]:
+        """The same at the `index`-th snapshot: a step that was made again has several."""
         labels, classes = self.labels(split), len(self.grouping(TRUE, split).classes)
         floors: dict[str, float] = {}
         for own in self.layers if layer is None else (self.layer(layer),):
-            responses = self.responses(step, own.path, split)
+            responses = self.responses_at(index, own.path, split)
             some = np.linspace(0, own.units - 1, min(own.units, units)).astype(np.int64)
             bounds = permuted_bounds(
                 responses[:, some].astype(np.float64),

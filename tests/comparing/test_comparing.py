@@ -213,7 +213,7 @@ def test_the_nearest_is_found_among_unsorted_values_and_the_earliest_of_several(
             continue
         given = iter((a, b))
         monkeypatch.setattr(pairing, "_along", lambda *_, given=given: next(given))
-        found = pair(run, run)
+        found = pair(run, run, by="epoch")
         known = np.flatnonzero(~np.isnan(a))
         distance = np.abs(a[known, None] - np.where(np.isnan(b), np.inf, b))
         assert found.a.tolist() == known.tolist()

@@ -43,8 +43,9 @@ class Net(nn.Module):
         return self.head(self.relu3(self.fc(self.relu2(self.conv2(x)).mean((2, 3)))))
 
 
-def trained(path: Path) -> huelapse.Run:
-    torch.manual_seed(0)
+def trained(path: Path, *, first_step: int = 0, steps: int = 8 * (SNAPSHOTS - 1)) -> huelapse.Run:
+    """`first_step`: resumed there, with other weights than it had."""
+    torch.manual_seed(first_step)
     model = Net()
     images, labels = data(240, 1)
     optimizer = torch.optim.Adam(model.parameters(), 0.01)
@@ -61,8 +62,10 @@ def trained(path: Path) -> huelapse.Run:
         first_weights=True,
         keep_responses=True,
         strict=True,
+        exist="resume" if first_step else "error",
+        first_step=first_step,
     )
-    for step in range(8 * (SNAPSHOTS - 1)):
+    for step in range(first_step, steps):
         rows = slice(30 * (step % 8), 30 * (step % 8) + 30)
         loss = F.cross_entropy(model(images[rows]), labels[rows])
         optimizer.zero_grad()

@@ -1,5 +1,8 @@
 """A run that is recorded while the page is open, in a real Chromium."""
 
+import os
+import signal
+import socket
 import subprocess
 import sys
 import time
@@ -206,13 +209,21 @@ def test_a_run_without_a_snapshot_is_shown_as_soon_as_it_has_one(
     store.close()
 
 
+def free_port() -> int:
+    """Not one of those that the servers of other tests, which come and go beside this, take first."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
 def test_a_server_that_is_gone_and_back_takes_nothing_away(browser: Any, tmp_path: Path) -> None:
     store = begin(tmp_path / "run")
     for t in range(6):
         store.commit(snapshot(t, Units.of([t % 4] * 22), wall_time=time.time() + t))
     run = huelapse.open(tmp_path / "run")
     page = browser.new_page(viewport={"width": 1440, "height": 900})
-    with served(run) as address:
+    port = free_port()
+    with served(run, port=port) as address:
         viewer = Viewer(page, address)
         state_is(viewer, "live")
     viewer.until("() => document.querySelector('[data-testid=banner]') !== null")
@@ -221,7 +232,6 @@ def test_a_server_that_is_gone_and_back_takes_nothing_away(browser: Any, tmp_pat
     assert "before training" in viewer.by("title").inner_text()
     page.mouse.click(*viewer.place_of(3))  # what is not, comes later
     store.commit(snapshot(6, Units.of([3] * 22), wall_time=time.time() + 6))
-    port = int(address.partition("/?")[0].rpartition(":")[2])
     with served(run, port=port):
         viewer.until("() => document.querySelector('[data-testid=banner]') === null")
         grown_to(viewer, 7)
@@ -230,3 +240,77 @@ def test_a_server_that_is_gone_and_back_takes_nothing_away(browser: Any, tmp_pat
     page.close()
     store.close()
     assert all("ERR_CONNECTION_REFUSED" in line for line in viewer.said), viewer.said
+
+
+SERVER = """
+import sys
+from viewing import served
+import huelapse
+
+with served(huelapse.open(sys.argv[1]), port=int(sys.argv[2])) as address:
+    print(address, flush=True)
+    sys.stdin.readline()
+"""
+
+
+def test_a_server_that_hangs_is_told_as_gone_and_what_it_was_asked_comes_later(
+    browser: Any, tmp_path: Path
+) -> None:
+    store = begin(tmp_path / "run")
+    for t in range(6):
+        store.commit(snapshot(t, Units.of([t % 4] * 22), wall_time=time.time() + t))
+    program = subprocess.Popen(
+        [sys.executable, "-c", SERVER, str(tmp_path / "run"), str(free_port())],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)},
+    )
+    assert program.stdout is not None and program.stdin is not None
+    try:
+        with looked_at(browser, program.stdout.readline().strip()) as viewer:
+            state_is(viewer, "live")
+            program.send_signal(signal.SIGSTOP)  # its port is open, and nobody there
+            viewer.page.mouse.click(*viewer.place_of(3))
+            viewer.until("() => document.querySelector('[data-testid=banner]') !== null", 40)
+            assert viewer.by("banner").inner_text() == "Showing what was loaded; reconnecting"
+            assert "Through training" not in viewer.by("inspector").inner_text()
+            store.commit(snapshot(6, Units.of([3] * 22), wall_time=time.time() + 6))
+            program.send_signal(signal.SIGCONT)
+            viewer.until("() => document.querySelector('[data-testid=banner]') === null")
+            grown_to(viewer, 7)
+            viewer.until("() => document.body.innerText.includes('Through training')")
+    finally:
+        program.kill()
+        program.stdin.close()
+        program.stdout.close()
+        program.wait()
+    store.close()
+
+
+def test_another_server_at_the_same_address_is_not_taken_for_an_end(
+    browser: Any, tmp_path: Path
+) -> None:
+    """It has no such run, and a run that is recorded does not end by that."""
+    stores = [begin(tmp_path / name) for name in ("run", "other")]
+    for store in stores:
+        for t in range(3):
+            store.commit(snapshot(t, Units.of([t % 4] * 22), wall_time=time.time() + t))
+    runs = [huelapse.open(tmp_path / name) for name in ("run", "other")]
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    port = free_port()
+    with served(runs[0], port=port) as address:
+        viewer = Viewer(page, address)
+        state_is(viewer, "live")
+    with served(runs[1], port=port):
+        viewer.until("() => document.querySelector('[data-testid=banner]') !== null")
+        viewer.page.wait_for_timeout(2500)  # asked again, and refused again
+        assert viewer.by("banner").inner_text() == "Showing what was loaded; reconnecting"
+    stores[0].commit(snapshot(3, Units.of([3] * 22), wall_time=time.time() + 3))
+    with served(runs[0], port=port):
+        viewer.until("() => document.querySelector('[data-testid=banner]') === null")
+        grown_to(viewer, 4)
+    page.close()
+    for store in stores:
+        store.close()
+    assert all("404" in line or "CONNECTION_REFUSED" in line for line in viewer.said), viewer.said

@@ -15,19 +15,11 @@ import { superclassColor } from "../rail/ClassRow";
 import { query, rows as listed, toggleOpen } from "../rail/listing";
 import type { Row } from "../rail/rows";
 import { baseOf, ownClasses } from "../run/groupings";
-import type { Session, Track } from "../run/session";
-import {
-  highlight,
-  highlighted,
-  openLayer,
-  palette,
-  positions,
-  session,
-  snapshot,
-  theme,
-  threshold,
-  track,
-} from "../state";
+import type { Session } from "../run/session";
+import type { Track } from "../run/tracks";
+import { highlight, openLayer } from "../state/choosing";
+import { highlighted, session, snapshot, theme, threshold, track } from "../state/chosen";
+import { palette, positions } from "../state/shown";
 import { viewTitle } from "../titles";
 import { columnsOf, ShareCounter, shareScale, type Shares } from "./shares";
 import { drawTrellis, fullColor, GAP, layoutTrellis, RECALL, ROW_GAP } from "./trellis";

@@ -1,7 +1,7 @@
 // The share of each layer's units that is tuned to each class, through time, counted from cells.
 
 import { stageRows } from "../network/stages";
-import type { Track } from "../run/session";
+import type { Track } from "../run/tracks";
 import { DAMAGED } from "../run/counts";
 import { HELD, type Layer } from "../wire/manifest";
 

@@ -14,8 +14,9 @@ const TALLEST = 46;
 /** So many rows may be as tall as they like, up to `ALONE`. */
 const FEW = 5;
 const ALONE = 112;
-const LOWEST = 22;
-const HEADER = 24;
+export const LOWEST = 22;
+export const HEADER = 24;
+const NARROWEST_PANEL = 14;
 const NARROW = 560;
 
 export interface TrellisLayout {
@@ -38,10 +39,14 @@ export function layoutTrellis(
   return {
     labels,
     named,
-    panel: Math.max(14, Math.floor(room / (columns + (recall ? 1 : 0))) - GAP),
+    panel: Math.max(NARROWEST_PANEL, Math.floor(room / (columns + (recall ? 1 : 0))) - GAP),
     row: Math.max(LOWEST, Math.min(rows <= FEW ? ALONE : TALLEST, row)),
   };
 }
+
+/** Width with which no panel is cut off. */
+export const leastWidth = (columns: number): number =>
+  NARROW_LABELS + columns * (NARROWEST_PANEL + GAP) + 10;
 
 /** One row of panels. */
 export interface Drawn {

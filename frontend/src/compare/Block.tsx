@@ -11,8 +11,9 @@ import { drawn } from "../network/drawn";
 import { cellAt, labelAt, placeAt, type Layout } from "../network/layout";
 import { gapOf, type Scene } from "../network/scene";
 import { indexOrder } from "../run/order";
-import { cellSentence } from "../sentences";
-import { highlighted, openLayer, selectUnit, theme, threshold, unit } from "../state";
+import { cellSentence } from "../sentences/units";
+import { highlighted, theme, threshold, unit } from "../state/chosen";
+import { openLayer, selectUnit } from "../state/choosing";
 import { HELD, LEVELS } from "../wire/manifest";
 import type { Side } from "./side";
 

@@ -1,12 +1,13 @@
-// Two runs, splits or groupings, one above the other, with one slider.
+// Two runs, splits or groupings, one above the other (beside it in a low window), with one slider.
 
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { drawn } from "../network/drawn";
 import { layoutNetwork } from "../network/layout";
-import { useSize } from "../frame/size";
+import { useSize, type Size } from "../frame/size";
 import { isolated } from "../inline";
 import { samplesAt } from "../run/counts";
-import { highlighted, runs, shownGrouping } from "../state";
+import { highlighted, runs } from "../state/chosen";
+import { shownGrouping } from "../state/shown";
 import { viewTitle } from "../titles";
 import { percent } from "../format";
 import { Block } from "./Block";
@@ -96,32 +97,44 @@ function namesOf(found: Against): [string, string] {
   ) as [string, string];
 }
 
-const HEAD = 26;
+/** Of a side's name. */
+export const HEAD = 26;
+/** A network lower than this is no picture: where two do not stand above one another, they stand
+ * beside one another. */
 const LEAST = 150;
+const BETWEEN = 24;
+const NARROWEST = 220;
+
+/** The room of each side, and whether they stand beside one another. */
+export function roomOf(size: Size, lowest = LEAST, narrowest = NARROWEST) {
+  const above = Math.floor(size.height / 2) - HEAD;
+  const width = Math.floor((size.width - BETWEEN) / 2);
+  if (above >= lowest || width < narrowest)
+    return { beside: false, width: size.width, height: Math.max(lowest, above) };
+  return { beside: true, width, height: Math.max(lowest, size.height - HEAD) };
+}
 
 function Both({ found }: { found: Against }) {
   const frame = useRef<HTMLDivElement>(null);
   const size = useSize(frame);
   const { a, b } = sidesOf(found);
   const names = namesOf(found);
-  const height = size ? Math.max(LEAST, Math.floor(size.height / 2) - HEAD) : 0;
+  const room = size && size.width > 0 ? roomOf(size) : null;
   const layout = useMemo(
-    () =>
-      size && size.width > 0
-        ? layoutNetwork(found.a.layers, size.width, height, devicePixelRatio || 1)
-        : null,
-    [found.a, size?.width, height],
+    () => room && layoutNetwork(found.a.layers, room.width, room.height, devicePixelRatio || 1),
+    [found.a, room?.width, room?.height],
   );
+  const networks = found.beside.layers === null;
   return (
     <div
-      class="compare"
+      class={networks && room?.beside ? "compare beside" : "compare"}
       ref={frame}
       data-testid="compare"
       tabIndex={0}
       role="region"
-      aria-label="A above B"
+      aria-label="A and B"
     >
-      {found.beside.layers !== null
+      {!networks
         ? size && size.width > 0 && <Trellises a={a} b={b} names={names} size={size} />
         : layout &&
           [a, b].map((side, i) => (

@@ -8,7 +8,10 @@ import {
   drawTrellis,
   fullColor,
   GAP,
+  HEADER,
   layoutTrellis,
+  leastWidth,
+  LOWEST,
   ROW_GAP,
   type TrellisLayout,
 } from "../classes/trellis";
@@ -17,24 +20,15 @@ import { isolated } from "../inline";
 import { pageColorsNow } from "../network/current";
 import { drawn } from "../network/drawn";
 import { mostTuned } from "../run/counts";
-import {
-  classes,
-  highlight,
-  highlighted,
-  palette,
-  positions,
-  snapshot,
-  theme,
-  threshold,
-} from "../state";
-import { SideHead } from "./CompareView";
+import { classes, palette, positions } from "../state/shown";
+import { highlight } from "../state/choosing";
+import { highlighted, snapshot, theme, threshold } from "../state/chosen";
+import { roomOf, SideHead } from "./CompareView";
 import { against, pairs } from "./now";
 import { onTimeOf } from "./order";
 import type { Side } from "./side";
 
 const MOST_ROWS = 60;
-/** Of a side's name. */
-const HEAD = 26;
 
 const counted = signal(0);
 
@@ -84,9 +78,10 @@ export function Trellises(of: { a: Side; b: Side; names: [string, string]; size:
       )
       .map(({ most }) => most),
   );
-  const half = { width: size.width, height: size.height / 2 - HEAD };
+  const columns = Math.max(...counters.map((counter) => counter.shares.columns.length));
+  const room = roomOf(size, rows.length * LOWEST + HEADER, leastWidth(columns));
   return (
-    <>
+    <div class={room.beside ? "trellises beside" : "trellises"}>
       {counters.map((counter, i) => (
         <section key={i}>
           <SideHead letter={i === 0 ? "A" : "B"} name={names[i]} index={i as 0 | 1} />
@@ -96,12 +91,12 @@ export function Trellises(of: { a: Side; b: Side; names: [string, string]; size:
             complete={() => counters.every((one) => one.complete)}
             rows={rows}
             own={own[i]}
-            layout={layoutTrellis(half, counter.shares.columns.length, rows.length, false)}
+            layout={layoutTrellis(room, counter.shares.columns.length, rows.length, false)}
             scale={scale}
           />
         </section>
       ))}
-    </>
+    </div>
   );
 }
 

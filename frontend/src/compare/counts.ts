@@ -1,7 +1,8 @@
 // Units tuned on one side, from what the server has counted.
 
 import { stateCounts, tunedInLayer, tunedToClass } from "../run/counts";
-import type { Session, Track } from "../run/session";
+import type { Session } from "../run/session";
+import type { Track } from "../run/tracks";
 import { HELD, NOT_DEFINED, SILENT, TIED } from "../wire/manifest";
 
 /** Share of units tuned, to class `k` if it is not -1, of those for which the measure has a meaning;

@@ -6,20 +6,10 @@ import { explain } from "../explain";
 import { LOADING } from "../run/counts";
 import type { Beside, Paired } from "../run/resources";
 import { baseOf, byLevel, levelOf, orderOf } from "../run/groupings";
-import type { Session, Track } from "../run/session";
-import {
-  by,
-  order,
-  other,
-  palette,
-  runs,
-  session,
-  shownGrouping,
-  snapshot,
-  threshold,
-  track,
-  view,
-} from "../state";
+import type { Session } from "../run/session";
+import type { Track } from "../run/tracks";
+import { by, other, runs, session, snapshot, threshold, track, view } from "../state/chosen";
+import { order, palette, shownGrouping } from "../state/shown";
 import type { Manifest, Split } from "../wire/manifest";
 import { tunedShare } from "./counts";
 import { compareSentence, type SideFacts } from "./sentences";
@@ -135,14 +125,20 @@ export const refused = computed((): Refused | null => {
 /** How often it is asked again, where B grows between two answers. */
 const TRIES = 3;
 
-async function load(a: Session, grouping: string, wanted: Wish): Promise<Against | Refused> {
+/** @param before what is shown now: of a B that is still the same nothing is asked for again. */
+async function load(
+  a: Session,
+  grouping: string,
+  wanted: Wish,
+  before: Against | null = null,
+): Promise<Against | Refused> {
   const own = wanted.run === a.run && wanted.split === a.split.name;
   for (let tries = 0; tries < TRIES; tries++) {
     const beside = await a.beside(grouping, wanted.run, wanted.split, wanted.grouping);
     const { config } = beside;
     if (beside.refused !== null)
       return { a, grouping, wish: wanted, why: beside.refused, incomparable: true, config };
-    const b = own ? a : await a.neighbor(wanted.run, wanted.split);
+    const b = own ? a : await neighborOf(a, wanted, before?.b, beside.version);
     // what is its tenth snapshot now may be the eleventh in a moment
     if (b.manifest.version !== beside.version) continue;
     let track = await b.track(wanted.grouping, 0);
@@ -150,6 +146,42 @@ async function load(a: Session, grouping: string, wanted: Wish): Promise<Against
     return { a, grouping, wish: wanted, b, track, beside };
   }
   throw new Error("It grows too fast to be compared with. Reload when it has slowed down.");
+}
+
+async function neighborOf(
+  a: Session,
+  wanted: Wish,
+  before: Session | undefined,
+  version: string,
+): Promise<Session> {
+  if (before?.run === wanted.run && before.split.name === wanted.split) {
+    if (before.manifest.version === version) return before;
+    const grown = await before.grown(wanted.run === a.run ? a.manifest : undefined);
+    if (grown) return grown;
+  }
+  return a.neighbor(wanted.run, wanted.split);
+}
+
+/** What is compared, for a run that has grown: loaded, cells and all, before any of it is shown; null
+ * where nothing is compared now. */
+export async function comparedGrown(
+  open: Session,
+  grown: Session,
+  t: number,
+): Promise<Against | Refused | null> {
+  const before = against.peek();
+  if (view.peek() !== "compare" || before?.a !== open) return null;
+  const found = await load(grown, before.grouping, before.wish, before);
+  if (!("b" in found)) return found;
+  const pairs = found.beside.pairs[by.peek()];
+  const there = pairs && "snapshot" in pairs ? (pairs.snapshot[t] ?? -1) : -1;
+  await found.track.paint.settled(Math.max(0, there));
+  return found;
+}
+
+/** Shows what `comparedGrown` gave; together with the run itself. */
+export function applyCompared(found: Against | Refused): void {
+  loaded.value = found;
 }
 
 export function followCompare(): () => void {

@@ -7,8 +7,9 @@ import { CellColors } from "../network/colors";
 import { tunedPerLayerAndClass } from "../run/counts";
 import { unitOrder } from "../run/order";
 import type { Paint } from "../run/paint";
-import type { Session, Track } from "../run/session";
-import { highlighted, threshold } from "../state";
+import type { Session } from "../run/session";
+import type { Track } from "../run/tracks";
+import { highlighted, threshold } from "../state/chosen";
 import { reordered } from "./order";
 
 export interface Side {

@@ -12,7 +12,9 @@ import { drawStamp, stampOf } from "../run/pictures";
 import type { CellSamples } from "../run/resources";
 import type { Session } from "../run/session";
 import { isClass } from "../samples/reading";
-import { cell, openSample, positions, session, snapshot, theme, type Cell } from "../state";
+import { cell, session, snapshot, theme, type Cell } from "../state/chosen";
+import { openSample } from "../state/choosing";
+import { positions } from "../state/shown";
 import { spans } from "../timeline/scale";
 import { answerColor, answerPalette } from "./answers";
 import { confusionNow, wholeConfusion } from "./now";
@@ -121,7 +123,7 @@ function History({ of }: { of: Cell }) {
 function Samples({ open, of }: { open: Session; of: Cell }) {
   const t = snapshot.value;
   const found = useLatest([open, of.true, of.predicted], t, () =>
-    open.cellSamples(t, of.true, of.predicted),
+    open.ofClasses.cellSamples(t, of.true, of.predicted),
   );
   const pictures = open.has("thumbnails");
   if (!found) return null;
@@ -220,7 +222,7 @@ export function Thumbnail({ open, sample }: { open: Session; sample: number }) {
 function Units({ open, of }: { open: Session; of: Cell }) {
   const t = snapshot.value;
   const found = useLatest([open, of.true, of.predicted], t, () =>
-    open.cellUnits(t, of.true, of.predicted),
+    open.ofClasses.cellUnits(t, of.true, of.predicted),
   );
   if (!found) return null;
   const { n, unit, level } = found.value;

@@ -2,7 +2,7 @@
 
 import { count, plural, stepText } from "../format";
 import { said } from "../inline";
-import { session } from "../state";
+import { session } from "../state/chosen";
 import type { ConfusionNow } from "./now";
 
 export function CellTip(of: { now: ConfusionNow; true: number; predicted: number }) {

@@ -11,7 +11,8 @@ import { pageColorsNow } from "../network/current";
 import { drawn } from "../network/drawn";
 import { orderOf, sharedClasses } from "../run/groupings";
 import type { Session } from "../run/session";
-import { cell, highlighted, matrixOrder, session, shownGrouping, theme } from "../state";
+import { cell, highlighted, matrixOrder, session, theme } from "../state/chosen";
+import { shownGrouping } from "../state/shown";
 import { answerColor, answerPalette } from "./answers";
 import { blocksOf, type Block, type MatrixOrder } from "./blocks";
 import { CellTip } from "./CellTip";
@@ -58,7 +59,7 @@ function useOrder(open: Session, by: MatrixOrder, K: number): readonly number[] 
   useEffect(() => {
     if (by !== "alike") return;
     let wanted = true;
-    open.alike().then(
+    open.ofClasses.alike().then(
       (order) => wanted && setAlike({ of: open, order: Array.from(order) }),
       () => undefined, // as numbered, then
     );

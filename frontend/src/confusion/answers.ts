@@ -1,7 +1,7 @@
 // Colors of what samples were read as.
 
 import { cssColor } from "../network/colors";
-import { answerColors } from "../state";
+import { answerColors } from "../state/shown";
 import { LEVELS } from "../wire/manifest";
 
 /** Colors of the true classes, which are those of the answers too. */

@@ -5,7 +5,7 @@ import { useEffect, useLayoutEffect } from "preact/hooks";
 import { explain } from "../explain";
 import { useAnswer } from "../run/latest";
 import type { Confusion } from "../run/resources";
-import { cell, session, snapshot, type Cell } from "../state";
+import { cell, session, snapshot, type Cell } from "../state/chosen";
 
 export interface ConfusionNow {
   snapshot: number;
@@ -57,7 +57,7 @@ export function useWholeConfusion(): Confusion | null {
   const open = session.value;
   useEffect(() => {
     if (!open || wholeConfusion.peek()?.of === open) return;
-    open.confusion().then(
+    open.ofClasses.confusion().then(
       (found) => {
         if (found && session.peek() === open) wholeConfusion.value = { of: open, ...found };
       },
@@ -82,7 +82,7 @@ export function useConfusion(): ConfusionNow | null {
   const { loaded: one, refused } = useAnswer(single && [single, damaged], t, async () => ({
     of: single,
     snapshot: t,
-    ...(await (single as NonNullable<typeof single>).confusionAt(t)),
+    ...(await (single as NonNullable<typeof single>).ofClasses.confusionAt(t)),
   }));
   useEffect(() => {
     oneConfusion.value = one && one.value;

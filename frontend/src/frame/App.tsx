@@ -8,11 +8,13 @@ import { Inspector, isChosen } from "../inspector/Inspector";
 import { LayerView } from "../layer/LayerView";
 import { Network } from "../network/Network";
 import { Rail } from "../rail/Rail";
-import { announcement, playing, problem, server, session, view, waiting } from "../state";
+import { announcement, playing, problem, session, view, waiting } from "../state/chosen";
+import { server } from "../run/asking";
 import { SamplesView } from "../samples/SamplesView";
 import { TableView } from "../table/TableView";
 import { Timeline } from "../timeline/Timeline";
 import { viewTitle } from "../titles";
+import { Export } from "../film/Export";
 import { home } from "./home";
 import { Help } from "./Help";
 import { Tip } from "./tip";
@@ -45,6 +47,7 @@ export function App() {
       <Timeline />
       <Tip />
       <Help />
+      <Export />
       <Notice />
       <Live />
     </div>

@@ -1,6 +1,6 @@
 import { useEffect, useRef } from "preact/hooks";
 import { KEYS } from "../keys";
-import { help } from "../state";
+import { help } from "../state/chosen";
 import { CloseIcon } from "./icons";
 
 /** A native dialog: it holds the focus, and gives it back when it closes. */

@@ -1,4 +1,5 @@
-import { positions, snapshot } from "../state";
+import { positions } from "../state/shown";
+import { snapshot } from "../state/chosen";
 
 /** The playhead as a line through small pictures. Moving it costs no layout and no drawing. */
 export function Reading({ width }: { width: number }) {

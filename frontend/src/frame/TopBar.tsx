@@ -2,31 +2,24 @@ import {
   chooseGrouping,
   chooseMeasure,
   chooseSplit,
-  grouping,
-  help,
-  placeAnew,
-  placedBy,
-  runs,
-  session,
-  shownGrouping,
   toggleTable,
-  theme,
   toggleTheme,
-  view,
-} from "../state";
+} from "../state/choosing";
+import { exporting, grouping, help, runs, session, theme, view } from "../state/chosen";
+import { placeAnew, placedBy, shownGrouping } from "../state/shown";
 import { count, durationText, plural, stepText } from "../format";
 import { isolated } from "../inline";
 import { share } from "../keys";
 import { live, stale } from "../run/growth";
 import { baseOf } from "../run/groupings";
 import type { Session } from "../run/session";
-import { splitSentence } from "../sentences";
+import { splitSentence } from "../sentences/snapshots";
 import { cssColor } from "../network/colors";
 import { LEVELS, type Grouping } from "../wire/manifest";
 import { readAddress } from "../url";
 import { Chooser } from "./Chooser";
 import { home } from "./home";
-import { KeysIcon, LinkIcon, TableIcon, ThemeIcon } from "./icons";
+import { DownloadIcon, KeysIcon, LinkIcon, TableIcon, ThemeIcon } from "./icons";
 import { Views } from "./Views";
 
 /** Reopens the page on another run: everything else in the address belongs to this one. */
@@ -240,6 +233,16 @@ export function TopBar() {
           onClick={toggleTheme}
         >
           <ThemeIcon />
+        </button>
+        <button
+          type="button"
+          class="icon"
+          data-testid="export"
+          title="Save a picture or a film (E)"
+          aria-label="Save a picture or a film"
+          onClick={() => (exporting.value = true)}
+        >
+          <DownloadIcon />
         </button>
         {home().alone && (
           <button

@@ -1,4 +1,4 @@
-import { view } from "../state";
+import { view } from "../state/chosen";
 import { VIEWS, type View } from "../url";
 
 /** The table stands for a picture and has a button of its own. */

@@ -7,7 +7,8 @@ import { hideTip, tip } from "../frame/tip";
 import { said } from "../inline";
 import { useLatest } from "../run/latest";
 import type { Session } from "../run/session";
-import { chosenLayer, shownLayer, theme } from "../state";
+import { chosenLayer, theme } from "../state/chosen";
+import { shownLayer } from "../state/shown";
 import { shownSnapshot } from "./now";
 import { Source } from "./Source";
 
@@ -28,7 +29,7 @@ export function SimilarityPanel({ open }: { open: Session }) {
   const canvas = useRef<HTMLCanvasElement>(null);
   const size = useSize(frame);
   const t = shownSnapshot.value;
-  const loaded = useLatest([open], t, () => open.similarity(t));
+  const loaded = useLatest([open], t, () => open.ofLayers.similarity(t));
   const L = open.layers.length;
   const l = shownLayer.value;
   const light = theme.value === "light";

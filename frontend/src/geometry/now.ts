@@ -4,11 +4,12 @@
 import { computed, effect, signal } from "@preact/signals";
 import { percent, stepText } from "../format";
 import { said } from "../inline";
-import { spoken } from "../sentences";
+import { spoken } from "../sentences/network";
 import { explain } from "../explain";
 import type { Geometry, NumberName } from "../run/resources";
 import type { Session } from "../run/session";
-import { session, shownLayer, snapshot, view } from "../state";
+import { session, snapshot, view } from "../state/chosen";
+import { shownLayer } from "../state/shown";
 import { nearestKnown, PANELS } from "./panels";
 
 const AGAIN_MS = 1500;
@@ -37,7 +38,7 @@ export function followGeometry(): () => void {
     let timer = 0;
     let wanted = true;
     const ask = (): void => {
-      open.geometry().then(
+      open.ofLayers.geometry().then(
         (found) => {
           if (!wanted) return;
           known.value = { of: open, geometry: found };

@@ -9,17 +9,10 @@ import { cssColor } from "../network/colors";
 import { baseOf, groupAt, levelOf, ownClasses } from "../run/groupings";
 import type { Confusion } from "../run/resources";
 import { isSuppressed, strongestUnits } from "../run/counts";
-import { classSentence } from "../sentences";
-import {
-  highlighted,
-  painted,
-  palette,
-  positions,
-  selectUnit,
-  session,
-  snapshot,
-  track,
-} from "../state";
+import { classSentence } from "../sentences/classes";
+import { highlighted, session, snapshot, track } from "../state/chosen";
+import { painted, palette, positions } from "../state/shown";
+import { selectUnit } from "../state/choosing";
 import { LEVELS } from "../wire/manifest";
 
 const WIDTH = 304;

@@ -8,17 +8,13 @@ import { isolated } from "../inline";
 import { tunedInLayer } from "../run/counts";
 import { kindsOf, moment } from "../run/happened";
 import type { Events, UnitHistory } from "../run/resources";
-import type { Session, Track } from "../run/session";
-import { eventSentence, eventTitle, noiseSentence, STATE_WORDS } from "../sentences";
-import {
-  event as shownName,
-  openLayer,
-  session,
-  show,
-  shownGrouping,
-  snapshot,
-  track,
-} from "../state";
+import type { Session } from "../run/session";
+import type { Track } from "../run/tracks";
+import { eventSentence, eventTitle, noiseSentence } from "../sentences/events";
+import { STATE_WORDS } from "../sentences/units";
+import { event as shownName, session, snapshot, track } from "../state/chosen";
+import { openLayer, show } from "../state/choosing";
+import { shownGrouping } from "../state/shown";
 import { HELD, NO_CLASS, NO_UNIT, SUPPRESSED, TIED } from "../wire/manifest";
 import { ClassDot } from "./Happened";
 import { Barcode } from "./History";
@@ -45,7 +41,7 @@ export function EventCard({ events, i }: { events: Events; i: number }) {
   useEffect(() => {
     let wanted = true;
     if (u !== NO_UNIT)
-      open?.history(shownGrouping.peek()?.name ?? "", u).then(
+      open?.ofUnits.history(shownGrouping.peek()?.name ?? "", u).then(
         (found) => wanted && setHistory({ of: u, found }),
         () => wanted && setHistory(null),
       );

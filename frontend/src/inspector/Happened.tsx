@@ -19,20 +19,11 @@ import {
 } from "../run/happened";
 import type { Events } from "../run/resources";
 import type { Session } from "../run/session";
-import {
-  event as shownName,
-  openLayer,
-  palette,
-  playing,
-  session,
-  show,
-  shownGrouping,
-  snapshot,
-  track,
-  unit,
-} from "../state";
+import { event as shownName, playing, session, snapshot, track, unit } from "../state/chosen";
+import { openLayer, show } from "../state/choosing";
+import { palette, shownGrouping } from "../state/shown";
 import { LEVELS, NO_CLASS, NO_UNIT, SUPPRESSED } from "../wire/manifest";
-import { eventWords } from "../sentences";
+import { eventWords } from "../sentences/events";
 
 const SHOWN = 9;
 /** Of a moment; more would be no list. */

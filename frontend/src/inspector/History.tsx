@@ -8,7 +8,9 @@ import { fitCanvas } from "../frame/size";
 import { home } from "../frame/home";
 import { cssColor, pageColors } from "../network/colors";
 import type { UnitHistory } from "../run/resources";
-import { highlighted, palette, positions, session, show, snapshot, theme } from "../state";
+import { highlighted, session, snapshot, theme } from "../state/chosen";
+import { palette, positions } from "../state/shown";
+import { show } from "../state/choosing";
 import { nearestSnapshot, spans } from "../timeline/scale";
 import { FEWEST_SAMPLES, HELD, LEVELS, SUPPRESSED, TIED } from "../wire/manifest";
 

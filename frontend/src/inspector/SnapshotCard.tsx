@@ -6,12 +6,13 @@ import { useMemo } from "preact/hooks";
 import { counted, samples } from "../derive";
 import { count, fixed, list, stepText } from "../format";
 import { isolated } from "../inline";
-import { missingSentence, splitSentence } from "../sentences";
+import { missingSentence, splitSentence } from "../sentences/snapshots";
 import { Happened } from "./Happened";
 import { Reading } from "../frame/Reading";
 import { stageRows, type StageRow } from "../network/stages";
 import { segmentSentence } from "../timeline/Axis";
-import { positions, session, snapshot, track } from "../state";
+import { positions } from "../state/shown";
+import { session, snapshot, track } from "../state/chosen";
 
 const WIDTH = 120;
 const HEIGHT = 16;

@@ -4,7 +4,8 @@ import { count, digitsFor, fixed, percent, plural } from "../format";
 import { cut } from "../inline";
 import { cssColor } from "../network/colors";
 import type { UnitHistory } from "../run/resources";
-import { highlighted, palette, snapshot } from "../state";
+import { highlighted, snapshot } from "../state/chosen";
+import { palette } from "../state/shown";
 import { FEWEST_SAMPLES, LEVELS } from "../wire/manifest";
 
 const WIDTH = 304;

@@ -6,8 +6,9 @@ import { isolated, said } from "../inline";
 import { cssColor } from "../network/colors";
 import { baseOf, groupAt, levelOf, levelWords } from "../run/groupings";
 import type { UnitHistory } from "../run/resources";
-import { unitSentence, unitWarning, type UnitFacts } from "../sentences";
-import { palette, session, shownGrouping, snapshot, threshold, track, unit } from "../state";
+import { unitSentence, unitWarning, type UnitFacts } from "../sentences/units";
+import { palette, shownGrouping } from "../state/shown";
+import { session, snapshot, threshold, track, unit } from "../state/chosen";
 import { HELD, LEVELS, TIED } from "../wire/manifest";
 import { UnitEvents } from "./Happened";
 import { Barcode, History } from "./History";
@@ -22,7 +23,7 @@ export function UnitCard({ unit: u }: { unit: number }) {
   // before the next frame: of a run that has grown it is here already, and must not blink
   useLayoutEffect(() => {
     let wanted = true;
-    open?.history(shownGrouping.peek()?.name ?? "", u).then(
+    open?.ofUnits.history(shownGrouping.peek()?.name ?? "", u).then(
       (loaded) => wanted && setHistory(loaded),
       () => wanted && setFailed(true),
     );

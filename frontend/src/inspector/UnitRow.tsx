@@ -1,4 +1,5 @@
-import { selectUnit, session } from "../state";
+import { selectUnit } from "../state/choosing";
+import { session } from "../state/chosen";
 
 /** A unit in a list that is about no class: a neutral bar, and what it says. */
 export function UnitRow(row: { unit: number; share: number; said: string }) {

@@ -7,22 +7,18 @@ import { hideTip, tip } from "../frame/tip";
 import { cellColorsNow, pageColorsNow } from "../network/current";
 import { drawn } from "../network/drawn";
 import { useLatest } from "../run/latest";
+import { classes, classOrder, palette, placedOrder } from "../state/shown";
 import {
-  classes,
-  classOrder,
   highlighted,
-  palette,
-  placedOrder,
   playing,
-  selectUnit,
   session,
-  show,
   snapshot,
   theme,
   threshold,
   track,
   unit,
-} from "../state";
+} from "../state/chosen";
+import { selectUnit, show } from "../state/choosing";
 import { ClassNames, Steps, Totals } from "./beside";
 import { drawHeat, drawKymograph, unitAtColumn, type LayerScene } from "./draw";
 import { placeOf, shownAt, type LayerLayout } from "./geometry";
@@ -52,7 +48,7 @@ export function Pictures({ l, layout, named }: { l: number; layout: LayerLayout;
   const groupingName = current?.grouping.name;
   const there = open?.split.resources.includes("heat") ?? false;
   const heat = useLatest(open && there && current ? [open, current, l] : null, t, () =>
-    (open as NonNullable<typeof open>).heat(groupingName as string, t, l),
+    (open as NonNullable<typeof open>).ofUnits.heat(groupingName as string, t, l),
   );
 
   useEffect(() => {

@@ -5,16 +5,9 @@ import { count, plural, stepText } from "../format";
 import { said } from "../inline";
 import { cssColor } from "../network/colors";
 import { isNested } from "../rail/rows";
-import {
-  classes,
-  classOrder,
-  highlight,
-  highlighted,
-  palette,
-  session,
-  shownGrouping,
-  snapshot,
-} from "../state";
+import { classes, classOrder, palette, shownGrouping } from "../state/shown";
+import { highlight } from "../state/choosing";
+import { highlighted, session, snapshot } from "../state/chosen";
 import { LEVELS } from "../wire/manifest";
 import { labelledRows, placeOf, shownAt, type LayerLayout } from "./geometry";
 

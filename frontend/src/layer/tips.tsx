@@ -3,8 +3,9 @@
 import { percent, stepText } from "../format";
 import { said } from "../inline";
 import { levelWords } from "../run/groupings";
-import { cellSentence } from "../sentences";
-import { classes, session, threshold, track } from "../state";
+import { cellSentence } from "../sentences/units";
+import { classes } from "../state/shown";
+import { session, threshold, track } from "../state/chosen";
 import { NO_HEAT } from "../wire/manifest";
 
 export function HeatTip(of: {

@@ -5,23 +5,10 @@ import { count, plural } from "../format";
 import { fitCanvas, useSize } from "../frame/size";
 import { hideTip, tip } from "../frame/tip";
 import { baseOf, levelWords } from "../run/groupings";
-import { cellSentence } from "../sentences";
-import {
-  classOrder,
-  classes,
-  highlighted,
-  openLayer,
-  painted,
-  palette,
-  placedOrder,
-  selectUnit,
-  session,
-  shownGrouping,
-  theme,
-  threshold,
-  track,
-  unit,
-} from "../state";
+import { cellSentence } from "../sentences/units";
+import { classOrder, classes, painted, palette, placedOrder, shownGrouping } from "../state/shown";
+import { highlighted, session, theme, threshold, track, unit } from "../state/chosen";
+import { openLayer, selectUnit } from "../state/choosing";
 import { HELD } from "../wire/manifest";
 import { cssColor } from "./colors";
 import { cellColorsNow, pageColorsNow } from "./current";

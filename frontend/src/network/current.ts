@@ -1,7 +1,8 @@
 // Colors of what is shown now, made once for each palette and theme.
 
 import { home } from "../frame/home";
-import { palette, theme } from "../state";
+import { palette } from "../state/shown";
+import { theme } from "../state/chosen";
 import { CellColors, pageColors, type PageColors } from "./colors";
 
 let cells: { palette: Uint8Array; colors: CellColors } | null = null;

@@ -21,7 +21,7 @@ export interface LayerNumbers {
   damaged: boolean;
 }
 
-const FONT = '"Inter", ui-sans-serif, system-ui, sans-serif';
+export const FONT = '"Inter", ui-sans-serif, system-ui, sans-serif';
 const BAR_LEVEL = 92;
 const BAR_HEIGHT = 9;
 const STAGE_BAR_HEIGHT = 4;

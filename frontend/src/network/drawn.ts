@@ -39,13 +39,19 @@ class Drawn {
 
   pixelOf(unit: number, side = 0): { canvas: HTMLCanvasElement; x: number; y: number } | null {
     const { canvas, scene } = this.sides[side] ?? {};
-    if (!canvas || !scene || !scene.paint || unit < 0 || unit >= scene.order.length) return null;
-    const l = scene.layers.findIndex((a) => unit >= a.offset && unit < a.offset + a.units);
-    const { offset, units } = scene.layers[l];
-    const place = scene.order.subarray(offset, offset + units).indexOf(unit);
-    const block = scene.layout.blocks.find((b) => b.layer === l);
-    return block ? { canvas, ...colorPixel(scene, block, place, unit) } : null;
+    const at = canvas && scene ? pixelIn(scene, unit) : null;
+    return canvas && at ? { canvas, ...at } : null;
   }
+}
+
+/** A device pixel of a drawing that shows a unit's color and nothing else. */
+export function pixelIn(scene: Scene, unit: number): { x: number; y: number } | null {
+  if (!scene.paint || unit < 0 || unit >= scene.order.length) return null;
+  const l = scene.layers.findIndex((a) => unit >= a.offset && unit < a.offset + a.units);
+  const { offset, units } = scene.layers[l];
+  const place = scene.order.subarray(offset, offset + units).indexOf(unit);
+  const block = scene.layout.blocks.find((b) => b.layer === l);
+  return block ? colorPixel(scene, block, place, unit) : null;
 }
 
 export const drawn = new Drawn();

@@ -10,19 +10,10 @@ import { cellColorsNow, pageColorsNow } from "../network/current";
 import { drawn } from "../network/drawn";
 import { useLatest } from "../run/latest";
 import type { Session } from "../run/session";
-import { cellSentence } from "../sentences";
-import {
-  classes,
-  painted,
-  palette,
-  placedOrder,
-  selectUnit,
-  session,
-  snapshot,
-  theme,
-  threshold,
-  unit,
-} from "../state";
+import { cellSentence } from "../sentences/units";
+import { classes, painted, palette, placedOrder } from "../state/shown";
+import { selectUnit } from "../state/choosing";
+import { session, snapshot, theme, threshold, unit } from "../state/chosen";
 import { HELD, TIED } from "../wire/manifest";
 import { Missing } from "./Missing";
 import { layerMaps } from "./recorded";

@@ -1,7 +1,7 @@
 // The key of a luminance scale: its least and its greatest value.
 
 import { digitsFor, fixed } from "../format";
-import { theme } from "../state";
+import { theme } from "../state/chosen";
 import { gradientOf } from "./sheet";
 
 export function Scale({ low, high }: { low: number; high: number }) {

@@ -1,6 +1,6 @@
 // What the layer view shows: cells, where units respond, or first weights.
 
-import { layerShows, session } from "../state";
+import { layerShows, session } from "../state/chosen";
 import type { Shows as What } from "../url";
 import { shownOf } from "./about";
 import { FirstWeightsView } from "./FirstWeights";

@@ -2,7 +2,8 @@
 // and of its neighbors, so that playing does not wait for them.
 
 import { signal } from "@preact/signals";
-import type { Session, Theme } from "../run/session";
+import type { Session } from "../run/session";
+import type { Theme } from "../run/palettes";
 import { cellMaps } from "./recorded";
 import { inLuminance, rampNow, sheetOf, type Planes, type Sheet } from "./sheet";
 

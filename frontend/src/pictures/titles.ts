@@ -1,7 +1,8 @@
 // What the pictures of a layer are, above them.
 
 import { said } from "../inline";
-import { classes, layerShows, session } from "../state";
+import { classes } from "../state/shown";
+import { layerShows, session } from "../state/chosen";
 import { aboutWeights, shownOf } from "./about";
 import { mapsClass } from "./shown";
 

@@ -8,18 +8,9 @@ import { isolated } from "../inline";
 import { CLASS_KEYS } from "../keys";
 import { cssColor } from "../network/colors";
 import { byLevel, ownClasses, sharedClasses } from "../run/groupings";
-import {
-  highlight,
-  highlighted,
-  palette,
-  pins,
-  positions,
-  session,
-  theme,
-  threshold,
-  togglePin,
-  track,
-} from "../state";
+import { highlight, togglePin } from "../state/choosing";
+import { highlighted, pins, session, theme, threshold, track } from "../state/chosen";
+import { palette, positions } from "../state/shown";
 import { LEVELS } from "../wire/manifest";
 import { numberOf, toggleOpen, tunedToAny } from "./listing";
 import { among } from "./pins";

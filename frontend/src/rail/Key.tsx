@@ -7,17 +7,9 @@ import { hasData, isDamaged, isHere, states, statesEver } from "../derive";
 import { count, percent, strengthOfLevel } from "../format";
 import { cssColor } from "../network/colors";
 import { suppressedCount, tunedToClass } from "../run/counts";
-import { floorSentence, thresholdSentence } from "../sentences";
-import {
-  approximate,
-  highlighted,
-  painted,
-  palette,
-  session,
-  snapshot,
-  threshold,
-  track,
-} from "../state";
+import { floorSentence, thresholdSentence } from "../sentences/strength";
+import { approximate, painted, palette } from "../state/shown";
+import { highlighted, session, snapshot, threshold, track } from "../state/chosen";
 import { thresholdLevel } from "../url";
 import { floor, hasFloor, isOfTrue } from "./floor";
 import { drawHistogram, HEIGHT, RAMP } from "./histogram";

@@ -8,7 +8,7 @@ import type { Session } from "../run/session";
 import { count } from "../format";
 import { textWidth, useSize } from "../frame/size";
 import { drawn } from "../network/drawn";
-import { highlighted, pins, session, threshold, track } from "../state";
+import { highlighted, pins, session, threshold, track } from "../state/chosen";
 import { Reading } from "../frame/Reading";
 import { ClassRow } from "./ClassRow";
 import { columnsFor } from "./columns";

@@ -3,7 +3,9 @@
 import { Chooser } from "../frame/Chooser";
 import { count, plural } from "../format";
 import { baseOf, levelOf, levelsOf, type Level } from "../run/groupings";
-import { chooseLevel, highlighted, shownGrouping, sort, track } from "../state";
+import { chooseLevel } from "../state/choosing";
+import { highlighted, sort, track } from "../state/chosen";
+import { shownGrouping } from "../state/shown";
 import type { Sort } from "../url";
 import type { Grouping } from "../wire/manifest";
 import { finder, query, rows, shownSort, sorts } from "./listing";

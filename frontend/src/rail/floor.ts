@@ -1,7 +1,8 @@
 // What strength reads where labels are permuted: fetched once the playhead rests, never while it moves.
 
 import { computed, effect, signal } from "@preact/signals";
-import { session, shownGrouping, snapshot, track } from "../state";
+import { session, snapshot, track } from "../state/chosen";
+import { shownGrouping } from "../state/shown";
 
 const REST_MS = 500;
 
@@ -33,7 +34,7 @@ export function followFloor(): () => void {
     floor.value = null;
     if (!open || !there) return;
     timer = window.setTimeout(() => {
-      open.floor(t).then(
+      open.ofLayers.floor(t).then(
         (floors) => {
           if (session.peek() === open && snapshot.peek() === t) floor.value = greatest(floors);
         },

@@ -2,7 +2,8 @@
 
 import { fitCanvas } from "../frame/size";
 import { cssColor } from "../network/colors";
-import { classOrder, highlighted, palette, snapshot, track } from "../state";
+import { classOrder, palette } from "../state/shown";
+import { highlighted, snapshot, track } from "../state/chosen";
 import { BIN, BINS, LEVELS } from "../wire/manifest";
 import { colorAt, scaleOf, WIDTH } from "./scale";
 

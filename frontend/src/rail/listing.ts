@@ -7,7 +7,7 @@ import { hasData, takesPart } from "../derive";
 import { count, percent } from "../format";
 import { baseOf, levelOf } from "../run/groupings";
 import { tunedToClass } from "../run/counts";
-import { playing, session, snapshot, sort, threshold, track } from "../state";
+import { playing, session, snapshot, sort, threshold, track } from "../state/chosen";
 import { SORTS, type Sort } from "../url";
 import { above, FEW, isNested, rowsOf, type Row } from "./rows";
 

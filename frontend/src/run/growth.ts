@@ -4,28 +4,23 @@
 // others.
 
 import { batch, computed, effect, signal } from "@preact/signals";
+import { applyCompared, comparedGrown } from "../compare/now";
 import { wholeConfusion } from "../confusion/now";
-import {
-  applyAddress,
-  applyGrown,
-  cell,
-  currentAddress,
-  sample,
-  server,
-  session,
-  shownGrouping,
-  snapshot,
-  track,
-  unit,
-} from "../state";
+import { applyAddress, applyGrown, currentAddress } from "../state/addressed";
+import { cell, sample, session, snapshot, track, unit } from "../state/chosen";
+import { server } from "./asking";
+import { shownGrouping } from "../state/shown";
 import type { Live } from "../wire/manifest";
-import { RefusedError } from "../wire/source";
-import { heard, type Session } from "./session";
+import { DAMAGED, RefusedError } from "../wire/source";
+import { heard } from "./asking";
+import type { Session } from "./session";
 
 const SOONEST_MS = 1000;
 const LATEST_MS = 10_000;
 /** So many usual intervals without a snapshot are told. */
 const STALE = 3;
+/** What a server says of a run that it does not offer. */
+const NOT_FOUND = 404;
 /** Less is not worth a word. */
 const STALE_SECONDS = 60;
 
@@ -57,10 +52,22 @@ export const following = computed(
 
 export function followGrowth(): () => void {
   let timer = 0;
-  let [ended, asking] = [false, false];
+  let [ended, asking, growing] = [false, false, false];
   const again = (ms: number): void => {
     clearTimeout(timer);
     if (!ended) timer = window.setTimeout(() => void ask(), ms);
+  };
+  // beside the asking, which says whether anybody is there: what has grown may be long on its way
+  const goOn = async (open: Session): Promise<void> => {
+    if (growing) return;
+    growing = true;
+    try {
+      await grow(open);
+    } catch (error) {
+      heard(error); // asked for again with the next answer
+    } finally {
+      growing = false;
+    }
   };
   const ask = async (): Promise<void> => {
     const open = session.peek();
@@ -68,18 +75,22 @@ export function followGrowth(): () => void {
     asking = true;
     try {
       const found = await open.live();
+      if (server.peek() !== "answers") open.renew();
       heard();
       batch(() => {
         pulse.value = { live: found, at: performance.now() / 1000, lineage: open.lineage };
         now.value = performance.now() / 1000;
       });
       const { version, state } = open.manifest;
-      if (found.version !== version || found.state !== state) await grow(open);
+      if (found.version !== version || found.state !== state) void goOn(open);
       const usual = found.state === "recording" ? 500 * (found.interval ?? 4) : LATEST_MS;
       again(Math.min(LATEST_MS, Math.max(SOONEST_MS, usual)));
     } catch (error) {
-      // a file and a static site do not grow
-      if (!heard(error) && error instanceof RefusedError && error.status !== 422) return;
+      // a file and a static site do not grow; but who told before how far it is has only gone
+      const told = pulse.peek()?.lineage === open.lineage;
+      const gone = error instanceof RefusedError && error.status === NOT_FOUND && told;
+      if (gone) server.value = "away";
+      else if (!heard(error) && error instanceof RefusedError && error.status !== DAMAGED) return;
       again(LATEST_MS / 5);
     } finally {
       asking = false;
@@ -114,19 +125,23 @@ async function grow(open: Session): Promise<void> {
   const loaded = await grown.track(name, t);
   await loaded.paint.settled(t);
   const [u, i, at] = [unit.peek(), sample.peek(), cell.peek()];
-  const whole = wholeConfusion.peek()?.of === open ? grown.confusion() : null;
+  const whole = wholeConfusion.peek()?.of === open ? grown.ofClasses.confusion() : null;
+  const compared = comparedGrown(open, grown, t);
   await Promise.allSettled([
     whole,
-    u >= 0 && grown.history(name, u),
-    i >= 0 && grown.sampleHistory(i),
-    at && grown.has("samples") && grown.cellSamples(t, at.true, at.predicted),
-    grown.has("confusion_at") && wholeConfusion.peek() === null && grown.confusionAt(t),
-    grown.events(name),
+    compared,
+    u >= 0 && grown.ofUnits.history(name, u),
+    i >= 0 && grown.ofSamples.sampleHistory(i),
+    at && grown.has("samples") && grown.ofClasses.cellSamples(t, at.true, at.predicted),
+    grown.has("confusion_at") && wholeConfusion.peek() === null && grown.ofClasses.confusionAt(t),
+    grown.ofUnits.events(name),
   ]);
   const found = await whole?.catch(() => null);
+  const beside = await compared.catch(() => null); // it is asked for again, and says why
   if (session.peek() !== open || track.peek()?.grouping.name !== name) return;
   batch(() => {
     if (found) wholeConfusion.value = { of: grown, ...found };
+    if (beside) applyCompared(beside);
     applyGrown(open, grown, loaded);
   });
 }

@@ -1,11 +1,13 @@
 // Events of what is shown, loaded once its pictures are here.
 
 import { computed, effect, signal } from "@preact/signals";
-import { event, highlighted, session, shownGrouping, track, unit } from "../state";
+import { event, highlighted, session, track, unit } from "../state/chosen";
+import { shownGrouping } from "../state/shown";
 import { NOT_FINITE, NO_UNIT, STATES } from "../wire/manifest";
 import { baseOf, levelOf } from "./groupings";
 import type { Events } from "./resources";
-import type { Session, Track } from "./session";
+import type { Session } from "./session";
+import type { Track } from "./tracks";
 
 /** The grouping by which events are told: across levels nothing happens, so by the classes there. */
 export const toldBy = computed(() => {
@@ -40,7 +42,7 @@ export function followEvents(): () => void {
     const pictured = track.value?.complete ?? false;
     const mine = ++wanted;
     if (!open || name === undefined || !pictured) return;
-    open.events(name).then(
+    open.ofUnits.events(name).then(
       (events) => {
         if (mine === wanted) latest.value = { of: open, grouping: name, events };
       },

@@ -60,7 +60,7 @@ export function stampIn(pictures: Pictures, sample: number): Stamp {
 }
 
 export async function stampOf(open: Session, sample: number): Promise<Stamp> {
-  return stampIn(await open.pictures(Math.floor(sample / THUMBNAILS)), sample);
+  return stampIn(await open.ofSamples.pictures(Math.floor(sample / THUMBNAILS)), sample);
 }
 
 export function drawStamp(

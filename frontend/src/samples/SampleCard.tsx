@@ -12,7 +12,8 @@ import { UnitRow } from "../inspector/UnitRow";
 import { useLatest } from "../run/latest";
 import type { SampleHistory } from "../run/resources";
 import type { Session } from "../run/session";
-import { positions, sample as chosen, session, snapshot } from "../state";
+import { positions } from "../state/shown";
+import { sample as chosen, session, snapshot } from "../state/chosen";
 import { NOT_KEPT } from "../wire/manifest";
 import { FeatureMaps } from "../pictures/FeatureMaps";
 import { ThroughLayers } from "../pictures/ThroughLayers";
@@ -29,7 +30,7 @@ export function SampleCard({ sample }: { sample: number }) {
     let wanted = true;
     setHistory(null);
     setFailed(false);
-    open?.sampleHistory(sample).then(
+    open?.ofSamples.sampleHistory(sample).then(
       (found) => wanted && setHistory(found),
       () => wanted && setFailed(true),
     );
@@ -173,7 +174,7 @@ function Probabilities({ history }: { history: SampleHistory }) {
 
 function Driven({ open, sample }: { open: Session; sample: number }) {
   const t = snapshot.value;
-  const found = useLatest([open, sample], t, () => open.drivenBy(sample, t));
+  const found = useLatest([open, sample], t, () => open.ofSamples.drivenBy(sample, t));
   if (!found) return null;
   const { unit, score } = found.value;
   const most = Math.max(1e-9, ...score);

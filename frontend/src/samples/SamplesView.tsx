@@ -17,7 +17,16 @@ import { useAnswer } from "../run/latest";
 import { drawStamp, stampIn } from "../run/pictures";
 import type { Pictures } from "../run/resources";
 import type { Session } from "../run/session";
-import { find, highlighted, only, playing, sample, session, snapshot, theme } from "../state";
+import {
+  find,
+  highlighted,
+  only,
+  playing,
+  sample,
+  session,
+  snapshot,
+  theme,
+} from "../state/chosen";
 import type { Only } from "../url";
 import { viewTitle } from "../titles";
 import { NOT_KEPT, THUMBNAILS } from "../wire/manifest";
@@ -46,7 +55,7 @@ export function SamplesView() {
   const { loaded: found, refused } = useAnswer(open && there ? [open] : null, t, async () => ({
     of: open,
     snapshot: t,
-    samples: await (open as Session).samples(t),
+    samples: await (open as Session).ofSamples.samples(t),
   }));
   useEffect(() => {
     loadedSamples.value = found && found.value;
@@ -58,7 +67,7 @@ export function SamplesView() {
   }, [wrong]);
   useEffect(() => {
     if (!open || !there || lastSamples.peek()?.of === open) return;
-    open.samples(open.snapshots - 1).then(
+    open.ofSamples.samples(open.snapshots - 1).then(
       (samples) => (lastSamples.value = { of: open, samples }),
       () => undefined,
     );
@@ -283,7 +292,7 @@ function drawTiles(g: CanvasRenderingContext2D, of: Drawing): boolean {
   }
   // three at a time: what comes is drawn, and asks for what is still missing
   for (const number of [...missing].slice(0, 3))
-    open.pictures(number).then(
+    open.ofSamples.pictures(number).then(
       (found) => {
         pages.set(number, found);
         redraw();

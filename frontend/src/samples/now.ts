@@ -5,7 +5,8 @@ import { computed, signal } from "@preact/signals";
 import { baseOf, ownClasses } from "../run/groupings";
 import type { Samples } from "../run/resources";
 import { confusionNames } from "../confusion/now";
-import { classes, find, highlighted, only, sample, session, shownGrouping } from "../state";
+import { classes, shownGrouping } from "../state/shown";
+import { find, highlighted, only, sample, session } from "../state/chosen";
 import { searchOf } from "./finding";
 import { isWrong } from "./reading";
 

@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { count, percent, stepText } from "../format";
-import { theme } from "../state";
+import { theme } from "../state/chosen";
 import { Tensors } from "../wire/safetensors";
 import type { RunEntry } from "../wire/manifest";
 import type { Source } from "../wire/source";

@@ -3,29 +3,16 @@
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { count, digitsFor, fixed, plural } from "../format";
 import { Chooser } from "../frame/Chooser";
+import { download } from "../frame/download";
 import { DownloadIcon } from "../frame/icons";
 import { useSize } from "../frame/size";
 import { isolated } from "../inline";
 import { cssColor } from "../network/colors";
 import { drawn } from "../network/drawn";
 import { useLatest } from "../run/latest";
-import {
-  announcement,
-  approximate,
-  classes,
-  openLayer,
-  painted,
-  palette,
-  placedOrder,
-  selectUnit,
-  session,
-  shownLayer,
-  snapshot,
-  threshold,
-  track,
-  unit,
-  view,
-} from "../state";
+import { announcement, session, snapshot, threshold, track, unit, view } from "../state/chosen";
+import { approximate, classes, painted, palette, placedOrder, shownLayer } from "../state/shown";
+import { openLayer, selectUnit } from "../state/choosing";
 import { viewTitle } from "../titles";
 import { HELD, LEVELS } from "../wire/manifest";
 import {
@@ -51,7 +38,7 @@ export function TableView() {
   const t = snapshot.value;
   const whole = open?.has("table") ?? false;
   const loaded = useLatest(open && current && whole ? [open, current, l] : null, t, () =>
-    (open as NonNullable<typeof open>).table(current?.grouping.name ?? "", t, l),
+    (open as NonNullable<typeof open>).ofUnits.table(current?.grouping.name ?? "", t, l),
   );
   const cells = painted.value;
   if (!open || !layer || !current) return null;
@@ -82,7 +69,7 @@ export function TableView() {
   const save = (): void => {
     if (!shown) return;
     const csv = asCsv(shown.known, indices(units), classes.value, told);
-    download(fileName(told), csv);
+    download(fileName(told), new Blob([csv], { type: "text/csv;charset=utf-8" }));
     announcement.value = `${count(units)} rows saved as ${fileName(told)}.`;
   };
   return (
@@ -276,12 +263,3 @@ function spanOf(values: Float32Array | undefined): number {
 }
 
 const indices = (n: number): Uint32Array => Uint32Array.from({ length: n }, (_, u) => u);
-
-function download(name: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type: "text/csv;charset=utf-8" }));
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 1000);
-}

@@ -1,5 +1,6 @@
 // A layer's units as rows: what each column says, in which order, and as CSV.
 
+import { safeName } from "../frame/download";
 import { fixed, strengthOfLevel } from "../format";
 import type { UnitTable } from "../run/resources";
 import {
@@ -163,9 +164,5 @@ function stateWord(known: Known, u: number, threshold: number): string {
 const quoted = (field: string): string =>
   /[",\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field;
 
-/** A file's name that every system takes. */
 export const fileName = (told: Told): string =>
-  `${told.run}-${told.layer}-step${told.step}`
-    .replace(/[^\p{L}\p{N}._-]+/gu, "_")
-    .replace(/^\.+/, "")
-    .slice(0, 120) + ".csv";
+  `${safeName(`${told.run}-${told.layer}-step${told.step}`)}.csv`;

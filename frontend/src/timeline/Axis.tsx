@@ -2,7 +2,7 @@ import { computed, useComputed } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import { counted, samples } from "../derive";
 import { count, fixed, plural, stepText } from "../format";
-import { session, snapshot, track } from "../state";
+import { session, snapshot, track } from "../state/chosen";
 import { DAMAGED, samplesAt } from "../run/counts";
 import { following } from "../run/growth";
 import { AXIS_CAPTIONS, labelled, type Axis } from "./scale";

@@ -1,5 +1,6 @@
 import { computed } from "@preact/signals";
-import { axis, playing, session, show, snapshot, speed } from "../state";
+import { axis, playing, session, snapshot, speed } from "../state/chosen";
+import { show } from "../state/choosing";
 import { togglePlay } from "../play";
 import { NextIcon, PauseIcon, PlayIcon, PreviousIcon } from "../frame/icons";
 import { AXIS_TITLES, type Axis } from "./scale";

@@ -1,6 +1,6 @@
 import { useMemo } from "preact/hooks";
 import { pairedAccuracy } from "../compare/now";
-import { session } from "../state";
+import { session } from "../state/chosen";
 import type { Chart } from "./chart";
 import { pyramidOf } from "./pyramid";
 

@@ -16,7 +16,7 @@ import {
   switches,
   type Moment,
 } from "../run/happened";
-import { session, theme, track } from "../state";
+import { session, theme, track } from "../state/chosen";
 import { AXIS_Y, ROOM, STRIP_TOP, type Chart } from "./chart";
 import { pyramidOf } from "./pyramid";
 import { NAMED_ROW, rowAt, rowHeight, useDrawing } from "./Strip";

@@ -2,7 +2,8 @@
 // moved along with a playhead that leaves it.
 
 import { computed, effect } from "@preact/signals";
-import { positions, session, snapshot, zoom } from "../state";
+import { positions } from "../state/shown";
+import { session, snapshot, zoom } from "../state/chosen";
 import { fitted, holding, moved, positionAt, scaled, type Span } from "./span";
 
 /** Runs longer than this have a bar from the start. */

@@ -7,6 +7,11 @@ export interface Source {
   runs(): Promise<RunEntry[]>;
   manifest(run: string): Promise<Manifest>;
   get(key: string, signal?: AbortSignal): Promise<ArrayBuffer>;
+  /** Milliseconds within which a small answer comes, unless nobody is there to give it; absent where
+   * the source tells so by itself. */
+  patience?: number;
+  /** Gives up what was asked before now (`GivenUpError`): who was to answer it may be gone. */
+  renew?(): void;
 }
 
 /** What a server answers of a part that it cannot read back. */
@@ -15,6 +20,11 @@ export const DAMAGED = 422;
 /** Nobody answered: worth trying again. */
 export class UnreachableError extends Error {
   override name = "UnreachableError";
+}
+
+/** The page itself has given it up, to ask anew: it says nothing of the server. */
+export class GivenUpError extends UnreachableError {
+  override name = "GivenUpError";
 }
 
 /** Somebody answered, but not with the resource: trying again will not help. */
@@ -30,7 +40,13 @@ export class RefusedError extends Error {
   }
 }
 
+/** A live run is asked for so often that this is many times as long as it takes. */
+const PATIENCE_MS = 10_000;
+
 export class HttpSource implements Source {
+  readonly patience = PATIENCE_MS;
+  private readonly underway = new Set<AbortController>();
+
   constructor(private readonly base = "") {}
 
   async runs(): Promise<RunEntry[]> {
@@ -47,28 +63,47 @@ export class HttpSource implements Source {
     return manifest;
   }
 
-  async get(key: string, signal?: AbortSignal): Promise<ArrayBuffer> {
-    return (await this.fetch(key, signal)).arrayBuffer();
+  get(key: string, signal?: AbortSignal): Promise<ArrayBuffer> {
+    return this.ask(key, (response) => response.arrayBuffer(), signal);
   }
 
-  private async json(key: string): Promise<unknown> {
-    return (await this.fetch(key)).json();
+  renew(): void {
+    this.underway.forEach((one) => one.abort());
   }
 
-  private async fetch(key: string, signal?: AbortSignal): Promise<Response> {
-    const url = this.base + key.split("/").map(encodeURIComponent).join("/");
-    let response: Response;
+  private json(key: string): Promise<unknown> {
+    return this.ask(key, (response) => response.json());
+  }
+
+  /** Until all of the answer is read: a server may go in the midst of it. */
+  private async ask<T>(
+    key: string,
+    read: (response: Response) => Promise<T>,
+    signal?: AbortSignal,
+  ): Promise<T> {
+    const mine = new AbortController();
+    const stop = (): void => mine.abort();
+    signal?.addEventListener("abort", stop);
+    this.underway.add(mine);
     try {
-      response = await fetch(url, signal ? { signal } : {});
+      const url = this.base + key.split("/").map(encodeURIComponent).join("/");
+      const response = await fetch(url, { signal: mine.signal });
+      if (response.status >= 500) throw new UnreachableError(`${key}: ${response.status}`);
+      if (!response.ok) {
+        const why = response.status === DAMAGED ? await response.text() : "";
+        throw new RefusedError(key, response.status, why);
+      }
+      return await read(response);
     } catch (error) {
-      if (signal?.aborted) throw error;
+      if (signal?.aborted || error instanceof RefusedError || error instanceof UnreachableError)
+        throw error;
+      // what is no JSON did come, and is no fault of the way here
+      if (error instanceof SyntaxError) throw error;
+      if (mine.signal.aborted) throw new GivenUpError(`${key}: asked anew`);
       throw new UnreachableError(`${key}: no answer`);
+    } finally {
+      this.underway.delete(mine);
+      signal?.removeEventListener("abort", stop);
     }
-    if (response.status >= 500) throw new UnreachableError(`${key}: ${response.status}`);
-    if (!response.ok) {
-      const why = response.status === DAMAGED ? await response.text() : "";
-      throw new RefusedError(key, response.status, why);
-    }
-    return response;
   }
 }

@@ -55,7 +55,8 @@ def pair(
     split: str | None = None,
     other_split: str | None = None,
 ) -> Pairs:
-    """Which snapshots of two runs, or splits, belong together. Of several as near it is the earliest.
+    """Which snapshots of two runs, or splits, belong together. Of several as near it is the
+    earliest; of several snapshots of one step the first goes with the first, and so on.
 
     Args:
         split: of a, and of b unless `other_split` says otherwise.
@@ -77,9 +78,28 @@ def pair(
     below = np.maximum(above - 1, 0)
     over, under = np.abs(values[above] - wanted), np.abs(wanted - values[below])
     lower = (under < over) | ((under == over) & (first[below] < first[above]))
-    return Pairs(
-        a=known, b=usable[first[np.where(lower, below, above)]], gap=np.where(lower, under, over)
-    )
+    chosen = np.where(lower, below, above)
+    found = usable[first[chosen]]
+    if by == "step":  # a step that was made again is laid beside the same making of it
+        found = np.array(
+            [
+                same[min(take, len(same) - 1)]
+                for take, value in zip(_takes(wanted), values[chosen], strict=True)
+                for same in [usable[at_b[usable] == value]]
+            ],
+            np.int64,
+        )
+    return Pairs(a=known, b=found, gap=np.where(lower, under, over))
+
+
+def _takes(values: np.ndarray) -> list[int]:
+    """How many equal ones stand before each."""
+    seen: dict[float, int] = {}
+    takes: list[int] = []
+    for value in values.tolist():
+        takes.append(seen.get(value, 0))
+        seen[value] = takes[-1] + 1
+    return takes
 
 
 def compare(

@@ -98,9 +98,8 @@ def evenly(length: int, most: int) -> np.ndarray:
 
 
 def _responses(run: Run, split: str, index: int, layer: Layer) -> np.ndarray | None:
-    step = int(run.coordinate("step", split)[index])
     try:
-        return run.responses(step, layer.path, split).astype(np.float64)
+        return run.responses_at(index, layer.path, split).astype(np.float64)
     except SelectionError:  # not kept at this snapshot
         return None
 

@@ -34,18 +34,18 @@ def collapse(
     """
     units = run.layer(layer).slice
     taken = _taken(run, split, steps)
-    found = [centres(run.moments(run.index(step, split), grouping, split, units)) for step in taken]
+    found = [centres(run.moments(index, grouping, split, units)) for index in taken]
     numbers = {
         name: np.array([getattr(one, name) for one in found], np.float64)
         for name in Centres.__dataclass_fields__
     }
-    numbers["step"] = np.array(taken, np.float64)
+    numbers["step"] = run.coordinate("step", split)[taken].astype(np.float64)
     if grouping == TRUE and run.has("responses", split):
         labels = run.labels(split)
         within = np.full(len(taken), np.nan)
-        for i, step in enumerate(taken):
+        for i, index in enumerate(taken):
             try:
-                within[i] = within_collapse(_responses(run, step, layer, split), labels)
+                within[i] = within_collapse(_responses(run, index, layer, split), labels)
             except SelectionError:  # not kept at this snapshot
                 continue
         numbers["within"] = within
@@ -60,7 +60,7 @@ def decoded(run: Run, layer: str, split: str | None = None, steps: Steps = None)
     """
     labels = run.labels(split)
     return [
-        decode(_responses(run, step, layer, split), labels) for step in _taken(run, split, steps)
+        decode(_responses(run, index, layer, split), labels) for index in _taken(run, split, steps)
     ]
 
 
@@ -72,7 +72,7 @@ def similarity(
     Raises:
         SelectionError: responses were not kept; or there is no such layer, split or step.
     """
-    kept = [_responses(run, step, layer, split) for step in _taken(run, split, steps)]
+    kept = [_responses(run, index, layer, split) for index in _taken(run, split, steps)]
     found = np.eye(len(kept))
     for i, a in enumerate(kept):
         found[i, i] = cka(a, a)
@@ -90,7 +90,7 @@ def special(
         SelectionError: responses were not kept; or there is no such layer, split, step or measure.
     """
     return rotated(
-        _responses(run, step, layer, split),
+        _responses(run, run.index(step, split), layer, split),
         run.labels(split),
         len(run.grouping(TRUE, split).classes),
         measure=find_measure(measure),
@@ -98,8 +98,11 @@ def special(
 
 
 def _taken(run: Run, split: str | None, steps: Steps) -> list[int]:
-    return [int(s) for s in (run.coordinate("step", split) if steps is None else steps)]
+    """Snapshots by index: of all of them some may have the same step."""
+    if steps is None:
+        return list(range(len(run.coordinate("step", split))))
+    return [run.index(int(step), split) for step in steps]
 
 
-def _responses(run: Run, step: int | None, layer: str, split: str | None) -> np.ndarray:
-    return run.responses(step, layer, split).astype(np.float64)
+def _responses(run: Run, index: int, layer: str, split: str | None) -> np.ndarray:
+    return run.responses_at(index, layer, split).astype(np.float64)

@@ -64,12 +64,14 @@ def _pairs(a: Run, b: Run, split: str, other_split: str, by: By) -> JSON:
         found = pair(a, b, by=by, split=split, other_split=other_split)
     except (ComparisonError, SelectionError) as error:
         return {"why": str(error)}
+    # a snapshot by another grouping is itself, though others may have its step, or its accuracy
+    itself = a is b and split == other_split
     total = len(a.coordinate("step", split))
     snapshot = np.full(total, NONE)
-    snapshot[found.a] = found.b
+    snapshot[found.a] = found.a if itself else found.b
     gap: list[float | None] = [None] * total
     for index, value in zip(found.a.tolist(), found.gap.tolist(), strict=True):
-        gap[index] = value
+        gap[index] = 0.0 if itself else value
     return {"snapshot": snapshot.tolist(), "gap": gap}
 
 

@@ -181,8 +181,7 @@ def cell_units(
     """
     if (history.at(index) == NOBODY).all():
         raise SelectionError(f"no responses were kept at snapshot {index} of split {split!r}")
-    step = int(run.coordinate("step", split)[index])
-    moments = run.cell(true, predicted, step=step, split=split)
+    moments = run.cell_at(index, true, predicted, split=split)
     reading = read(moments, signed=run.signed)
     preference = reading.preference
     found = np.flatnonzero(preference.held & (preference.preferred == 0) & (reading.strength > 0))

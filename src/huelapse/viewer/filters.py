@@ -79,8 +79,7 @@ def film(run: Run, split: str) -> Arrays:
 
 
 def _weights(run: Run, split: str, index: int) -> np.ndarray:
-    step = int(run.coordinate("step", split)[index])
-    weights = run.first_weights(step, split).astype(np.float64)
+    weights = run.first_weights_at(index, split).astype(np.float64)
     return pictures(weights, shape(run, split))
 
 

@@ -34,6 +34,5 @@ def events(log: Log) -> Arrays:
 
 def floor(run: Run, split: str, measure: str, index: int) -> Arrays:
     """`floor` [layer]: the 95th percentile of strength under permuted labels at a snapshot."""
-    step = int(run.coordinate("step", split)[index])
-    found = run.noise_floor(step, None, split, measure, PERMUTATIONS, UNITS)
+    found = run.noise_floor_at(index, None, split, measure, PERMUTATIONS, UNITS)
     return {"floor": np.array([found[layer.path] for layer in run.layers], np.float32)}

@@ -134,12 +134,12 @@ def unit_maps(run: Run, split: str, unit: int, chunk: int) -> Arrays:
     place = next(i for i, x in enumerate(run.layers) if unit < x.offset + x.units)
     layer = _layer(run, place)
     own = slice(unit - layer.offset, unit - layer.offset + 1)
-    steps = run.coordinate("step", split)[chunk * CHUNK : (chunk + 1) * CHUNK]
-    if len(steps) == 0:
+    snapshots = range(len(run.coordinate("step", split)))[chunk * CHUNK : (chunk + 1) * CHUNK]
+    if len(snapshots) == 0:
         raise SelectionError(f"no chunk {chunk} of 16 snapshots")
     found = [
-        _on_one_scale(run.maps(layer.path, int(step), split, units=own)[:, 0].astype(np.float64))
-        for step in steps
+        _on_one_scale(run.maps_at(index, layer.path, split, units=own)[:, 0].astype(np.float64))
+        for index in snapshots
     ]
     return {
         "maps": np.stack([one["maps"] for one in found]),
@@ -156,18 +156,18 @@ def _layer(run: Run, index: int) -> Layer:
 
 def _mean(run: Run, split: str, index: int, layer: Layer, cls: int | None) -> np.ndarray:
     """[unit, y, x]: over all samples of the class, or of all classes; NaN where it is not known."""
-    step = int(run.coordinate("step", split)[index])
     shape = run.shape_of(f"{MAPS}/{layer_name(layer.path)}", split)[1:]
     if cls is not None:
         if cls >= shape[0]:
             raise SelectionError(f"no class {cls}: there are {shape[0]}")
-        return run.maps(layer.path, step, split, classes=slice(cls, cls + 1))[0].astype(np.float64)
+        own = slice(cls, cls + 1)
+        return run.maps_at(index, layer.path, split, classes=own)[0].astype(np.float64)
     count = run.samples_at(index, split).astype(np.float64)
     total = np.zeros(shape[1:])
     at_once = max(1, BLOCK_BYTES // (8 * math.prod(shape[1:])))
     for start in range(0, shape[0], at_once):
         some = slice(start, min(start + at_once, shape[0]))
-        maps = run.maps(layer.path, step, split, classes=some)
+        maps = run.maps_at(index, layer.path, split, classes=some)
         has = count[some] > 0
         total += np.tensordot(count[some][has], maps[has].astype(np.float64), 1)
     return total / count.sum() if count.sum() > 0 else np.full(shape[1:], np.nan)
@@ -203,11 +203,11 @@ def watched_maps(run: Run, split: str, which: int, index: int, layer: int) -> Ar
         `maps` U8 [unit, y, x] from `low` (0) to `high` (`FULL`), F32 [1] each, 0 between them. Of
         large layers the means of neighboring positions.
     """
-    path, step = _layer(run, layer).path, int(run.coordinate("step", split)[index])
+    path = _layer(run, layer).path
     samples = run.shape_of(f"{WATCHED}/{layer_name(path)}", split)[1]
     if which >= samples:
         raise SelectionError(f"no watched sample {which}: there are {samples}")
-    maps = run.watched(path, step, split, samples=slice(which, which + 1))[0].astype(np.float64)
+    maps = run.watched_at(index, path, split, samples=slice(which, which + 1))[0].astype(np.float64)
     factor = 1
     while len(maps) * math.prod(-(-side // factor) for side in maps.shape[1:]) > SAMPLE_BYTES:
         factor += 1

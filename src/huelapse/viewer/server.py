@@ -19,7 +19,7 @@ from huelapse.viewer.shelf import Shelf, shelf_of
 HOST = "127.0.0.1"
 PORT = 8765
 PORTS_TRIED = 20
-STATIC = ("index.html", "main.js", "main.css")
+STATIC = ("index.html", "main.js", "main.css", "film.js")
 PASSING = ("manifest.json", "live.json")
 """Of a run, what may be something else though nothing was committed: a writer may be gone."""
 

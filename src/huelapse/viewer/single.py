@@ -23,9 +23,8 @@ def samples(run: Run, split: str, history: Predicted, index: int) -> Arrays:
         `label`, `prediction` [sample], and `right` [sample]: the probability
         that the output gives to the true class, in hundredths; `UNKNOWN` where there is none.
     """
-    step = int(run.coordinate("step", split)[index])
     labels = run.labels(split)
-    given = _of_class(_of_all(run.probabilities(step, split)), labels)
+    given = _of_class(_of_all(run.probabilities_at(index, split)), labels)
     known = np.isfinite(given)
     right = np.where(known, np.floor(100 * np.where(known, given, 0.0) + 0.5), UNKNOWN)
     return {
@@ -64,8 +63,7 @@ def driven(run: Run, split: str, which: int, index: int) -> Arrays:
         `unit`, `score` [unit]: (its response - their mean) / their standard deviation, over all samples
         of the probe at this snapshot; units that do not differ at all are left out.
     """
-    step = int(run.coordinate("step", split)[index])
-    responses = run.responses(step, None, split).astype(np.float64)
+    responses = run.responses_at(index, None, split).astype(np.float64)
     with np.errstate(invalid="ignore", divide="ignore"):
         score = (responses[which] - responses.mean(0)) / responses.std(0)
     score = np.where(np.isfinite(score), score, -np.inf)

@@ -90,6 +90,8 @@ class _Page:
         )
         script = static["main.js"][0].decode()
         self._script = script.replace("</script", "<\\/script").replace("<!--", "<\\!--")
+        # packed like the run, and run when a film is asked for: the policy knows it unpacked
+        self._film = static["film.js"][0].decode()
         self.overhead = len(self.html({}))
 
     def html(self, data: dict[str, bytes]) -> bytes:
@@ -97,9 +99,11 @@ class _Page:
         id_ = run_id(self._run)
         runs = {"runs": [{"id": id_, "name": self._run.name}]}
         blocks = {"runs.json": _packed(json.dumps(runs).encode())}
+        blocks["film.js"] = _packed(self._film.encode())
         blocks |= {f"{id_}/{key}": content for key, content in data.items()}
         policy = (
-            f"default-src 'none'; script-src '{_digest(self._script)}'; style-src "
+            f"default-src 'none'; script-src '{_digest(self._script)}' "
+            f"'{_digest(self._film)}'; style-src "
             f"'{_digest(self._style)}'; font-src data:; img-src data: blob:; base-uri 'none'; "
             f"form-action 'none'"
         )

@@ -1,0 +1,164 @@
+// What can be saved of the picture: itself, or a film of the run or of the part that is shown.
+
+import type { JSX } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { home } from "../frame/home";
+import { CloseIcon } from "../frame/icons";
+import { count, durationText, plural, stepText } from "../format";
+import { exporting, session, snapshot, zoom } from "../state/chosen";
+import { LAST, RATE, STANDS, whyNoFilm } from "./film";
+import { askWhetherCanFilm, canFilm, makeFilm, makePicture, making, MOST, trouble } from "./making";
+
+/** A native dialog: it holds the focus, and gives it back when it closes. A film that is being made
+ * goes on without it. */
+export function Export() {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const open = exporting.value;
+  useEffect(() => {
+    if (open && !dialog.current?.open) dialog.current?.showModal();
+    if (!open) dialog.current?.close();
+    if (open) void askWhetherCanFilm();
+  }, [open]);
+  const close = (): void => {
+    exporting.value = false;
+  };
+  return (
+    <dialog
+      ref={dialog}
+      class="help export"
+      aria-label="Save"
+      data-testid="export-dialog"
+      onClose={close}
+      onClick={(event) => event.target === dialog.current && close()}
+    >
+      {open && (
+        <div>
+          <h1>
+            Save the network
+            <button type="button" class="icon" aria-label="Close" onClick={close}>
+              <CloseIcon />
+            </button>
+          </h1>
+          <p class="subtitle">
+            In this theme, with these classes and this threshold; title, step, run and key are in
+            it.
+          </p>
+          <Picture />
+          <Film />
+          {trouble.value && (
+            <p class="trouble" role="alert" data-testid="export-trouble">
+              {trouble.value}
+            </p>
+          )}
+        </div>
+      )}
+    </dialog>
+  );
+}
+
+function Row(props: { name: string; about: JSX.Element | string; children?: JSX.Element }) {
+  return (
+    <section>
+      <div>
+        <h2>{props.name}</h2>
+        <p>{props.about}</p>
+      </div>
+      {props.children}
+    </section>
+  );
+}
+
+function Picture() {
+  const step = stepText(session.value?.scalars.step[snapshot.value] ?? 0);
+  return (
+    <Row name="Picture (PNG)" about={`Step ${step}, 2560 × 1440 pixels`}>
+      <button
+        type="button"
+        class="do"
+        data-testid="save-png"
+        disabled={making.value !== null}
+        onClick={() => void makePicture()}
+      >
+        Save
+      </button>
+    </Row>
+  );
+}
+
+function Film() {
+  const [part, setPart] = useState(zoom.peek() !== null);
+  const open = session.value;
+  if (!open || open.snapshots < 2) return null;
+  if (!home().alone)
+    return (
+      <Row
+        name="Film (MP4)"
+        about="Films are made in a tab of their own (huelapse view RUN), or by huelapse export RUN -o run.mp4"
+      />
+    );
+  if (making.value) return <Progress />;
+  if (canFilm.value === null) return <Row name="Film (MP4)" about="…" />;
+  if (!canFilm.value) return <Row name="Film (MP4)" about={whyNoFilm(isSecureContext)} />;
+  const span = part ? zoom.value : null;
+  // a span begins and ends between snapshots
+  const [from, to] = span ? [Math.ceil(span.from), Math.floor(span.to)] : [0, open.snapshots - 1];
+  const n = to - from + 1;
+  const seconds = ((n - 1) * STANDS + LAST) / RATE;
+  return (
+    <Row
+      name="Film (MP4)"
+      about={
+        <>
+          {n > MOST
+            ? `${count(n)} snapshots are more than the ${count(MOST)} of a film: zoom in on a part`
+            : `${count(n)} ${plural(n, "snapshot")}, ${durationText(seconds)}, 1920 × 1080 pixels`}
+          {zoom.value && (
+            <span class="segments" role="group" aria-label="Snapshots">
+              {[false, true].map((one) => (
+                <button
+                  key={String(one)}
+                  type="button"
+                  data-testid={one ? "film-part" : "film-all"}
+                  aria-pressed={part === one}
+                  onClick={() => setPart(one)}
+                >
+                  {one ? "The part shown" : "All"}
+                </button>
+              ))}
+            </span>
+          )}
+        </>
+      }
+    >
+      <button
+        type="button"
+        class="do"
+        data-testid="save-mp4"
+        disabled={n > MOST || n < 1}
+        onClick={() => void makeFilm(from, to)}
+      >
+        Save
+      </button>
+    </Row>
+  );
+}
+
+function Progress() {
+  const now = making.value;
+  if (!now) return null;
+  return (
+    <Row
+      name="Film (MP4)"
+      about={
+        <>
+          {count(now.made)} of {count(now.pictures)} snapshots
+          <progress max={now.pictures} value={now.made} aria-label="Making the film" />
+        </>
+      }
+    >
+      <button type="button" class="do" data-testid="stop-mp4" onClick={() => now.stop.abort()}>
+        Cancel
+      </button>
+    </Row>
+  );
+}

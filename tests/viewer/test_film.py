@@ -1,0 +1,166 @@
+"""Pictures and films that the page saves, read by other programs: the same numbers, the same colors."""
+
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from closer_run import SNAPSHOTS, trained
+from PIL import Image
+from viewing import Viewer, looked_at, served
+
+import huelapse
+from huelapse.color import paint
+from huelapse.palette import palette
+from huelapse.viewer.standalone import write_page
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
+
+TOLERANCE = 8
+"""Steps of 255 by which a cell's color may be off in a film: video has 219 steps of luma, a color for
+2 × 2 pixels (4:2:0), and an encoder that rounds further. A class's hue is many times farther off."""
+STANDS, LAST = 2, 18
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> huelapse.Run:
+    return trained(tmp_path_factory.mktemp("film") / "run & <b>")
+
+
+@pytest.fixture(scope="module")
+def address(run: huelapse.Run) -> Iterator[str]:
+    with served(run) as address:
+        yield address
+
+
+def expected(run: huelapse.Run, step: int) -> tuple[np.ndarray, np.ndarray]:
+    """Units that have a class, and what Python colors them."""
+    units = np.flatnonzero(run.state(step=step) <= huelapse.State.TIED)
+    strength = np.nan_to_num(run.strength(step=step)[units])
+    return units, paint(run.preferred(step=step)[units], strength, palette(10), "dark")[:, :3]
+
+
+def saved(viewer: Viewer, button: str) -> tuple[str, bytes]:
+    viewer.by("export").click()
+    with viewer.page.expect_download(timeout=120_000) as download:
+        viewer.by(button).click()
+    content = Path(download.value.path()).read_bytes()
+    viewer.page.keyboard.press("Escape")
+    return download.value.suggested_filename, content
+
+
+def frames_of(content: bytes) -> tuple[Any, list[np.ndarray]]:
+    """The codec, and the pictures as a player shows them: by the colors that the file says it has."""
+    with av.open(io.BytesIO(content)) as film:
+        stream = film.streams.video[0]
+        context = stream.codec_context
+        told = (context.color_primaries, context.color_trc, context.colorspace)
+        assert told == (1, 1, 1)  # BT.709
+        frames = [
+            frame.reformat(
+                format="rgb24",
+                src_colorspace="ITU709",
+                dst_colorspace="ITU709",
+                src_color_range="MPEG",
+                dst_color_range="JPEG",
+            ).to_ndarray()
+            for frame in film.decode(stream)
+        ]
+        assert float(stream.average_rate) == 10
+        return context.name, frames
+
+
+def colors_in(viewer: Viewer, picture: np.ndarray, units: np.ndarray) -> np.ndarray:
+    places = viewer.page.evaluate(
+        "(units) => units.map((unit) => globalThis.huelapse.framePixel(unit))", units.tolist()
+    )
+    return np.array([picture[int(at["y"]), int(at["x"])] for at in places], dtype=int)
+
+
+def check_film(viewer: Viewer, run: huelapse.Run, content: bytes) -> None:
+    codec, frames = frames_of(content)
+    assert codec == "h264"
+    assert len(frames) == STANDS * (SNAPSHOTS - 1) + LAST
+    assert {frame.shape for frame in frames} == {(1080, 1920, 3)}
+    seen = 0
+    for t in (SNAPSHOTS // 2, SNAPSHOTS - 1):
+        units, colors = expected(run, int(run.steps[t]))
+        found = colors_in(viewer, frames[STANDS * t + 1], units)
+        assert np.abs(found - colors).max() <= TOLERANCE
+        seen += len(set(map(tuple, colors)))
+    assert seen > 20  # many strengths of several classes
+    first = colors_in(viewer, frames[0], units)
+    assert np.abs(first - colors).max() > 40  # the first is another picture
+
+
+def test_a_film_has_every_snapshot_in_the_colors_of_the_run(
+    browser: Any, address: str, run: huelapse.Run
+) -> None:
+    with looked_at(browser, address) as viewer:
+        viewer.open(f"theme=dark&step={run.steps[3]}")
+        name, content = saved(viewer, "save-mp4")
+        assert name == "run_b_-network.mp4"
+        check_film(viewer, run, content)
+        assert viewer.snapshot() == 3  # the page stays where it was
+
+
+def test_a_picture_has_the_colors_of_the_run_exactly(
+    browser: Any, address: str, run: huelapse.Run
+) -> None:
+    with looked_at(browser, address) as viewer:
+        step = int(run.steps[SNAPSHOTS // 2])
+        viewer.open(f"theme=dark&step={step}")
+        name, content = saved(viewer, "save-png")
+        assert name == f"run_b_-network-step{step}.png"
+        picture = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+        assert picture.shape == (1440, 2560, 3)
+        units, colors = expected(run, step)
+        assert (colors_in(viewer, picture, units) == colors).all()
+
+
+def test_the_file_makes_the_same_film_from_disk(
+    browser: Any, run: huelapse.Run, tmp_path: Path
+) -> None:
+    to = tmp_path / "run.html"
+    write_page(run, to)
+    with looked_at(browser, to.as_uri()) as viewer:
+        viewer.open("theme=dark")
+        _, content = saved(viewer, "save-mp4")
+        check_film(viewer, run, content)
+
+
+def test_a_film_of_the_part_that_is_shown(browser: Any, address: str, run: huelapse.Run) -> None:
+    with looked_at(browser, address) as viewer:
+        viewer.open(f"theme=dark&zoom=4-7&step={run.steps[5]}")
+        _, content = saved(viewer, "save-mp4")
+        assert len(frames_of(content)[1]) == STANDS * 3 + LAST
+
+
+def test_a_film_that_is_cancelled_leaves_nothing_and_another_can_be_made(
+    browser: Any, address: str
+) -> None:
+    with looked_at(browser, address) as viewer:
+        viewer.open("theme=dark")
+        downloads: list[Any] = []
+        viewer.page.on("download", lambda download: downloads.append(download))
+        viewer.by("export").click()
+        viewer.by("save-mp4").click()
+        viewer.by("stop-mp4").click()
+        viewer.by("save-mp4").wait_for()
+        assert not viewer.by("export-trouble").is_visible()
+        assert downloads == []
+        with viewer.page.expect_download(timeout=120_000):
+            viewer.by("save-mp4").click()
+
+
+def test_without_an_encoder_the_menu_says_what_to_do(browser: Any, address: str) -> None:
+    with looked_at(browser, address) as viewer:
+        viewer.page.add_init_script("delete globalThis.VideoEncoder")
+        viewer.open("theme=dark")
+        viewer.by("export").click()
+        viewer.by("export-dialog").get_by_text("huelapse export RUN -o run.mp4").wait_for()
+        assert not viewer.by("save-mp4").is_visible()
+        assert viewer.by("save-png").is_visible()
