@@ -43,7 +43,7 @@ def patient(request: pytest.FixtureRequest) -> Iterator[None]:
     """Recorders wait for their writer as long as it takes."""
     with pytest.MonkeyPatch.context() as patched:
         if request.path.parent.name in PATIENT:
-            patched.setattr("huelapse.recording.recorder.SECONDS", 120.0)
+            patched.setattr("huelapse.recording.begun.SECONDS", 120.0)
         yield
 
 
