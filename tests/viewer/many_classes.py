@@ -1,6 +1,7 @@
 """Runs of many classes in superclasses, written without a training: some units are tuned to a class,
 some to a superclass, some to none."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +50,11 @@ def write(
     snapshots: int = 4,
     hidden: int = 4,
     names: tuple[str, ...] = (),
+    superclasses: Mapping[str, str] | None = None,
 ) -> None:
-    """A complete run. Of the hidden units a third prefers a class, a third a superclass. At the first
-    snapshot every sample is predicted as class 0."""
+    """A complete run, recorded with superclasses if any are given. Of the hidden units a third
+    prefers a class, a third a superclass. At the first snapshot every sample is predicted as
+    class 0."""
     rng = np.random.default_rng(0)
     groups = np.array([superclass(k, classes) for k in range(classes)])
     names = names or tuple(parents(classes))
@@ -62,7 +65,13 @@ def write(
         facts={"samples": SAMPLES * classes},
     )
     own = layers(units, classes, hidden)
-    store = StoreWriter(path, name="many classes", layers=own, facts={"model": "none"})
+    store = StoreWriter(
+        path,
+        name="many classes",
+        layers=own,
+        facts={"model": "none"},
+        superclasses=superclasses,
+    )
     store.add_split(split)
     output = own[-1].slice
     kind = rng.integers(0, 3, units)

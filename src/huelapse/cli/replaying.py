@@ -6,7 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from huelapse.cli.app import app, err, out
-from huelapse.cli.values import names, numbers, pair
+from huelapse.cli.values import names, numbers, pair, parents
 from huelapse.errors import MissingExtraError, OptionError
 
 DATA, WHAT, KEPT, HOW = "Samples", "What is recorded", "What else is kept", "How it runs"
@@ -112,6 +112,11 @@ def replay(
         str | None,
         typer.Option(help="What the model returns: logits, log-probability or probability; by "
                      "default told from a forward.", rich_help_panel=WHAT),
+    ] = None,
+    superclasses: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What classes belong to: lines \"parent child\" that name "
+                     "every class, for the page and pictures.", rich_help_panel=WHAT),
     ] = None,
     groupings: Annotated[
         str | None,
@@ -268,6 +273,7 @@ def replay(
         mean=numbers("mean", mean),
         std=numbers("std", std),
         arrays=pair("arrays", arrays),
+        superclasses=parents(superclasses),
         layers="all" if layers == ["all"] else layers or None,
         response=response.split(",") if "," in response else response,
         keep_responses="auto" if keep_responses is None else keep_responses,

@@ -38,3 +38,10 @@ def pair(option: str, given: str | None) -> tuple[str, str] | None:
     if not comma or not first or not second:
         raise OptionError(f"--{option} is {given!r}, expected two names: images,labels")
     return first, second
+
+
+def parents(file: Path | None) -> dict[str, str] | None:
+    """Class or superclass → what it belongs to, from lines "parent child"."""
+    from huelapse.hierarchy import parents_in
+
+    return None if file is None else parents_in(file)

@@ -27,6 +27,7 @@ from huelapse.recording.taking import Taking
 from huelapse.schema import Layer
 from huelapse.store import check_split_name
 from huelapse.store.meeting import Meeting
+from huelapse.superclasses import Superclasses, check_superclasses
 
 logger = logging.getLogger(__name__)
 
@@ -70,6 +71,7 @@ class Recorder(Calls):
         response: Literal["mean", "peak"] | Sequence[Literal["mean", "peak"]] = "mean",
         tokens: Literal["mean", "class", "last"] = "mean",
         output: Literal["logits", "log-probability", "probability"] | None = None,
+        superclasses: Superclasses | None = None,
         groupings: Mapping[str, tuple[Sequence[str] | int, Any]] | None = None,
         multilabel: bool = False,
         ignore_index: int = -100,
@@ -119,6 +121,10 @@ class Recorder(Calls):
             tokens: which tokens of [sample, token, unit] count: all, the first ("class"), or the
                 last that is not padding.
             output: what the model returns; by default told from a first forward.
+            superclasses: what classes belong to, for the page and pictures, which then tell them apart
+                too: a dict of class → superclass (and superclass → what that belongs to), or a list
+                with that of each class, by name or number. A class that stands alone has its own
+                name. Nothing that is stored of units depends on it.
             groupings: the user's own: name → (class names, rule), where rule is one class index
                 for each label, a function of (labels, output, metadata) that gives one for each
                 sample, or None where they are given with each batch.
@@ -154,7 +160,7 @@ class Recorder(Calls):
 
         Raises:
             RunExistsError, RunPathError, ForkedError, ClassCountError, GroupingError, LabelError,
-            LayerError, OutputError, ProbeError, ScheduleError, SplitNameError,
+            LayerError, OutputError, HierarchyError, ProbeError, ScheduleError, SplitNameError,
             OptionError, ConfigError: what was found, expected, and to do.
         """
         check_options(
@@ -168,6 +174,7 @@ class Recorder(Calls):
         max_bytes = whole("max_bytes", max_bytes)
         first_step = made_before(first_step, exist)
         names = check_classes(classes)
+        above = None if superclasses is None else check_superclasses(superclasses, names)
         split, window_split = check_split_name(split), check_split_name(window_split)
         self._window_every = whole("window_every", window_every, ScheduleError) or 1
         n = default_samples(len(names)) if window is True else None
@@ -197,6 +204,7 @@ class Recorder(Calls):
             on_commit=on_commit,
             first_step=first_step,
             resume=exist == "resume",
+            superclasses=above,
             meeting=Meeting(given, rank, several) if several > 1 else None,
         )
         faults = Faults(place, strict=strict)
