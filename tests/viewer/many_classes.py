@@ -1,15 +1,21 @@
 """Runs of many classes in superclasses, written without a training: some units are tuned to a class,
 some to a superclass, some to none."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from huelapse.moments import Moments
-from huelapse.schema import Grouping, Layer, Split
+from huelapse.schema import Grouping, Split
 from huelapse.snapshot import Snapshot
 from huelapse.store import StoreWriter
+
+sys.path.append(
+    str(Path(__file__).parents[2] / "benchmarks")
+)  # last: they are looked for there last
+from runs import layers
 
 SAMPLES = 40
 """Of each class."""
@@ -22,24 +28,6 @@ def superclass(k: int, classes: int) -> int:
 
 def parents(classes: int) -> dict[str, str]:
     return {f"class {k:03}": f"group {superclass(k, classes)}" for k in range(classes)}
-
-
-def layers(units: int, classes: int, number: int) -> list[Layer]:
-    sizes = [len(part) for part in np.array_split(np.arange(units - classes), number)] + [classes]
-    ends = np.cumsum(sizes)
-    return [
-        Layer(
-            path=f"stage{1 + 4 * i // number}.{i}.relu" if i < number else "output",
-            kind="ReLU" if i < number else "probability",
-            shape=(size,),
-            unit_axis=1,
-            units=size,
-            offset=int(end - size),
-            signed=False,
-            output=i == number,
-        )
-        for i, (size, end) in enumerate(zip(sizes, ends, strict=True))
-    ]
 
 
 def write(
@@ -64,7 +52,7 @@ def write(
         groupings=(Grouping(name="true", classes=names), Grouping(name="predicted", classes=names)),
         facts={"samples": SAMPLES * classes},
     )
-    own = layers(units, classes, hidden)
+    own = layers(units, classes, hidden, lambda i: f"stage{1 + 4 * i // hidden}.{i}.relu")
     store = StoreWriter(
         path,
         name="many classes",

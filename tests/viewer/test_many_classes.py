@@ -1,6 +1,5 @@
 """The viewer in a real Chromium, on a run of a hundred classes and on one of two."""
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -37,18 +36,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> huelapse.Run:
     path = tmp_path_factory.mktemp("many") / "run"
     write(path, superclasses=parents(100))
     return huelapse.open(path)
-
-
-@pytest.fixture(scope="module")
-def address(run: huelapse.Run) -> Iterator[str]:
-    with served(run) as address:
-        yield address
-
-
-@pytest.fixture
-def viewer(browser: Any, address: str) -> Iterator[Viewer]:
-    with looked_at(browser, address) as viewer:
-        yield viewer
 
 
 def names(viewer: Viewer) -> list[str]:
