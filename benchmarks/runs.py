@@ -1,5 +1,6 @@
 """Runs to read, written without a training: random statistics that look like a network's."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +13,25 @@ from huelapse.store import StoreWriter
 LAYERS = 20
 
 
-def layers(units: int, classes: int) -> list[Layer]:
-    """`LAYERS` rectified layers and the output, of `units` in all."""
-    sizes = [len(part) for part in np.array_split(np.arange(units - classes), LAYERS)] + [classes]
+def layers(
+    units: int,
+    classes: int,
+    number: int = LAYERS,
+    path: Callable[[int], str] = "layer{}.relu".format,
+) -> list[Layer]:
+    """So many rectified layers and the output, of `units` in all."""
+    sizes = [len(part) for part in np.array_split(np.arange(units - classes), number)] + [classes]
     ends = np.cumsum(sizes)
     return [
         Layer(
-            path=f"layer{i}.relu" if i < LAYERS else "output",
-            kind="ReLU" if i < LAYERS else "probability",
+            path=path(i) if i < number else "output",
+            kind="ReLU" if i < number else "probability",
             shape=(size,),
             unit_axis=1,
             units=size,
             offset=int(end - size),
             signed=False,
-            output=i == LAYERS,
+            output=i == number,
         )
         for i, (size, end) in enumerate(zip(sizes, ends, strict=True))
     ]

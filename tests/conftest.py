@@ -14,6 +14,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -43,7 +44,7 @@ def patient(request: pytest.FixtureRequest) -> Iterator[None]:
     """Recorders wait for their writer as long as it takes."""
     with pytest.MonkeyPatch.context() as patched:
         if request.path.parent.name in PATIENT:
-            patched.setattr("huelapse.recording.recorder.SECONDS", 120.0)
+            patched.setattr("huelapse.recording.begun.SECONDS", 120.0)
         yield
 
 
@@ -113,6 +114,32 @@ def browser() -> Iterator[object]:
         chromium = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         yield chromium
         chromium.close()
+
+
+@pytest.fixture(scope="module")
+def address(run: Any) -> Iterator[str]:
+    """A viewer on the module's own run, in tests/viewer."""
+    from viewing import served
+
+    with served(run) as url:
+        yield url
+
+
+@pytest.fixture
+def viewer(address: str, browser: object) -> Iterator[Any]:
+    """A page on it, whose console must say nothing."""
+    from viewing import looked_at
+
+    with looked_at(browser, address) as page:
+        yield page
+
+
+@pytest.fixture(scope="session")
+def closer_run(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """A small training with everything kept that the page can look at; for tests that only look."""
+    from closer_run import trained
+
+    return trained(tmp_path_factory.mktemp("closer") / "run")
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

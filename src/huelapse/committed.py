@@ -13,6 +13,7 @@ from huelapse.schema import TRUE, Graph, Grouping, Incomplete, Layer, RunState, 
 from huelapse.store import StoreReader
 from huelapse.store.cache import Cache, digest
 from huelapse.store.segments import superseded
+from huelapse.superclasses import ATTRIBUTE
 
 GEOMETRY = "geometry"
 GEOMETRY_VERSION = 1
@@ -102,6 +103,13 @@ class Committed:
         """Provenance and price: versions, model, seed, gaps, dropped snapshots, cost, ranks."""
         kept = ("facts", "gaps", "dropped", "cost", "notes", "ranks")
         return {name: self._reader.attributes.get(name) for name in kept}
+
+    @property
+    def superclasses(self) -> dict[str, str]:
+        """Class or superclass → what it belongs to, as it was recorded; a class that stands alone
+        belongs to itself. Empty where nothing was said. `Hierarchy.from_parents` reads it, without
+        those that stand alone."""
+        return dict(self._reader.attributes.get(ATTRIBUTE) or {})
 
     # --- what is there -------------------------------------------------------------------------
 

@@ -17,6 +17,9 @@ from huelapse.errors import HierarchyError
 Nested = Mapping[str, Any] | Sequence[str]
 """Superclass → what it holds: classes, or superclasses again."""
 
+MOST_DEEP = 64
+"""Superclasses above one another; WordNet has some twenty."""
+
 
 @dataclass(frozen=True, slots=True)
 class Level:
@@ -159,7 +162,8 @@ class Hierarchy:
             names = tuple(dict.fromkeys(str(name) for name in level))
             if len(names) < 2 or len(names) >= below:  # says nothing, or nothing new
                 continue
-            group = np.array([names.index(str(name)) for name in level], np.int64)
+            place = {name: g for g, name in enumerate(names)}
+            group = np.array([place[str(name)] for name in level], np.int64)
             made.append(Level(names=names, group=group))
             below = len(names)
         if not made:
@@ -202,6 +206,10 @@ def _ancestors(name: str, parents: Mapping[str, str]) -> list[str]:
     chain = [name]
     while chain[-1] in parents:
         parent = parents[chain[-1]]
+        if len(chain) > MOST_DEEP:
+            raise HierarchyError(
+                f"{name!r} stands in more than {MOST_DEEP} superclasses above one another"
+            )
         if parent in chain:
             raise HierarchyError(
                 f"{parent!r} is its own ancestor: {' in '.join([*chain, parent])}; "

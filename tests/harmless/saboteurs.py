@@ -350,7 +350,7 @@ BREAKAGES: dict[str, tuple[Any, str, Any, str]] = {
     "a hook replaces outputs": ("huelapse.capture.watch", "Hook", _Replacing, "seen"),
     "a hook cuts outputs off their graph": ("huelapse.capture.watch", "Hook", _Detaching, ""),
     "the user's exception is swallowed": (
-        "huelapse.recording.recorder",
+        "huelapse.recording.calls",
         "WindowBlock",
         _Swallowing,
         "seen",

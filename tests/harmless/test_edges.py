@@ -16,7 +16,7 @@ from conftest import SmallNet, batches
 from huelapse import HuelapseWarning, Recorder
 from huelapse.capture import capturing
 from huelapse.errors import LayerError, OutputError, ProbeError
-from huelapse.recording import recorder as recording
+from huelapse.recording import calls
 
 X, Y = batches(48, seed=1)
 
@@ -66,7 +66,7 @@ def test_an_evaluation_on_a_fused_path_stays_there_and_is_not_recorded(
 def test_a_snapshot_inside_an_evaluation_does_not_wait_for_ever(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recording, "SECONDS", 0.2)
+    monkeypatch.setattr(calls, "SECONDS", 0.2)
     model = SmallNet()
     one = Recorder(model, place, classes=3, probe=(X, Y))
     began = time.monotonic()

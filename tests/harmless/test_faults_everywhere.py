@@ -36,12 +36,12 @@ PACKAGES = ("huelapse.capture", "huelapse.recording")
 
 OUTERMOST = {
     # what the user's loop calls itself: there is nothing around them that could catch it
-    *(f"recording.recorder.Recorder.{name}" for name in ("step", "window", "probing", "snapshot")),
-    *(f"recording.recorder.Recorder.{name}" for name in ("close", "end")),
+    *(f"recording.calls.Calls.{name}" for name in ("step", "window", "probing", "snapshot")),
+    *(f"recording.begun.Begun.{name}" for name in ("close", "end")),
     *(f"recording.blocks.WindowBlock.{name}" for name in ("__enter__", "__exit__")),
     *(f"recording.blocks.Probing.{name}" for name in ("__init__", "labels")),
     # they raise into the loop on purpose: the recorder was closed
-    "recording.recorder.Recorder._refuse_closed",
+    "recording.begun.Begun._refuse_closed",
     # what torch calls: they catch all else
     *("capture.watch.Hook.__call__", "capture.watch._Mode.__torch_function__"),
     # what puts back: nobody else can; all other modules are put back none the less

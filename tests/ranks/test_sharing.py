@@ -40,7 +40,7 @@ def no_group() -> None:
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody waits long for a rank."""
     monkeypatch.setattr(committing, "DEADLINE", 0.2)
-    monkeypatch.setattr("huelapse.recording.recorder.SECONDS", 1.5)
+    monkeypatch.setattr("huelapse.recording.begun.SECONDS", 1.5)
 
 
 def until(what: Any, seconds: float = 20.0) -> None:
@@ -219,7 +219,7 @@ def test_a_rank_that_waits_long_for_the_run_says_so_while_it_trains(
     run_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sending, "PATIENCE", 0.1)
-    monkeypatch.setattr("huelapse.recording.recorder.SECONDS", 0.5)
+    monkeypatch.setattr("huelapse.recording.begun.SECONDS", 0.5)
     ranks = Together(run_path, 2, only=[1])
     ranks.steps(WINDOW)
     writer = ranks.recorders[1]._filing._writer
@@ -236,7 +236,7 @@ def test_resumed_ranks_make_steps_again_and_earlier_parts_do_not_count(
     run_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(committing, "DEADLINE", 0.2)
-    monkeypatch.setattr("huelapse.recording.recorder.SECONDS", 1.5)
+    monkeypatch.setattr("huelapse.recording.begun.SECONDS", 1.5)
     late = Late(monkeypatch)
     first = Together(run_path, 2)
     with warnings.catch_warnings():

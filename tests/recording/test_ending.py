@@ -89,7 +89,7 @@ def test_what_cannot_be_written_in_time_is_dropped_and_counted(
         commit(self, snapshot)
 
     monkeypatch.setattr(StoreWriter, "commit", slow)
-    monkeypatch.setattr("huelapse.recording.recorder.SECONDS", 1.0)
+    monkeypatch.setattr("huelapse.recording.begun.SECONDS", 1.0)
     recorder = record(run_path, schedule=1)
     for _ in range(30):
         recorder.step()

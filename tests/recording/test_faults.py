@@ -244,7 +244,7 @@ def test_split_names_stay_inside_the_run(run_path: Path, split: str) -> None:
 def test_a_new_split_in_the_middle_disturbs_nothing(
     run_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("huelapse.recording.recorder.SECONDS", 60.0)  # a busy machine's disk
+    monkeypatch.setattr("huelapse.recording.begun.SECONDS", 60.0)  # a busy machine's disk
     model = SmallNet()
     x, y = batches()
     recorder = record(run_path, model, schedule=1)

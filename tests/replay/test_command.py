@@ -48,10 +48,12 @@ def test_one_command_makes_a_run(saved: Path, tmp_path: Path) -> None:
 
 def test_the_options_reach_the_replay(saved: Path, tmp_path: Path) -> None:
     (tmp_path / "names.txt").write_text("a\nb\nc\n")
+    (tmp_path / "above.txt").write_text("first a\nfirst b\nc c\n")
     done = typed(
         *(saved, "--out", tmp_path / "run", "--model", f"{HERE}:build", "--data", DATA),
         *("--classes", f"@{tmp_path}/names.txt", "--split", "held-out", "--samples", 90),
         *("--layers", "relu1", "--layers", "relu2", "--response", "mean,peak", "--batch", 30),
+        *("--superclasses", tmp_path / "above.txt"),
         *("--no-keep-responses", "--maps", "--name", "mine", "--json"),
     )
     assert done.exit_code == 0, done.output
@@ -61,6 +63,7 @@ def test_the_options_reach_the_replay(saved: Path, tmp_path: Path) -> None:
     run = huelapse.open(tmp_path / "run")
     assert run.name == "mine"
     assert run.classes == ("a", "b", "c")
+    assert run.superclasses == {"a": "first", "b": "first", "c": "c"}
     assert [layer.path for layer in run.layers] == ["relu1", "relu2", "output"]
     assert run.response_names == ("mean", "peak")
     (split,) = run.splits

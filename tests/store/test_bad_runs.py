@@ -88,6 +88,14 @@ LIES: dict[str, tuple[Callable[[Root], Any], str]] = {
         lambda r: members(r).update({"../../x": array(r, "step")}),
         "path of an array",
     ),
+    "superclasses that are a list": (
+        lambda r: r["attributes"].update(superclasses=["a", "b"]),
+        "superclasses",
+    ),
+    "a superclass that is a number": (
+        lambda r: r["attributes"].update(superclasses={"a": 1}),
+        "superclasses.a",
+    ),
     "an optional array outside": (
         lambda r: splits(r)[0]["extras"][0].update(path="../x"),
         "path",

@@ -1,14 +1,21 @@
 """Runs of many classes in superclasses, written without a training: some units are tuned to a class,
 some to a superclass, some to none."""
 
+import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from huelapse.moments import Moments
-from huelapse.schema import Grouping, Layer, Split
+from huelapse.schema import Grouping, Split
 from huelapse.snapshot import Snapshot
 from huelapse.store import StoreWriter
+
+sys.path.append(
+    str(Path(__file__).parents[2] / "benchmarks")
+)  # last: they are looked for there last
+from runs import layers
 
 SAMPLES = 40
 """Of each class."""
@@ -23,24 +30,6 @@ def parents(classes: int) -> dict[str, str]:
     return {f"class {k:03}": f"group {superclass(k, classes)}" for k in range(classes)}
 
 
-def layers(units: int, classes: int, number: int) -> list[Layer]:
-    sizes = [len(part) for part in np.array_split(np.arange(units - classes), number)] + [classes]
-    ends = np.cumsum(sizes)
-    return [
-        Layer(
-            path=f"stage{1 + 4 * i // number}.{i}.relu" if i < number else "output",
-            kind="ReLU" if i < number else "probability",
-            shape=(size,),
-            unit_axis=1,
-            units=size,
-            offset=int(end - size),
-            signed=False,
-            output=i == number,
-        )
-        for i, (size, end) in enumerate(zip(sizes, ends, strict=True))
-    ]
-
-
 def write(
     path: Path,
     *,
@@ -49,9 +38,11 @@ def write(
     snapshots: int = 4,
     hidden: int = 4,
     names: tuple[str, ...] = (),
+    superclasses: Mapping[str, str] | None = None,
 ) -> None:
-    """A complete run. Of the hidden units a third prefers a class, a third a superclass. At the first
-    snapshot every sample is predicted as class 0."""
+    """A complete run, recorded with superclasses if any are given. Of the hidden units a third
+    prefers a class, a third a superclass. At the first snapshot every sample is predicted as
+    class 0."""
     rng = np.random.default_rng(0)
     groups = np.array([superclass(k, classes) for k in range(classes)])
     names = names or tuple(parents(classes))
@@ -61,8 +52,14 @@ def write(
         groupings=(Grouping(name="true", classes=names), Grouping(name="predicted", classes=names)),
         facts={"samples": SAMPLES * classes},
     )
-    own = layers(units, classes, hidden)
-    store = StoreWriter(path, name="many classes", layers=own, facts={"model": "none"})
+    own = layers(units, classes, hidden, lambda i: f"stage{1 + 4 * i // hidden}.{i}.relu")
+    store = StoreWriter(
+        path,
+        name="many classes",
+        layers=own,
+        facts={"model": "none"},
+        superclasses=superclasses,
+    )
     store.add_split(split)
     output = own[-1].slice
     kind = rng.integers(0, 3, units)

@@ -21,12 +21,6 @@ def run(demo_run: Trained) -> huelapse.Run:
     return huelapse.open(demo_run.run)
 
 
-@pytest.fixture(scope="module")
-def address(run: huelapse.Run) -> Iterator[str]:
-    with served(run) as address:
-        yield address
-
-
 @pytest.fixture
 def viewer(browser: Any, address: str) -> Iterator[Viewer]:
     context = browser.new_context(viewport={"width": 1440, "height": 900}, color_scheme="dark")

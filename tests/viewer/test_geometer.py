@@ -2,7 +2,6 @@
 
 import threading
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -157,18 +156,6 @@ def test_an_export_waits_for_a_few_snapshots_alone(run: huelapse.Run) -> None:
     found = load(resources.get("val/geometry.st")[0])
     assert found["snapshot"].tolist() == sorted(coarse_to_fine(SNAPSHOTS)[:5])
     assert found["wanted"].tolist() == [5]
-
-
-@pytest.fixture(scope="module")
-def address(run: huelapse.Run) -> Iterator[str]:
-    with served(run) as url:
-        yield url
-
-
-@pytest.fixture
-def viewer(address: str, browser: Any) -> Iterator[Viewer]:
-    with looked_at(browser, address) as viewer:
-        yield viewer
 
 
 def heading(viewer: Viewer, panel: str, wanted: str) -> str:

@@ -1,12 +1,11 @@
 """In a real Chromium: other measures, units they have no meaning for, events, unreliable units."""
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
-from viewing import Viewer, looked_at, served
+from viewing import Viewer
 
 import huelapse
 from huelapse.moments import Moments
@@ -51,18 +50,6 @@ def run(tmp_path_factory) -> huelapse.Run:
         )  # fmt: skip
     store.close()
     return huelapse.open(path)
-
-
-@pytest.fixture(scope="module")
-def address(run: huelapse.Run) -> Iterator[str]:
-    with served(run) as url:
-        yield url
-
-
-@pytest.fixture
-def viewer(address: str, browser: Any) -> Iterator[Viewer]:
-    with looked_at(browser, address) as viewer:
-        yield viewer
 
 
 def colors_of(run: huelapse.Run, measure: str) -> list[list[int]]:

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,6 +15,8 @@ from huelapse.hierarchy import Hierarchy, parents_in
 from huelapse.measures import NO_CLASS, grouped, read
 from huelapse.painting import HELD, on_wire
 from huelapse.palette import Choice, palette, pins
+from huelapse.plot.cells import Shown
+from huelapse.plot.style import Style
 from huelapse.viewer.parts import Parts
 from huelapse.viewer.resources import Resources
 
@@ -125,6 +128,61 @@ def test_what_is_not_there_is_refused(resources: Resources, run: huelapse.Run) -
     assert len(load(resources.get("val/true~1/margin/events.st")[0])["kind"]) > 0
 
 
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> huelapse.Run:
+    path = tmp_path_factory.mktemp("runs") / "recorded"
+    write(path, superclasses=parents(100))
+    return huelapse.open(path)
+
+
+def test_recorded_superclasses_are_as_those_that_are_told_to_the_viewer(
+    recorded: huelapse.Run, resources: Resources
+) -> None:
+    assert recorded.superclasses == parents(100)
+    found = Resources(recorded)
+    for i in (0, 1):
+        assert grouping(found, i) == grouping(resources, i)
+    assert np.array_equal(painted(found, "true~1")["level"], painted(resources, "true~1")["level"])
+    colors, told = (load(one.get("palette.st")[0]) for one in (found, resources))
+    assert colors.keys() == told.keys()
+    assert all(np.array_equal(colors[name], told[name]) for name in colors)
+    # pictures without a browser have the colors of the page
+    shown = Shown.of(recorded.painter, None, "true", "margin", Style.of("column", "dark"), None)
+    assert np.array_equal(shown.palette.dark, colors["dark/val/true"])
+
+
+def test_what_the_viewer_is_told_goes_before_what_was_recorded(recorded: huelapse.Run) -> None:
+    def levels(colors: Choice | None) -> list[int]:
+        told: Any = grouping(Resources(recorded, colors=colors)).get("superclasses")
+        return [len(level["names"]) for level in told["levels"]]
+
+    other = {name: f"group {k % 4}" for k, name in enumerate(recorded.classes)}
+    assert levels(None) == levels(Choice(palette="tritan", pinned=("class 001",))) == [10]
+    assert levels(Choice(superclasses=other)) == levels(Choice(taxonomy=other)) == [4]
+    assert levels(Choice(found=True)) == [10, 5]
+
+
+def test_recorded_superclasses_that_cannot_be_are_passed_over(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = parents(20)
+    deep = {f"group {k}": f"group {k + 1}" for k in range(100_000)}
+    strange: dict[str, dict[str, str]] = {
+        "ring": {**own, "group 0": "group 1", "group 1": "group 0"},
+        "deep": {**dict.fromkeys(own, "group 0"), **deep},
+        "others": {"cat": "animal"},
+        "all in one": dict.fromkeys(own, "all"),
+    }
+    for name, superclasses in strange.items():
+        sizes = {"classes": 20, "units": 40, "snapshots": 2, "hidden": 2}
+        write(tmp_path / name, **sizes, superclasses=superclasses)
+        resources = Resources(huelapse.open(tmp_path / name))
+        assert "superclasses" not in grouping(resources)
+        assert len(painted(resources, "true")["state"]) == 2
+        assert "dark/val/true~1" not in load(resources.get("palette.st")[0])
+    assert "the superclasses are not used" in caplog.text
+
+
 def test_other_superclasses_are_painted_anew(run: huelapse.Run, resources: Resources) -> None:
     before = painted(resources, "true~1")
     other = {name: f"group {k % 4}" for k, name in enumerate(run.classes)}
@@ -200,8 +258,9 @@ def test_a_taxonomy_may_name_more_but_must_name_some_class(tmp_path: Path) -> No
 
 
 def test_an_export_holds_superclasses_where_there_is_room(tmp_path: Path) -> None:
-    write(tmp_path / "run", classes=20, units=40, snapshots=2, hidden=2)
-    parts = Parts(huelapse.open(tmp_path / "run"), Choice(superclasses=parents(20)))
+    sizes = {"classes": 20, "units": 40, "snapshots": 2, "hidden": 2}
+    write(tmp_path / "run", **sizes, superclasses=parents(20))
+    parts = Parts(huelapse.open(tmp_path / "run"), None)
     parts.parts = tuple(part for part in parts.parts if not part.name.startswith("measure"))
     whole = parts.collect(None, bytes)
     assert "superclasses" in whole.manifest["splits"][0]["groupings"][0]

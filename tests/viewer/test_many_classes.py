@@ -1,6 +1,5 @@
 """The viewer in a real Chromium, on a run of a hundred classes and on one of two."""
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,12 @@ from huelapse import Recorder
 from huelapse.hierarchy import Hierarchy
 from huelapse.measures import NO_CLASS
 from huelapse.painting import tuned
-from huelapse.palette import Choice, palette
 from huelapse.palette import level as level_of
+from huelapse.palette import palette
 from huelapse.viewer.leveled import Belongings
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
 
-CHOICE = Choice(superclasses=parents(100))
 HOSTILE = (
     "<img src=x onerror=alert(1)>",
     "safe \u202egnp.exe",
@@ -36,20 +34,8 @@ HOSTILE = (
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> huelapse.Run:
     path = tmp_path_factory.mktemp("many") / "run"
-    write(path)
+    write(path, superclasses=parents(100))
     return huelapse.open(path)
-
-
-@pytest.fixture(scope="module")
-def address(run: huelapse.Run) -> Iterator[str]:
-    with served(run, colors=CHOICE) as address:
-        yield address
-
-
-@pytest.fixture
-def viewer(browser: Any, address: str) -> Iterator[Viewer]:
-    with looked_at(browser, address) as viewer:
-        yield viewer
 
 
 def names(viewer: Viewer) -> list[str]:
@@ -123,7 +109,7 @@ def test_superclasses_open_and_count_their_classes(viewer: Viewer, run: huelapse
 def test_pins_have_the_colors_of_python_in_every_view(viewer: Viewer, run: huelapse.Run) -> None:
     held = np.flatnonzero(run.strength() > 0.05)
     preferred, levels = run.preferred()[held], level_of(run.strength()[held])
-    belonging = Belongings(run, CHOICE).by_classes[run.classes]
+    belonging = Belongings(run, None).by_classes[run.classes]
     for pins in ([12], [12, 40, 7]):
         viewer.open("pins=" + ",".join(map(str, pins)))
         colors = palette(
@@ -168,7 +154,7 @@ def test_colors_are_by_the_finest_level_that_holds(
     viewer.ready()
     hierarchy = Hierarchy.from_parents(run.classes, parents(100))
     leveled = run.finest(hierarchy)
-    belongings = Belongings(run, CHOICE)
+    belongings = Belongings(run, None)
     own = belongings.palette(run.classes).table(theme)
     (groups,) = (one.table(theme) for one in belongings.groups(run.classes))
     table = np.concatenate([own, groups])
@@ -235,10 +221,11 @@ def test_hostile_names_are_text_in_lists_pins_and_superclasses(
     browser: Any, tmp_path: Path
 ) -> None:
     classes = tuple(f"{HOSTILE[k % 6]} {k}" for k in range(30))
-    write(tmp_path / "run", classes=30, units=120, snapshots=3, hidden=2, names=classes)
     superclasses = {name: HOSTILE[k % 3] for k, name in enumerate(classes)}
+    sizes = {"classes": 30, "units": 120, "snapshots": 3, "hidden": 2}
+    write(tmp_path / "run", **sizes, names=classes, superclasses=superclasses)
     with (
-        served(huelapse.open(tmp_path / "run"), colors=Choice(superclasses=superclasses)) as at,
+        served(huelapse.open(tmp_path / "run")) as at,
         looked_at(browser, at) as viewer,
     ):
         page = viewer.page

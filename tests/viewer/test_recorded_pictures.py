@@ -33,18 +33,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> huelapse.Run:
 
 
 @pytest.fixture(scope="module")
-def address(run: huelapse.Run) -> Iterator[str]:
-    with served(run) as url:
-        yield url
-
-
-@pytest.fixture
-def viewer(address: str, browser: Any) -> Iterator[Viewer]:
-    with looked_at(browser, address) as viewer:
-        yield viewer
-
-
-@pytest.fixture(scope="module")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The same net, of which no picture was recorded."""
     path = tmp_path_factory.mktemp("bare") / "run"

@@ -2,14 +2,12 @@
 
 import csv
 import io
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
-from closer_run import SNAPSHOTS, trained
+from closer_run import SNAPSHOTS
 from safetensors.numpy import load
-from viewing import Viewer, looked_at, served
+from viewing import Viewer
 
 import huelapse
 from huelapse.errors import SelectionError
@@ -21,20 +19,8 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> huelapse.Run:
-    return trained(tmp_path_factory.mktemp("table") / "run")
-
-
-@pytest.fixture(scope="module")
-def address(run: huelapse.Run) -> Iterator[str]:
-    with served(run) as url:
-        yield url
-
-
-@pytest.fixture
-def viewer(address: str, browser: Any) -> Iterator[Viewer]:
-    with looked_at(browser, address) as page:
-        yield page
+def run(closer_run: huelapse.Run) -> huelapse.Run:
+    return closer_run
 
 
 @pytest.mark.parametrize("grouping", ["true", "predicted"])

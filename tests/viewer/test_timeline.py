@@ -31,12 +31,6 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> huelapse.Run:
     return write(tmp_path_factory.mktemp("timeline") / "long", STEPS, long_units)
 
 
-@pytest.fixture(scope="module")
-def address(run: huelapse.Run) -> Iterator[str]:
-    with served(run) as address:
-        yield address
-
-
 @pytest.fixture
 def viewer(browser: Any, address: str) -> Iterator[Viewer]:
     with looked_at(browser, address) as viewer:

@@ -1,13 +1,11 @@
 """In a real Chromium: one layer, the classes, the confusion. What is drawn is what Python computes."""
 
 import time
-from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import pytest
-from closer_run import SNAPSHOTS, trained
-from viewing import Viewer, looked_at, served
+from closer_run import SNAPSHOTS
+from viewing import Viewer
 
 import huelapse
 from huelapse.color import paint
@@ -21,20 +19,8 @@ LAYER = 0
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> huelapse.Run:
-    return trained(tmp_path_factory.mktemp("views") / "run")
-
-
-@pytest.fixture(scope="module")
-def address(run: huelapse.Run) -> Iterator[str]:
-    with served(run) as url:
-        yield url
-
-
-@pytest.fixture
-def viewer(address: str, browser: Any) -> Iterator[Viewer]:
-    with looked_at(browser, address) as viewer:
-        yield viewer
+def run(closer_run: huelapse.Run) -> huelapse.Run:
+    return closer_run
 
 
 def title(viewer: Viewer) -> str:

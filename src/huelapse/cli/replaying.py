@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import typer
 
 from huelapse.cli.app import app, err, out
+from huelapse.cli.values import names, numbers, pair, parents
 from huelapse.errors import MissingExtraError, OptionError
 
 DATA, WHAT, KEPT, HOW = "Samples", "What is recorded", "What else is kept", "How it runs"
@@ -111,6 +112,11 @@ def replay(
         str | None,
         typer.Option(help="What the model returns: logits, log-probability or probability; by "
                      "default told from a forward.", rich_help_panel=WHAT),
+    ] = None,
+    superclasses: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="What classes belong to: lines \"parent child\" that name "
+                     "every class, for the page and pictures.", rich_help_panel=WHAT),
     ] = None,
     groupings: Annotated[
         str | None,
@@ -228,6 +234,9 @@ def replay(
       huelapse replay … --shard env        # in every job
       huelapse replay --commit --out runs/mine
     """
+    asked: dict[str, Any] = dict(locals())  # most options are those of `huelapse.replay`, by name
+    for own in ("checkpoints", "run", "commit", "as_json"):
+        del asked[own]
     if run is None:
         raise OptionError("no run is named: --out runs/mine")
     from huelapse.replaying import showing
@@ -258,80 +267,19 @@ def replay(
         raise MissingExtraError(
             "a replay runs the model and needs PyTorch: pip install 'huelapse[torch]'"
         ) from error
-    options: dict[str, Any] = {
-        "model": model,
-        "data": data,
-        "classes": _classes(classes),
-        "split": split,
-        "step": step,
-        "key": key,
-        "non_finite": non_finite,
-        "samples": int(samples) if samples.isdigit() else samples,
-        "batch": batch,
-        "image_size": image_size,
-        "mean": _numbers("mean", mean),
-        "std": _numbers("std", std),
-        "arrays": _pair(arrays),
-        "label_fn": label_fn,
-        "multilabel": multilabel,
-        "ignore_index": ignore_index,
-        "layers": "all" if layers == ["all"] else layers or None,
-        "response": response.split(",") if "," in response else response,
-        "tokens": tokens,
-        "output": output,
-        "groupings": groupings,
-        "keep_responses": "auto" if keep_responses is None else keep_responses,
-        "maps": maps,
-        "watch": watch,
-        "first_weights": first_weights,
-        "thumbnails": thumbnails,
-        "workers": workers,
-        "engine": engine,
-        "address": address,
-        "gpus": gpus,
-        "parts": parts,
-        "shard": shard,
-        "device": device,
-        "autocast": autocast,
-        "channels_last": channels_last,
-        "inference_mode": inference_mode,
-        "memory": int(memory * 2**30),
-        "timeout": timeout,
-        "fetch": fetch,
-        "delete_fetched": delete_fetched,
-        "name": name,
-    }
+    asked.update(
+        classes=names(classes),
+        samples=int(samples) if samples.isdigit() else samples,
+        mean=numbers("mean", mean),
+        std=numbers("std", std),
+        arrays=pair("arrays", arrays),
+        superclasses=parents(superclasses),
+        layers="all" if layers == ["all"] else layers or None,
+        response=response.split(",") if "," in response else response,
+        keep_responses="auto" if keep_responses is None else keep_responses,
+        memory=int(memory * 2**30),
+    )
     ended = showing.run(
-        out, err, lambda w: replay_all(checkpoints, run, progress=w, **options), as_json=as_json
+        out, err, lambda w: replay_all(checkpoints, run, progress=w, **asked), as_json=as_json
     )
     raise typer.Exit(ended)
-
-
-def _classes(given: str | None) -> Any:
-    if given is None:
-        return None
-    if given.startswith("@"):
-        try:
-            lines = Path(given[1:]).read_text(encoding="utf-8").splitlines()
-        except (OSError, ValueError) as error:
-            raise OptionError(f"--classes {given}: it cannot be read: {error}") from error
-        return [line.strip() for line in lines if line.strip()]
-    return int(given) if given.isdigit() else [name.strip() for name in given.split(",")]
-
-
-def _numbers(name: str, given: str | None) -> list[float] | None:
-    if given is None:
-        return None
-    try:
-        return [float(number) for number in given.split(",")]
-    except ValueError as error:
-        raise OptionError(f"--{name} is {given!r}, expected numbers with commas between") from error
-
-
-def _pair(given: str | None) -> tuple[str, str] | None:
-    if given is None:
-        return None
-    first, comma, second = given.partition(",")
-    if not comma or not first or not second:
-        raise OptionError(f"--arrays is {given!r}, expected two names: images,labels")
-    return first, second

@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from huelapse.errors import PaletteError
 from huelapse.palette.choosing import palette
 from huelapse.palette.places import by_superclass
 from huelapse.palette.tables import Palette
+from huelapse.superclasses import parents_for
 
 logger = logging.getLogger(__name__)
 
@@ -138,19 +139,40 @@ class Choice:
 
 
 def palette_for(
-    classes: Sequence[str], facts: Mapping[str, Any] | None, choice: Choice | None = None
+    classes: Sequence[str],
+    facts: Mapping[str, Any] | None,
+    choice: Choice | None = None,
+    recorded: Mapping[str, str] | None = None,
 ) -> Palette:
     """The colors of a grouping's classes: as chosen now, else as the run's facts say, else standard.
 
     Facts that cannot be are logged and passed over: a run is shown whatever its colors were to be.
     """
-    return chosen(classes, facts, choice).of(classes)
+    return chosen(classes, facts, choice, recorded).of(classes)
 
 
 def chosen(
-    classes: Sequence[str], facts: Mapping[str, Any] | None, choice: Choice | None = None
+    classes: Sequence[str],
+    facts: Mapping[str, Any] | None,
+    choice: Choice | None = None,
+    recorded: Mapping[str, str] | None = None,
 ) -> Choice:
-    """What is said of the colors of a grouping's classes, as `palette_for` uses it."""
+    """What is said of the colors of a grouping's classes, as `palette_for` uses it.
+
+    Args:
+        classes: of the grouping.
+        facts: of the run.
+        choice: what is wanted now.
+        recorded: superclasses that the run was recorded with (`Run.superclasses`); they count where
+            neither of the others says any for these classes, nor that they are to be found.
+    """
+    own = _said(classes, facts, choice)
+    if own.found or any(name in own.parents for name in classes):
+        return own
+    return replace(own, superclasses={**parents_for(classes, recorded or {}), **own.superclasses})
+
+
+def _said(classes: Sequence[str], facts: Mapping[str, Any] | None, choice: Choice | None) -> Choice:
     if choice is None and facts and facts.get(FACT) is not None:
         try:
             told = Choice.from_json(facts[FACT])

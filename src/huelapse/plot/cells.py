@@ -53,7 +53,7 @@ class Shown:
             measure=measure,
             style=style,
             classes=classes,
-            palette=palette_for(classes, run.facts["facts"], colors),
+            palette=palette_for(classes, run.facts["facts"], colors, run.superclasses),
             steps=run.coordinate("step", split),
         )
 

@@ -115,6 +115,7 @@ class Filing:
         on_commit: Callable[[str, int], None] | None,
         first_step: int,
         resume: bool,
+        superclasses: Mapping[str, str] | None = None,
         meeting: Meeting | None = None,
     ) -> None:
         """
@@ -127,6 +128,7 @@ class Filing:
             on_commit: called with (split, step) in the writer's thread once a snapshot is safe.
             first_step: optimizer steps made before.
             resume: go on with the run that is there.
+            superclasses: of the classes, checked.
             meeting: with the other ranks, where there are several.
         """
         self.run = run
@@ -140,6 +142,7 @@ class Filing:
         self._facts = dict(facts)
         self._on_commit = on_commit
         self._first_step, self._resume = first_step, resume
+        self._superclasses = superclasses
         self._writer: WriterThread | None = None
 
     def meet(self) -> None:
@@ -285,6 +288,7 @@ class Filing:
                 layers=capture.layers,
                 responses=capture.responses,
                 graph=capture.found.graph,
+                superclasses=self._superclasses,
                 facts=facts,
                 first_step=self._first_step,
                 resume=self._resume,

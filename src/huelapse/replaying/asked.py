@@ -56,6 +56,8 @@ class Asked:
     response: str | Sequence[str] = "mean"
     tokens: str = "mean"
     output: str | None = None
+    superclasses: Any = None
+    """Of the classes, as a dict or a list."""
     groupings: Mapping[str, tuple[Sequence[str] | int, Any]] | Named | None = None
     multilabel: bool = False
     ignore_index: int = -100
@@ -111,6 +113,8 @@ class Asked:
             data["source"] = type(self.data.source).__name__
         told["data"] = data
         del told["keep_responses"]  # "auto" is settled by what the run has
+        if self.superclasses is None:
+            del told["superclasses"]
         del told["device"]  # a replay may go on elsewhere: numbers agree up to rounding
         return {name: _named(value) for name, value in told.items()}
 
@@ -123,9 +127,9 @@ class Asked:
     def difference(self, other: Mapping[str, Any]) -> str | None:
         """The first thing in which another identity is not this one's."""
         ours = json.loads(json.dumps(self.identity()))
-        for name, value in ours.items():
-            if other.get(name) != value:
-                return f"{name} was {_short(other.get(name))}, and is {_short(value)} now"
+        for name in {**ours, **other}:
+            if other.get(name) != ours.get(name):
+                return f"{name} was {_short(other.get(name))}, and is {_short(ours.get(name))} now"
         return None
 
 

@@ -10,11 +10,12 @@ from typing import Any
 from huelapse.errors import HuelapseError, PartialError, ReplayError
 from huelapse.replaying.beginning import Beginning, of_all_parts
 from huelapse.replaying.naming import key_in
-from huelapse.schema import RunState
+from huelapse.schema import TRUE, RunState
 from huelapse.store import StoreReader, StoreWriter, holds_run
 from huelapse.store.joining import Part, forwarded_twice, merge_parts
 from huelapse.store.partial import PARTIAL, SUFFIX
 from huelapse.store.partial_file import PartialFile
+from huelapse.superclasses import check_superclasses
 
 REPLAYED = "replayed"
 """Attribute of the root: of each replayed split, what was asked, and which checkpoints are in."""
@@ -190,6 +191,7 @@ class Committer:
             layers=beginning.layers,
             responses=beginning.responses,
             graph=beginning.graph,
+            superclasses=_superclasses(beginning),
             facts=facts,
             first_step=None if there else 0,
             resume=True,
@@ -208,6 +210,12 @@ class Committer:
             raise
         self._writer = writer
         return writer
+
+
+def _superclasses(beginning: Beginning) -> dict[str, str] | None:
+    given: Any = beginning.asked.get("superclasses")
+    classes = beginning.split.grouping(TRUE).classes
+    return None if given is None else check_superclasses(given, classes)
 
 
 def explained(error: Exception) -> str:

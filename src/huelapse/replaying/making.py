@@ -24,6 +24,7 @@ from huelapse.replaying.asked import ALL, PROBE, Asked
 from huelapse.replaying.named import call, find
 from huelapse.replaying.sampling import AllSamples, PartOfProbe
 from huelapse.schema import PREDICTED, TRUE
+from huelapse.superclasses import check_superclasses
 
 KEPT_PARTS = 8
 """Parts whose samples a worker keeps at once."""
@@ -88,6 +89,8 @@ class Made:
         asked = self._asked
         self._source = data.samples_of(asked.data)
         self.classes = data.classes_of(asked, self._source)
+        if asked.superclasses is not None:
+            check_superclasses(asked.superclasses, self.classes)
         layers: Any = asked.layers
         if isinstance(layers, str) and layers != "all":
             layers = find(layers, "layers")

@@ -26,6 +26,7 @@ from huelapse.replaying.shards import shard_of
 from huelapse.replaying.steps import StepFrom
 from huelapse.schema import Layer
 from huelapse.store import check_split_name, holds_run
+from huelapse.superclasses import Superclasses, check_superclasses
 
 MEMORY = 2 * 2**30
 """Bytes of samples kept by all workers together."""
@@ -54,6 +55,7 @@ def replay(
     response: Literal["mean", "peak"] | Sequence[Literal["mean", "peak"]] = "mean",
     tokens: Literal["mean", "class", "last"] = "mean",
     output: Literal["logits", "log-probability", "probability"] | None = None,
+    superclasses: Superclasses | None = None,
     groupings: Mapping[str, tuple[Sequence[str] | int, Any]] | Named | None = None,
     multilabel: bool = False,
     ignore_index: int = -100,
@@ -106,10 +108,10 @@ def replay(
         image_size, mean, std: of images in a folder, an npz or a Hugging Face data set: the shorter
             side is made so long and the middle cut out; the normalization of each channel.
         arrays: names of inputs and labels in the npz.
-        label_fn, layers, unit_axis, response, tokens, output, groupings, multilabel, ignore_index,
-            keep_responses, maps, watch, first_weights, thumbnails: as for `Recorder`. Functions may
-            be given by name, and groupings as a function that gives them; with several workers they
-            must be where those can import them.
+        label_fn, layers, unit_axis, response, tokens, output, superclasses, groupings, multilabel,
+            ignore_index, keep_responses, maps, watch, first_weights, thumbnails: as for `Recorder`.
+            Functions may be given by name, and groupings as a function that gives them; with several
+            workers they must be where those can import them.
         device: "auto" for a GPU where there is one, "cpu", "cuda", "cuda:1".
         autocast: "bfloat16" or "float16", for forwards in mixed precision.
         channels_last: pictures and convolutions in that layout.
@@ -154,6 +156,7 @@ def replay(
         response=response,
         tokens=tokens,
         output=output,
+        superclasses=_as_checked(superclasses, classes),
         groupings=groupings,
         multilabel=multilabel,
         ignore_index=ignore_index,
@@ -315,6 +318,13 @@ def _as_plain(classes: Any) -> Any:
     from huelapse.grouping import check_classes
 
     return None if classes is None else list(check_classes(classes))
+
+
+def _as_checked(superclasses: Any, classes: Any) -> Any:
+    """Where classes are for the data to say, the worker that reads them checks."""
+    if superclasses is None or classes is None:
+        return superclasses
+    return check_superclasses(superclasses, _as_plain(classes))
 
 
 def _check(asked: Asked) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 from huelapse.errors import ResumeError
 from huelapse.schema import Layer, Split
 from huelapse.store.reader import StoreReader
+from huelapse.superclasses import ATTRIBUTE
 
 SHOWN = 80
 """Letters of a difference that are told."""
@@ -37,6 +38,20 @@ def check_same_units(
             reader,
             f"it holds responses {', '.join(reader.responses)}, not {', '.join(responses)}",
         )
+
+
+def check_same_superclasses(reader: StoreReader, now: Mapping[str, str] | None) -> None:
+    """Those of a run that has none may be given later; a run that has some need not be told them again.
+
+    Raises:
+        ResumeError: the run's superclasses are others.
+    """
+    before: Any = reader.attributes.get(ATTRIBUTE)
+    if before is None or now is None or dict(before) == dict(now):
+        return
+    name = next(name for name in {**before, **now} if before.get(name) != now.get(name))
+    was, is_now = (repr(one[name])[:SHOWN] if name in one else "nothing" for one in (before, now))
+    raise _refused(reader, f"superclasses: {name[:SHOWN]!r} belonged to {was}, now to {is_now}")
 
 
 def check_same_split(reader: StoreReader, before: Split, now: Split) -> None:

@@ -16,12 +16,15 @@ from huelapse.errors import FormatError, GroupingError, NotARunError
 from huelapse.grouping import check_grouping_name
 from huelapse.schema import METRIC_NAME, SPLIT_NAME, TRUE, Layer, Split, layer_name
 from huelapse.store import layout
+from huelapse.superclasses import ATTRIBUTE
 
 MOST_SNAPSHOTS = 10**7
 MOST_UNITS = 10**7
 MOST_CELLS = 2**36
 """The most elements that one snapshot of an array may have: some thousand times a large one's."""
 MOST_DIMENSIONS = 8
+MOST_SUPERCLASSES = 10**6
+"""Classes and superclasses of a run that belong to something."""
 
 CONTAINERS, VALUES = 2**20, 2**22
 """Brackets and commas of a root, which bound the memory that its values take."""
@@ -119,6 +122,7 @@ def check_root(root: Any) -> frozenset[str]:
     _expect(responses in RESPONSES, "responses", responses, "mean, peak, or both")
     layers = _check_layers(attributes.get("layers"))
     _check_graph(attributes.get("graph"))
+    _check_superclasses(attributes.get(ATTRIBUTE))
     _check_history(attributes)
     for path, member in members.items():
         _check_member(path, member)
@@ -181,6 +185,16 @@ def _check_graph(given: Any) -> None:
         pair = _list_at(edge, "an edge of graph.edges")
         ends = len(pair) == 2 and all(type(n) is int for n in pair)
         _expect(ends and 0 <= pair[0] < pair[1] < len(nodes), "graph.edges", edge, "two nodes")
+
+
+def _check_superclasses(given: Any) -> None:
+    """Whether they make sense is for who shows them: they are passed over where they do not."""
+    if given is None:
+        return
+    told = _object_at(given, ATTRIBUTE)
+    _number(len(told), f"number of {ATTRIBUTE}", 0, MOST_SUPERCLASSES)
+    for name, parent in told.items():
+        _expect(type(parent) is str, f"{ATTRIBUTE}.{name[:40]}", parent, "a name")
 
 
 def _check_history(attributes: Mapping[str, Any]) -> None:

@@ -18,10 +18,11 @@ from huelapse.store.directory import check_free, holds_run
 from huelapse.store.forked import check_not_forked, tensorstore
 from huelapse.store.lock import WriterLock
 from huelapse.store.reader import StoreReader
-from huelapse.store.resuming import check_same_split, check_same_units
+from huelapse.store.resuming import check_same_split, check_same_superclasses, check_same_units
 from huelapse.store.segments import pruned, superseded
 from huelapse.store.trusted import MOST_UNITS
 from huelapse.store.values import values_of
+from huelapse.superclasses import ATTRIBUTE
 
 
 class StoreWriter:
@@ -42,6 +43,7 @@ class StoreWriter:
         facts: Mapping[str, Any],
         responses: Sequence[str] = ("mean",),
         graph: Graph | None = None,
+        superclasses: Mapping[str, str] | None = None,
         first_step: int | None = 0,
         resume: bool = False,
     ) -> None:
@@ -54,6 +56,8 @@ class StoreWriter:
             responses: of each unit: "mean", "peak" or both; a snapshot's `moments` are those of
                 the first, its `peaks` those of the second.
             graph: which layer feeds which, where that is known.
+            superclasses: class or superclass → what it belongs to, as `check_superclasses` gives it;
+                None for none, or those of the run that is there.
             first_step: optimizer steps made before. None, for a run that is there: only what was
                 recorded elsewhere is added. Such a segment begins with its first commit, replaces
                 but what it has itself, and leaves the run's state as it is; end with `abandon`.
@@ -62,7 +66,7 @@ class StoreWriter:
 
         Raises:
             RunExistsError: the directory holds a run, and `resume` is not asked for.
-            ResumeError: the run there is of other units.
+            ResumeError: the run there is of other units, or other superclasses.
             LayerError: there are more units than a run may hold.
             FormatError: the run there is damaged.
             RunLockedError: another process is writing there.
@@ -96,6 +100,8 @@ class StoreWriter:
             "gaps": [],
             "dropped": 0,
         }
+        if superclasses is not None:
+            self._attributes[ATTRIBUTE] = dict(superclasses)
         self._splits: dict[str, Split] = {}
         self._lengths: dict[str, int] = {}
         self._arrays: dict[str, tuple[layout.ArraySpec, Any]] = {}
@@ -124,6 +130,7 @@ class StoreWriter:
     def _go_on(self, earlier: StoreReader, layers: Sequence[Layer]) -> None:
         """Take over what is committed, and begin a segment."""
         check_same_units(earlier, layers, self._responses)
+        check_same_superclasses(earlier, self._attributes.get(ATTRIBUTE))
         before = earlier.attributes
         (begun,), facts = self._attributes["segments"], self._attributes["facts"]
         self._segment = len(before["segments"])
@@ -138,6 +145,7 @@ class StoreWriter:
             begun["merged"] = True
         self._earlier = earlier
         self._attributes = {
+            **{name: self._attributes[name] for name in (ATTRIBUTE,) if name in self._attributes},
             **before,
             "state": before["state"] if merging else "recording",
             "segments": [*before["segments"][:-1], last, begun],

@@ -186,6 +186,7 @@ class Belongings:
     def __init__(self, run: Run, colors: Choice | None) -> None:
         self._run, self._colors = run, colors
         self._facts: dict[str, Any] | None = run.facts["facts"]
+        self._recorded = run.superclasses
 
     @property
     def settled(self) -> bool:
@@ -194,7 +195,7 @@ class Belongings:
 
     def choice(self, classes: tuple[str, ...]) -> Choice:
         """What is said of the colors of a grouping with these classes."""
-        return chosen(classes, self._facts, self._colors)
+        return chosen(classes, self._facts, self._colors, self._recorded)
 
     def palette(self, classes: tuple[str, ...], *, pinned: bool = True) -> Palette:
         """Of a recorded grouping's classes.
