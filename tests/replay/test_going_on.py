@@ -18,7 +18,9 @@ from replayed import HERE, STEPS, build, data, replay, same, train
 import huelapse
 import huelapse.errors
 from huelapse.care import verify
+from huelapse.replaying.gathering import commit
 from huelapse.replaying.report import Happening
+from huelapse.store.unfinished import beside
 
 MANY = tuple(range(0, 24, 2))
 
@@ -206,6 +208,7 @@ def torture(saved: Path, whole: Path, run: Path, kills: int, seed: int) -> int:
     assert list(huelapse.open(run).steps) == list(MANY)
     same(run, whole)
     assert not verify(run).damages
+    assert not (run / "partial").exists()  # nor what was half written
     return killed
 
 
@@ -236,6 +239,38 @@ def test_killed_very_often(saved: Path, whole: Path, tmp_path: Path, leaving_non
         killed += torture(saved, whole, tmp_path / f"run{rounds}", 60 - killed, seed=rounds)
         rounds += 1
     print(f"\n{killed} kills of workers and drivers in {rounds} replays: nothing was lost")
+
+
+def killed_while_writing(folder: Path) -> Path:
+    """What a worker leaves that is killed while it writes a part."""
+    script = (
+        "import os, signal, sys\nfrom pathlib import Path\n"
+        "from huelapse.store.unfinished import beside\n"
+        "path = beside(Path(sys.argv[1]))\npath.write_bytes(b'half')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    before = set(folder.iterdir())
+    subprocess.run([sys.executable, "-c", script, folder / "val-0-x.npz"], check=False)
+    (left,) = set(folder.iterdir()) - before
+    return left
+
+
+def test_what_killed_workers_had_half_written_goes_and_what_others_write_stays(
+    saved: Path, whole: Path, run_path: Path
+) -> None:
+    partial = run_path / "partial"
+    partial.mkdir(parents=True)
+    killed_while_writing(partial)
+    replay(saved, run_path, batch=20, shard="0/2")
+    assert not list(partial.glob("*.tmp"))
+    killed_while_writing(partial)
+    being_written = beside(partial / "val-0-y.npz")  # by this process, which lives
+    being_written.write_bytes(b"half")
+    replay(saved, run_path, batch=20, shard="1/2")
+    killed_while_writing(partial)
+    assert len(commit(run_path).committed) == len(MANY)
+    assert list(partial.iterdir()) == [being_written]
+    same(run_path, whole)
 
 
 # --- tasks that kill -----------------------------------------------------------------------------

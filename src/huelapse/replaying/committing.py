@@ -15,6 +15,7 @@ from huelapse.store import StoreReader, StoreWriter, holds_run
 from huelapse.store.joining import Part, forwarded_twice, merge_parts
 from huelapse.store.partial import PARTIAL, SUFFIX
 from huelapse.store.partial_file import PartialFile
+from huelapse.store.unfinished import remove_unfinished
 
 REPLAYED = "replayed"
 """Attribute of the root: of each replayed split, what was asked, and which checkpoints are in."""
@@ -219,6 +220,7 @@ def explained(error: Exception) -> str:
 def clear(run: Path, digest: str) -> None:
     """Remove what parts were recorded of, once all parts there are are in the run."""
     directory = run / PARTIAL
+    remove_unfinished(directory)
     if any(directory.glob(f"*-replay-{digest[:8]}*{SUFFIX}")):
         return
     for path in directory.glob(f".replay-{digest}-*.safetensors"):

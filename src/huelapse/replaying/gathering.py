@@ -15,6 +15,7 @@ from huelapse.schema import RunState
 from huelapse.store import holds_run
 from huelapse.store.partial import PARTIAL, SUFFIX
 from huelapse.store.partial_file import PartialFile
+from huelapse.store.unfinished import remove_unfinished
 
 
 def commit(run: str | PathLike[str], *, progress: Watch | None = None) -> Report:
@@ -58,6 +59,7 @@ def _commit_left(run: Path, progress: Watch | None) -> Report:
     """
     report = Report(run=str(run), split="")
     steps: set[int] = set()
+    remove_unfinished(run / PARTIAL)
     for digest, parts in left_in(run):
         found: dict[str, list[Path]] = {}
         waiting: dict[str, int] = {}

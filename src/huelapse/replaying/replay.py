@@ -26,6 +26,8 @@ from huelapse.replaying.shards import shard_of
 from huelapse.replaying.steps import StepFrom
 from huelapse.schema import Layer
 from huelapse.store import check_split_name, holds_run
+from huelapse.store.partial import PARTIAL
+from huelapse.store.unfinished import remove_unfinished
 
 MEMORY = 2 * 2**30
 """Bytes of samples kept by all workers together."""
@@ -192,6 +194,7 @@ def replay(
         committing=own is None,
     )
     started = time.monotonic()
+    remove_unfinished(place / PARTIAL)  # of workers that were killed when this was called before
     try:
         tasks = driver.tasks(places_of(checkpoints), step, fetch, there)
         if tasks:
@@ -213,6 +216,7 @@ def replay(
         if own is None and not report.failed and not report.waiting:
             clear(place, asked.digest)
     finally:
+        remove_unfinished(place / PARTIAL)
         report.seconds = time.monotonic() - started
     return report
 
