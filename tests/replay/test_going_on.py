@@ -169,7 +169,11 @@ def gone(pids: list[int], seconds: float = 20.0) -> bool:
 
 
 def torture(saved: Path, whole: Path, run: Path, kills: int, seed: int) -> int:
-    """Kill a worker or the driver at random moments until so many died; then let it end."""
+    """Kill a worker or the driver at random moments until so many died; then let it end.
+
+    One time in three soon, while workers start; in three later; in three once a further snapshot has
+    been committed, so that work goes on at all where starting takes long.
+    """
     chance = random.Random(seed)
     killed = 0
     acknowledged: set[int] = set()
@@ -179,7 +183,11 @@ def torture(saved: Path, whole: Path, run: Path, kills: int, seed: int) -> int:
             process.communicate()
             process = drive(saved, run, 2)
             continue
-        time.sleep(chance.uniform(0, 6 if chance.random() < 0.5 else 0.6))
+        moment = chance.random()
+        if moment < 1 / 3:
+            done = committed(run)
+            wait_for(process, lambda done=done: committed(run) > done, 600)
+        time.sleep(chance.uniform(0, 6 if moment > 2 / 3 else 0.6))
         if committed(run):
             acknowledged |= set(huelapse.open(run).steps.tolist())
         workers = children(process.pid)
@@ -233,6 +241,7 @@ def test_killed_workers_and_drivers_lose_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_killed_very_often(saved: Path, whole: Path, tmp_path: Path, leaving_none: None) -> None:
     killed = rounds = 0
     while killed < 60:
