@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from huelapse.replaying.forecast import ReplayForecast
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,8 +61,8 @@ class Happening:
     report: Report
     expected: int | None = None
     """Samples that all of it will forward, once the first task tells."""
-    forecast: str | None = None
-    """What the run will take, once that is known."""
+    forecast: "ReplayForecast | None" = None
+    """What it will take, once that is known."""
 
 
 Watch = Callable[[Happening], None]

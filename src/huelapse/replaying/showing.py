@@ -63,7 +63,7 @@ def _watched(err: Console) -> Generator[Watch]:
         nonlocal told
         if happening.forecast is not None and not told:
             told = True
-            err.print(shown(happening.forecast), soft_wrap=True)
+            err.print(shown(str(happening.forecast)), soft_wrap=True)
 
     if not err.is_terminal:
 
