@@ -250,6 +250,7 @@ def measure(quick: bool) -> harness.Numbers:
             "snapshot_wall_seconds": again["wall_seconds"] / CHECKPOINTS,
             "snapshot_mb": disk / 1e6 / CHECKPOINTS,
             "snapshot_forecast_mb": again["forecast_snapshot_mb"],
+            "part_forecast_mb": again["forecast_part_mb"],
             "bare_peak_mb": plain["peak_mb"],
             "added_mb": added,
             "forecast_mb": again["forecast_mb"],
