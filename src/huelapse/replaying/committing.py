@@ -98,7 +98,7 @@ class Committer:
             OSError: it cannot be written; what was committed is safe.
         """
         parts = self._verified(paths)
-        writer = self._writer or self._begin()
+        writer = self.begin()
         if self._parts > 1:
             twice = forwarded_twice(parts)
             if twice:
@@ -122,6 +122,16 @@ class Committer:
         if writer.durable:
             for path in paths:
                 path.unlink(missing_ok=True)
+
+    def begin(self) -> StoreWriter:
+        """The run's writer; the run is begun, or gone on with, where it is not yet.
+
+        Raises:
+            ReplayError, ResumeError, RunLockedError: the run is of something else, or in use.
+        """
+        if self._writer is None:
+            self._writer = self._begun()
+        return self._writer
 
     def close(self, state: RunState) -> None:
         """End it. A run that a training has begun keeps its own state.
@@ -170,7 +180,7 @@ class Committer:
                     f"are others"
                 )
 
-    def _begin(self) -> StoreWriter:
+    def _begun(self) -> StoreWriter:
         beginning = self._beginning = of_all_parts(self._run, self._digest, self._parts)
         if beginning is None:
             raise ReplayError(
@@ -207,7 +217,6 @@ class Committer:
         except BaseException:
             writer.abandon()
             raise
-        self._writer = writer
         return writer
 
 
@@ -223,7 +232,7 @@ def clear(run: Path, digest: str) -> None:
     remove_unfinished(directory)
     if any(directory.glob(f"*-replay-{digest[:8]}*{SUFFIX}")):
         return
-    for path in directory.glob(f".replay-{digest}-*.safetensors"):
+    for path in directory.glob(f".replay-{digest}-*"):
         with suppress(OSError):
             path.unlink()
     with suppress(OSError):

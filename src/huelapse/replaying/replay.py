@@ -13,6 +13,7 @@ from huelapse.errors import OptionError, ReplayError
 from huelapse.grouping import Classes
 from huelapse.recording.filing import take_directory
 from huelapse.recording.options import whole
+from huelapse.replaying import roster
 from huelapse.replaying.asked import ALL, PRECISIONS, PROBE, Asked, Data
 from huelapse.replaying.beginning import find
 from huelapse.replaying.checkpoints import Places, places_of
@@ -197,6 +198,9 @@ def replay(
     remove_unfinished(place / PARTIAL)  # of workers that were killed when this was called before
     try:
         tasks = driver.tasks(places_of(checkpoints), step, fetch, there)
+        job_of_array = None if own is None else roster.begun(own, [task.step for task in tasks])
+        if job_of_array is not None:
+            roster.leave(place, asked.digest, job_of_array)
         if tasks:
             job = _engine(
                 asked,
@@ -213,6 +217,8 @@ def replay(
             )
             driver.run(tasks, job)
         report.finished = True
+        if job_of_array is not None:
+            roster.leave(place, asked.digest, roster.ended(job_of_array, report.failed))
         if own is None and not report.failed and not report.waiting:
             clear(place, asked.digest)
     finally:

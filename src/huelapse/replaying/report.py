@@ -34,6 +34,8 @@ class Report:
     """Tasks that have left their file, to be committed later."""
     waiting: list[int] = field(default_factory=list[int])
     """Steps of checkpoints of which parts are missing."""
+    lacking: list[str] = field(default_factory=list[str])
+    """What is known of jobs of an array that have not done all of theirs."""
     failed: list[Failed] = field(default_factory=list[Failed])
     samples: int = 0
     """Forwarded, all checkpoints together."""
