@@ -1,4 +1,4 @@
-"""The networks that are measured: ResNet-18 for 32 × 32 images, a small CNN, a ViT of 6 blocks."""
+"""The measured networks: ResNet-18 for 32 × 32 images, a small CNN, a ViT of 6 blocks; ResNet-50."""
 
 from collections.abc import Callable
 from itertools import pairwise
@@ -99,6 +99,65 @@ class ViT(nn.Module):
         x = self.patches(x).flatten(2).transpose(1, 2)
         x = torch.cat([self.token.expand(len(x), -1, -1), x], 1) + self.position
         return self.head(self.norm(self.blocks(x))[:, 0])
+
+
+class Bottleneck(nn.Module):
+    """1 × 1, 3 × 3 and 1 × 1 convolutions, the last four times as wide, and a way around them."""
+
+    def __init__(self, inside: int, width: int, stride: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(inside, width, 1, bias=False)
+        self.bn1 = nn.BatchNorm2d(width)
+        self.relu1 = nn.ReLU()
+        self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=False)
+        self.bn2 = nn.BatchNorm2d(width)
+        self.relu2 = nn.ReLU()
+        self.conv3 = nn.Conv2d(width, 4 * width, 1, bias=False)
+        self.bn3 = nn.BatchNorm2d(4 * width)
+        self.downsample = (
+            nn.Sequential(
+                nn.Conv2d(inside, 4 * width, 1, stride, bias=False), nn.BatchNorm2d(4 * width)
+            )
+            if stride != 1 or inside != 4 * width
+            else None
+        )
+        self.relu3 = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.relu1(self.bn1(self.conv1(x)))
+        y = self.bn3(self.conv3(self.relu2(self.bn2(self.conv2(y)))))
+        return self.relu3(y + (x if self.downsample is None else self.downsample(x)))
+
+
+class ResNet50(nn.Module):
+    """He et al. (2016) for ImageNet, the stride in the 3 × 3 convolutions: 22,720 units after ReLUs."""
+
+    def __init__(self, classes: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 64, 7, 2, 3, bias=False)
+        self.bn1 = nn.BatchNorm2d(64)
+        self.relu = nn.ReLU()
+        self.maxpool = nn.MaxPool2d(3, 2, 1)
+        inside = 64
+        for stage, (width, blocks) in enumerate(((64, 3), (128, 4), (256, 6), (512, 3)), 1):
+            strides = [1 if stage == 1 else 2, *(1 for _ in range(blocks - 1))]
+            own: list[nn.Module] = []
+            for stride in strides:
+                own.append(Bottleneck(inside, width, stride))
+                inside = 4 * width
+            self.add_module(f"layer{stage}", nn.Sequential(*own))
+        self.avgpool = nn.AdaptiveAvgPool2d(1)
+        self.fc = nn.Linear(inside, classes)
+
+    def features(self, x: Tensor) -> Tensor:
+        """[sample, 2048], what the classes are read from."""
+        x = self.maxpool(self.relu(self.bn1(self.conv1(x))))
+        for stage in (1, 2, 3, 4):
+            x = self.get_submodule(f"layer{stage}")(x)
+        return self.avgpool(x).flatten(1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.fc(self.features(x))
 
 
 MODELS: dict[str, Callable[[int], nn.Module]] = {

@@ -18,7 +18,7 @@ SCRIPTS = sorted(
 )
 LONG = ("beside.py", "recording.py")
 """With --quick too: under a minute of a processor, but several where it is shared."""
-BROWSED = ("beside.py", "playing.py", "viewer.py")
+BROWSED = ("beside.py", "playing.py", "rehearsal.py", "viewer.py")
 PRINTED = ("training.py",)
 """Started by another one, and gives its numbers on its output."""
 
@@ -72,8 +72,8 @@ def test_the_quick_form_gives_one_flat_object_of_numbers_all_explained(
 
 
 def test_a_number_that_nobody_explained_would_be_found() -> None:
-    names = "accumulating beside measuring noise palettes playing probing ranks recording replay"
-    names += " serving store training viewer"
+    names = "accumulating beside measuring noise palettes playing probing ranks recording rehearsal"
+    names += " replay serving store training viewer"
     assert [f"{name}.py" for name in names.split()] == SCRIPTS
     patterns = explained("probing.py")
     assert any(p.fullmatch("commit_ms") for p in patterns)

@@ -18,7 +18,9 @@ from replayed import HERE, STEPS, build, data, replay, same, train
 import huelapse
 import huelapse.errors
 from huelapse.care import verify
+from huelapse.replaying.gathering import commit
 from huelapse.replaying.report import Happening
+from huelapse.store.unfinished import beside
 
 MANY = tuple(range(0, 24, 2))
 
@@ -167,7 +169,11 @@ def gone(pids: list[int], seconds: float = 20.0) -> bool:
 
 
 def torture(saved: Path, whole: Path, run: Path, kills: int, seed: int) -> int:
-    """Kill a worker or the driver at random moments until so many died; then let it end."""
+    """Kill a worker or the driver at random moments until so many died; then let it end.
+
+    One time in three soon, while workers start; in three later; in three once a further snapshot has
+    been committed, so that work goes on at all where starting takes long.
+    """
     chance = random.Random(seed)
     killed = 0
     acknowledged: set[int] = set()
@@ -177,7 +183,11 @@ def torture(saved: Path, whole: Path, run: Path, kills: int, seed: int) -> int:
             process.communicate()
             process = drive(saved, run, 2)
             continue
-        time.sleep(chance.uniform(0, 6 if chance.random() < 0.5 else 0.6))
+        moment = chance.random()
+        if moment < 1 / 3:
+            done = committed(run)
+            wait_for(process, lambda done=done: committed(run) > done, 600)
+        time.sleep(chance.uniform(0, 6 if moment > 2 / 3 else 0.6))
         if committed(run):
             acknowledged |= set(huelapse.open(run).steps.tolist())
         workers = children(process.pid)
@@ -206,6 +216,7 @@ def torture(saved: Path, whole: Path, run: Path, kills: int, seed: int) -> int:
     assert list(huelapse.open(run).steps) == list(MANY)
     same(run, whole)
     assert not verify(run).damages
+    assert not (run / "partial").exists()  # nor what was half written
     return killed
 
 
@@ -230,12 +241,45 @@ def test_killed_workers_and_drivers_lose_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(3600)
 def test_killed_very_often(saved: Path, whole: Path, tmp_path: Path, leaving_none: None) -> None:
     killed = rounds = 0
     while killed < 60:
         killed += torture(saved, whole, tmp_path / f"run{rounds}", 60 - killed, seed=rounds)
         rounds += 1
     print(f"\n{killed} kills of workers and drivers in {rounds} replays: nothing was lost")
+
+
+def killed_while_writing(folder: Path) -> Path:
+    """What a worker leaves that is killed while it writes a part."""
+    script = (
+        "import os, signal, sys\nfrom pathlib import Path\n"
+        "from huelapse.store.unfinished import beside\n"
+        "path = beside(Path(sys.argv[1]))\npath.write_bytes(b'half')\n"
+        "os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    before = set(folder.iterdir())
+    subprocess.run([sys.executable, "-c", script, folder / "val-0-x.npz"], check=False)
+    (left,) = set(folder.iterdir()) - before
+    return left
+
+
+def test_what_killed_workers_had_half_written_goes_and_what_others_write_stays(
+    saved: Path, whole: Path, run_path: Path
+) -> None:
+    partial = run_path / "partial"
+    partial.mkdir(parents=True)
+    killed_while_writing(partial)
+    replay(saved, run_path, batch=20, shard="0/2")
+    assert not list(partial.glob("*.tmp"))
+    killed_while_writing(partial)
+    being_written = beside(partial / "val-0-y.npz")  # by this process, which lives
+    being_written.write_bytes(b"half")
+    replay(saved, run_path, batch=20, shard="1/2")
+    killed_while_writing(partial)
+    assert len(commit(run_path).committed) == len(MANY)
+    assert list(partial.iterdir()) == [being_written]
+    same(run_path, whole)
 
 
 # --- tasks that kill -----------------------------------------------------------------------------

@@ -10,7 +10,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 from safetensors import SafetensorError
@@ -20,6 +19,7 @@ from huelapse.errors import ReplayError
 from huelapse.schema import Graph, Layer, Split
 from huelapse.store.atomic import sync_directory
 from huelapse.store.partial import PARTIAL
+from huelapse.store.unfinished import beside
 
 MOST_BYTES = 2**31
 
@@ -104,16 +104,16 @@ def leave(run: Path, beginning: Beginning) -> None:
         {"beginning": json.dumps(told)},
     )
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.{uuid4().hex[:12]}.tmp")
+    begun = beside(path)
     try:
-        with beside.open("xb") as file:
+        with begun.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        begun.replace(path)
     except BaseException:
         with suppress(OSError):
-            beside.unlink(missing_ok=True)
+            begun.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
 

@@ -15,6 +15,7 @@ from huelapse.store import StoreReader, StoreWriter, holds_run
 from huelapse.store.joining import Part, forwarded_twice, merge_parts
 from huelapse.store.partial import PARTIAL, SUFFIX
 from huelapse.store.partial_file import PartialFile
+from huelapse.store.unfinished import remove_unfinished
 from huelapse.superclasses import check_superclasses
 
 REPLAYED = "replayed"
@@ -98,7 +99,7 @@ class Committer:
             OSError: it cannot be written; what was committed is safe.
         """
         parts = self._verified(paths)
-        writer = self._writer or self._begin()
+        writer = self.begin()
         if self._parts > 1:
             twice = forwarded_twice(parts)
             if twice:
@@ -122,6 +123,16 @@ class Committer:
         if writer.durable:
             for path in paths:
                 path.unlink(missing_ok=True)
+
+    def begin(self) -> StoreWriter:
+        """The run's writer; the run is begun, or gone on with, where it is not yet.
+
+        Raises:
+            ReplayError, ResumeError, RunLockedError: the run is of something else, or in use.
+        """
+        if self._writer is None:
+            self._writer = self._begun()
+        return self._writer
 
     def close(self, state: RunState) -> None:
         """End it. A run that a training has begun keeps its own state.
@@ -170,7 +181,7 @@ class Committer:
                     f"are others"
                 )
 
-    def _begin(self) -> StoreWriter:
+    def _begun(self) -> StoreWriter:
         beginning = self._beginning = of_all_parts(self._run, self._digest, self._parts)
         if beginning is None:
             raise ReplayError(
@@ -208,7 +219,6 @@ class Committer:
         except BaseException:
             writer.abandon()
             raise
-        self._writer = writer
         return writer
 
 
@@ -227,9 +237,10 @@ def explained(error: Exception) -> str:
 def clear(run: Path, digest: str) -> None:
     """Remove what parts were recorded of, once all parts there are are in the run."""
     directory = run / PARTIAL
+    remove_unfinished(directory)
     if any(directory.glob(f"*-replay-{digest[:8]}*{SUFFIX}")):
         return
-    for path in directory.glob(f".replay-{digest}-*.safetensors"):
+    for path in directory.glob(f".replay-{digest}-*"):
         with suppress(OSError):
             path.unlink()
     with suppress(OSError):

@@ -12,6 +12,7 @@ from huelapse.replaying.asked import Asked
 from huelapse.replaying.checkpoints import Unusable, is_address, with_steps
 from huelapse.replaying.committing import Committer, Standing, explained
 from huelapse.replaying.engines import Engine, Result, Task
+from huelapse.replaying.forecast import ReplayForecast
 from huelapse.replaying.named import Named
 from huelapse.replaying.naming import identity_at, key_of
 from huelapse.replaying.report import Failed, Happening, Report, Watch
@@ -49,7 +50,7 @@ class Driver:
         self._committer = Committer(run, asked.split, asked.digest, asked.parts, name=name)
         self._pending: list[tuple[Task, Future[None]]] = []
         self._samples = self._done = self._all = self._forwarded = 0
-        self._forecast: str | None = None
+        self._forecast: ReplayForecast | None = None
         self._paths: dict[int, dict[int, Path]] = {}
         self._failed: set[int] = set()
 
@@ -158,7 +159,8 @@ class Driver:
         self._done += 1
         self._report.samples += result.samples
         self._forwarded += result.samples > 0
-        self._forecast = result.forecast or self._forecast
+        if result.forecast is not None:
+            self._forecast = ReplayForecast.from_json(result.forecast)
         if result.path is None:
             self._fail(task.place, task.step, result.error or "no reason was told", result.tries)
             return

@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from huelapse.errors import HuelapseError, OptionError, PartialError, ReplayError, RunLockedError
+from huelapse.replaying import roster
 from huelapse.replaying.beginning import left_in, of_all_parts
-from huelapse.replaying.committing import Committer, clear, explained, standing
+from huelapse.replaying.committing import REPLAYED, Committer, clear, explained, standing
 from huelapse.replaying.naming import key_in
 from huelapse.replaying.report import Failed, Happening, Report, Watch
 from huelapse.schema import RunState
-from huelapse.store import holds_run
+from huelapse.store import StoreReader, holds_run
 from huelapse.store.partial import PARTIAL, SUFFIX
 from huelapse.store.partial_file import PartialFile
+from huelapse.store.unfinished import remove_unfinished
 
 
 def commit(run: str | PathLike[str], *, progress: Watch | None = None) -> Report:
@@ -30,7 +32,7 @@ def commit(run: str | PathLike[str], *, progress: Watch | None = None) -> Report
         RunLockedError, FormatError: the run cannot be written.
     """
     place = directory_of(run)
-    if not left_in(place) and not holds_run(place):
+    if not left_in(place) and not roster.digests_in(place) and not holds_run(place):
         raise ReplayError(
             f"{place} holds no parts of a replay: `huelapse replay --shard i/n` leaves them there"
         )
@@ -58,6 +60,7 @@ def _commit_left(run: Path, progress: Watch | None) -> Report:
     """
     report = Report(run=str(run), split="")
     steps: set[int] = set()
+    remove_unfinished(run / PARTIAL)
     for digest, parts in left_in(run):
         found: dict[str, list[Path]] = {}
         waiting: dict[str, int] = {}
@@ -79,6 +82,8 @@ def _commit_left(run: Path, progress: Watch | None) -> Report:
             split = beginning.split.name
             _commit_replay(run, digest, parts, split, found, waiting, report, progress)
         steps.update(waiting.values())
+    for digest in roster.digests_in(run):
+        steps.update(_left_undone(run, digest, report, steps))
     report.waiting = sorted(steps)
     report.checkpoints = len(report.committed) + len(report.waiting) + len(report.failed)
     report.finished = True
@@ -121,7 +126,40 @@ def _commit_replay(
             if progress is not None:
                 progress(Happening(samples=0, done=number + 1, tasks=len(whole), report=report))
         if len(report.failed) == failed and len(whole) == len(found):
-            state = "complete"
-            clear(run, digest)
+            jobs = roster.left_by(run, digest)
+            done = _committed(run, digest)
+            if not roster.missing(jobs, done) and not _failures(jobs, done):
+                state = "complete"
+                if done:
+                    committer.begin()  # so that it is marked, though nothing was left to commit
+                clear(run, digest)
     finally:
         committer.close(state)
+
+
+def _left_undone(run: Path, digest: str, report: Report, waiting: set[int]) -> list[int]:
+    """Steps of checkpoints that jobs have to do, and of which there is nothing yet. What they have
+    failed at, and which of them are missing, is told in the report."""
+    jobs = roster.left_by(run, digest)
+    done = _committed(run, digest)
+    for failed in _failures(jobs, done):
+        if all(one.checkpoint != failed.checkpoint for one in report.failed):
+            report.failed.append(failed)
+    report.lacking += roster.missing(jobs, done)
+    without = done | waiting | {one.step for one in report.failed if one.step is not None}
+    return [step for job in jobs for step in job.tasks if step not in without]
+
+
+def _failures(jobs: Sequence[roster.Roster], done: set[int]) -> list[Failed]:
+    """What jobs have failed at, and none has done since."""
+    return [one for job in jobs for one in job.failed if one.step not in done]
+
+
+def _committed(run: Path, digest: str) -> set[int]:
+    """Steps that a replay has in the run."""
+    if not holds_run(run):
+        return set()
+    told: Mapping[str, Any] = StoreReader(run).attributes.get(REPLAYED) or {}
+    splits = [split for split, one in told.items() if one.get("digest") == digest]
+    found = [standing(run, split) for split in splits]
+    return {step for one in found if one is not None for step in one.keys}

@@ -21,6 +21,7 @@ from huelapse.recording.forecast import Plan
 from huelapse.recording.planning import MOST_KEPT
 from huelapse.replaying import data
 from huelapse.replaying.asked import ALL, PROBE, Asked
+from huelapse.replaying.forecast import ReplayForecast
 from huelapse.replaying.named import call, find
 from huelapse.replaying.sampling import AllSamples, PartOfProbe
 from huelapse.schema import PREDICTED, TRUE
@@ -52,7 +53,7 @@ class Made:
         self._samples: dict[int, SameSamples] = {}
         self.classes: tuple[str, ...] = ()
         """Names of the true classes, once there is a capture."""
-        self.forecast: str | None = None
+        self.forecast: ReplayForecast | None = None
         """What a snapshot takes, once the layers are known."""
 
     @property
@@ -185,9 +186,18 @@ class Made:
             snapshots=self._checkpoints,
             batch=capture.batch,
             kept_bytes=kept,
-            probe_bytes=sum(getattr(one, "nbytes", 0) for one in self._samples.values()),
         )
-        self.forecast = str(plan.forecast())
+        weights = sum(one.nbytes for one in (*self.model.parameters(), *self.model.buffers()))
+        self.forecast = ReplayForecast.of(
+            plan, sample_bytes=self._sample_bytes(), weight_bytes=weights
+        )
+
+    def _sample_bytes(self) -> int:
+        """What this worker will keep of samples, as far as the first batch tells."""
+        known = list(self._samples.values())
+        each = [getattr(one, "bytes_to_keep", getattr(one, "nbytes", 0)) for one in known]
+        parts = min(self._asked.parts, KEPT_PARTS)
+        return min(self._memory, max(each, default=0) * parts)
 
 
 def _device(asked: str) -> torch.device:

@@ -13,6 +13,7 @@ from huelapse.errors import OptionError, ReplayError
 from huelapse.grouping import Classes
 from huelapse.recording.filing import take_directory
 from huelapse.recording.options import whole
+from huelapse.replaying import roster
 from huelapse.replaying.asked import ALL, PRECISIONS, PROBE, Asked, Data
 from huelapse.replaying.beginning import find
 from huelapse.replaying.checkpoints import Places, places_of
@@ -26,6 +27,8 @@ from huelapse.replaying.shards import shard_of
 from huelapse.replaying.steps import StepFrom
 from huelapse.schema import Layer
 from huelapse.store import check_split_name, holds_run
+from huelapse.store.partial import PARTIAL
+from huelapse.store.unfinished import remove_unfinished
 from huelapse.superclasses import Superclasses, check_superclasses
 
 MEMORY = 2 * 2**30
@@ -195,8 +198,12 @@ def replay(
         committing=own is None,
     )
     started = time.monotonic()
+    remove_unfinished(place / PARTIAL)  # of workers that were killed when this was called before
     try:
         tasks = driver.tasks(places_of(checkpoints), step, fetch, there)
+        job_of_array = None if own is None else roster.begun(own, [task.step for task in tasks])
+        if job_of_array is not None:
+            roster.leave(place, asked.digest, job_of_array)
         if tasks:
             job = _engine(
                 asked,
@@ -213,9 +220,12 @@ def replay(
             )
             driver.run(tasks, job)
         report.finished = True
+        if job_of_array is not None:
+            roster.leave(place, asked.digest, roster.ended(job_of_array, report.failed))
         if own is None and not report.failed and not report.waiting:
             clear(place, asked.digest)
     finally:
+        remove_unfinished(place / PARTIAL)
         report.seconds = time.monotonic() - started
     return report
 

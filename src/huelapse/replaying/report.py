@@ -2,7 +2,10 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from huelapse.replaying.forecast import ReplayForecast
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,6 +34,8 @@ class Report:
     """Tasks that have left their file, to be committed later."""
     waiting: list[int] = field(default_factory=list[int])
     """Steps of checkpoints of which parts are missing."""
+    lacking: list[str] = field(default_factory=list[str])
+    """What is known of jobs of an array that have not done all of theirs."""
     failed: list[Failed] = field(default_factory=list[Failed])
     samples: int = 0
     """Forwarded, all checkpoints together."""
@@ -58,8 +63,8 @@ class Happening:
     report: Report
     expected: int | None = None
     """Samples that all of it will forward, once the first task tells."""
-    forecast: str | None = None
-    """What the run will take, once that is known."""
+    forecast: "ReplayForecast | None" = None
+    """What it will take, once that is known."""
 
 
 Watch = Callable[[Happening], None]

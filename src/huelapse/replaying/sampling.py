@@ -111,6 +111,12 @@ class AllSamples:
         """Bytes of the inputs that are kept."""
         return self._held
 
+    @property
+    def bytes_to_keep(self) -> int:
+        """The same once all batches have been seen, as far as those that have been tell."""
+        seen = sum(self._sizes[: len(self._kept)])
+        return self._held * self.samples // seen if seen else 0
+
     def batches(self) -> Iterator[ProbeBatch]:
         """The same each time; call inside `guard.same_randomness(SEED)`."""
         yield from self._kept

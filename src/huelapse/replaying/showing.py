@@ -50,7 +50,7 @@ def run(out: Console, err: Console, replaying: Replaying, *, as_json: bool) -> i
         _print(out, report)
     if not report.finished:
         return STOPPED
-    return 1 if report.failed or report.waiting else 0
+    return 1 if report.failed or report.waiting or report.lacking else 0
 
 
 @contextmanager
@@ -63,7 +63,7 @@ def _watched(err: Console) -> Generator[Watch]:
         nonlocal told
         if happening.forecast is not None and not told:
             told = True
-            err.print(shown(happening.forecast), soft_wrap=True)
+            err.print(shown(str(happening.forecast)), soft_wrap=True)
 
     if not err.is_terminal:
 
@@ -155,10 +155,12 @@ def _print(out: Console, report: Report) -> None:
             f"--commit again.",
             soft_wrap=True,
         )
+    for told in report.lacking:
+        out.print(f"{shown(told[0].upper() + told[1:])}.", soft_wrap=True)
     nothing = not (report.committed or report.recorded or report.already or report.failed)
     if not report.finished:
         out.print("Stopped. What is committed is safe; the same command does the rest.")
-    elif nothing and not report.waiting:
+    elif nothing and not (report.waiting or report.lacking):
         out.print("There was nothing to do.")
     elif report.committed or report.already:
         out.print(f"Look at it with: huelapse view {run}", soft_wrap=True)

@@ -109,7 +109,7 @@ class Worker:
             path=str(path),
             samples=samples,
             seconds=time.monotonic() - started,
-            forecast=forecast,
+            forecast=None if forecast is None else forecast.as_json(),
         )
 
     def _do(self, task: Task, then: str | None, progress: Progress) -> tuple[Path, int]:

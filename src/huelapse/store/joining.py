@@ -87,12 +87,15 @@ def _add(whole: Moments, part: Part, grouping: int, response: int) -> None:
     with PartialFile(part.path) as file:
         check_same(part, file)
         for rows, block in file.blocks(grouping, response):
+            if not block.count.any():
+                continue  # nothing of these classes: their zeros take no memory before they are written
             so_far = Moments(**{name: getattr(whole, name)[rows] for name in MEMBERS})
             with np.errstate(over="ignore", invalid="ignore"):
                 merged = so_far.merge(block)
             check_possible(merged)
             for name in MEMBERS:
-                getattr(whole, name)[rows] = getattr(merged, name)
+                if name != "nonfinite" or merged.nonfinite.any():
+                    getattr(whole, name)[rows] = getattr(merged, name)
 
 
 def _counting_once(parts: Sequence[Part]) -> Iterator[tuple[Part, Apart]]:

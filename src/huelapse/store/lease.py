@@ -39,15 +39,7 @@ class Holder:
     @property
     def dead(self) -> bool:
         """Whether it is known to have ended: its process was one of those seen from here."""
-        if (self.machine, self.pids) != here() or os.name == "nt":  # kill(pid, 0) kills there
-            return False
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return True
-        except (OSError, OverflowError):  # somebody else's process
-            return False
-        return False
+        return (self.machine, self.pids) == here() and has_ended(self.pid)
 
     def __str__(self) -> str:
         return f"host {self.host}, pid {self.pid}, last renewed {max(self.age, 0):.0f} s ago"
@@ -58,6 +50,19 @@ def is_living(holder: Holder, locked: bool | None) -> bool:
     if not holder.held or (locked and holder.machine == here()[0]) or holder.dead:
         return False
     return holder.age < LEASE
+
+
+def has_ended(pid: int) -> bool:
+    """Whether it is known that no process here has this id."""
+    if os.name == "nt":  # kill(pid, 0) kills there
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):  # somebody else's process
+        return False
+    return False
 
 
 @cache

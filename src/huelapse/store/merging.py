@@ -5,10 +5,9 @@ more changes nothing. A part that comes late is never merged into what is on dis
 parts of its moment are merged again, exactly, and the new snapshot takes the place of the former.
 """
 
-import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -24,10 +23,8 @@ from huelapse.store.partial import PARTIAL, SUFFIX
 from huelapse.store.partial_file import PartialFile
 from huelapse.store.reader import StoreReader, locate
 from huelapse.store.segments import superseded
+from huelapse.store.unfinished import remove_unfinished
 from huelapse.store.writer import StoreWriter
-
-STALE = 3600.0
-"""Seconds after which a part that nobody finished writing is taken to be given up."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +143,7 @@ class Merging:
                 )
                 ending.callback(self._writer.abandon)
                 self._reader = StoreReader(self._directory, superseded=True)
-                self._remove_unfinished()
+                remove_unfinished(self._directory / PARTIAL)
             self._entries: list[dict[str, Any]] = [
                 dict(entry) for entry in self._reader.attributes.get("merged", ())
             ]
@@ -326,13 +323,6 @@ class Merging:
                 continue
             part.path.unlink(missing_ok=True)
             self.report.removed += 1
-
-    def _remove_unfinished(self) -> None:
-        """What ranks that were killed while they wrote a part have left."""
-        for path in (self._directory / PARTIAL).glob(f".*{SUFFIX}.*.tmp"):
-            with suppress(OSError):  # gone meanwhile, or another's
-                if time.time() - path.lstat().st_mtime > STALE:
-                    path.unlink()
 
     def _leave(self, path: Path, why: str, *, damaged: bool) -> None:
         self.report.left.append(Left(file=path.name, why=why, damaged=damaged))

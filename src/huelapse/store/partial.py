@@ -17,7 +17,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import quote
-from uuid import uuid4
 
 import numpy as np
 from jaxtyping import Int64
@@ -26,6 +25,7 @@ from huelapse.errors import PartialError
 from huelapse.moments import Moments
 from huelapse.schema import METRIC_NAME, TRUE, ExtraArray, Grouping
 from huelapse.store.atomic import sync_directory
+from huelapse.store.unfinished import beside
 
 PARTIAL = "partial"
 """Where parts wait, in the run's directory."""
@@ -191,16 +191,16 @@ def write_partial(run: Path, partial: Partial) -> Path:
     directory = run / PARTIAL
     directory.mkdir(parents=True, exist_ok=True)
     path = directory / partial.file_name
-    beside = path.with_name(f".{path.name}.{uuid4().hex[:12]}.tmp")
+    begun = beside(path)
     try:
-        with beside.open("xb") as file:
+        with begun.open("xb") as file:
             _write(file, partial, arrays)
             file.flush()
             os.fsync(file.fileno())
-        beside.replace(path)
+        begun.replace(path)
     except BaseException:
         with suppress(OSError):
-            beside.unlink(missing_ok=True)
+            begun.unlink(missing_ok=True)
         raise
     sync_directory(directory)
     return path

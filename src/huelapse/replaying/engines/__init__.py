@@ -65,8 +65,8 @@ class Result:
     """Samples forwarded; 0 where the file was there already."""
     seconds: float = 0.0
     tries: int = 1
-    forecast: str | None = None
-    """What a snapshot takes; told once by each worker."""
+    forecast: Mapping[str, Any] | None = None
+    """What it all takes, as `ReplayForecast.as_json`; told once by each worker."""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)

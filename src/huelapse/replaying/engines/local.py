@@ -11,12 +11,15 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import IO, Any
 
 from huelapse.errors import ReplayError
 from huelapse.replaying.engines import OVERDUE, PATIENCE, TRIES, Job, Progress, Result, Task
 from huelapse.replaying.engines.order import Order
 from huelapse.replaying.working import Worker
+from huelapse.store.partial import PARTIAL
+from huelapse.store.unfinished import remove_unfinished
 
 
 class InProcess:
@@ -100,6 +103,7 @@ class Pool:
                 why = process.why()
                 process.end()
                 everyone.remove(process)
+                remove_unfinished(Path(self._job.run) / PARTIAL)
                 if task is not None:
                     result = Result(task=task, error=f"its worker was lost: {why}", lasting=False)
             elif task is not None:

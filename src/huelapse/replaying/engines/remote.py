@@ -19,7 +19,7 @@ from huelapse.replaying.checkpoints import is_address
 from huelapse.replaying.engines import Result, Task
 from huelapse.replaying.engines.process import worker_of
 from huelapse.schema import VERSION
-from huelapse.store.lease import here
+from huelapse.store.lease import has_ended, here
 from huelapse.store.partial import PARTIAL
 
 if TYPE_CHECKING:
@@ -43,7 +43,8 @@ class Mark:
         directory.mkdir(parents=True, exist_ok=True)
         own = hashlib.sha256(repr(here()).encode()).hexdigest()[:8]
         for path in directory.glob(f".shared-{own}-*.tmp"):
-            if _has_ended(path.name.split("-")[2]):
+            pid = path.name.split("-")[2]
+            if pid.isdigit() and has_ended(int(pid)):
                 path.unlink(missing_ok=True)
         self.content = uuid4().hex
         self.path = directory / f".shared-{own}-{os.getpid()}-{uuid4().hex[:12]}.tmp"
@@ -52,19 +53,6 @@ class Mark:
     def remove(self) -> None:
         with suppress(OSError):
             self.path.unlink(missing_ok=True)
-
-
-def _has_ended(pid: str) -> bool:
-    """Whether a process here, which has left a mark, was killed."""
-    if os.name == "nt":  # kill(pid, 0) kills there
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except (OSError, ValueError, OverflowError):
-        return False
-    return False
 
 
 def unseen(path: Path, content: str, patience: float) -> str | None:
