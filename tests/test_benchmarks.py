@@ -72,8 +72,8 @@ def test_the_quick_form_gives_one_flat_object_of_numbers_all_explained(
 
 
 def test_a_number_that_nobody_explained_would_be_found() -> None:
-    names = "accumulating beside measuring noise palettes playing probing ranks recording rehearsal"
-    names += " replay serving store training viewer"
+    names = "accumulating beside exporting measuring noise palettes playing probing ranks"
+    names += " recording rehearsal replay serving store training viewer"
     assert [f"{name}.py" for name in names.split()] == SCRIPTS
     patterns = explained("probing.py")
     assert any(p.fullmatch("commit_ms") for p in patterns)

@@ -5,18 +5,19 @@ in the run's cache, so that a run is painted once.
 """
 
 from collections import OrderedDict
-from concurrent.futures import ThreadPoolExecutor
-from threading import Lock
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from threading import Event, Lock
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool
 
 from huelapse.errors import FormatError, SelectionError
-from huelapse.measures import MEASURES_VERSION, TUNED, Reading, find_measure
+from huelapse.measures import MEASURES_VERSION, TUNED, Measure, Reading, find_measure
 from huelapse.moments import Moments
 from huelapse.palette import LEVELS, level
 from huelapse.store.cache import digest
+from huelapse.store.layout import TILE_UNITS
 from huelapse.stored import Stored
 
 CHUNK = 16
@@ -35,6 +36,10 @@ STATES = 7
 SUPPRESSED, ALWAYS_ON, UNRELIABLE = 1, 2, 4
 
 MEMORY_BYTES = 256 * 2**20
+
+AT_ONCE = 2**20
+"""Numbers (classes × units) of a snapshot that are read and judged together."""
+
 KIND = "paint"
 
 PICTURE = ("preferred", "level", "state", "flags")
@@ -167,30 +172,53 @@ class Painter:
 
         def one(index: int) -> Arrays:
             key = keys[index]
-            return before[key] if key in before else fresh(index)
-
-        def fresh(index: int) -> Arrays:
+            if key in before:
+                return before[key]
             try:
-                moments = self.run.moments(index, grouping, split)
+                return self._snapshot(split, grouping, find_measure(measure), index, stopped)
             except FormatError as error:
                 if not self.past_damage:
                     raise
-                self._damaged[keys[index]] = str(error)
+                self._damaged[key] = str(error)
                 return self._blank(split, grouping)
-            reading = self.run.judged(
-                moments, grouping, split, signed=self.run.signed, measure=find_measure(measure)
-            )
-            picture = on_wire(reading)
-            counted = self._counted(picture, reading.strength, moments.count)
-            return picture | counted | {"magnitude": self._magnitude(moments)}
 
         keys = {t: self._key(split, grouping, measure, range(t, t + 1)) for t in own}
+        stopped = Event()
         with ThreadPoolExecutor(max_workers=min(4, len(own))) as pool:
-            parts = list(pool.map(one, own))
+            try:
+                parts = list(pool.map(one, own))
+            except (
+                BaseException
+            ):  # Ctrl-C too: the pool would go on to the end of what is under way
+                stopped.set()
+                raise
         if len(own) < CHUNK:  # the last: it grows by a snapshot, and is asked for again
             with self._lock:
                 self._tails[split, grouping, measure] = dict(zip(keys.values(), parts, strict=True))
         return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+
+    def _snapshot(
+        self, split: str, grouping: str, measure: Measure, index: int, stopped: Event
+    ) -> Arrays:
+        """One snapshot, some units at a time: read whole, its statistics in float64 would be ten times
+        what is stored of it, and each step of their making would come from main memory."""
+        run, count = self.run, np.zeros(0, np.int64)
+        classes = len(run.grouping(grouping, split).classes)
+        width = max(TILE_UNITS, AT_ONCE // max(classes, 1) // TILE_UNITS * TILE_UNITS)
+        pictures: list[Arrays] = []
+        for start in range(0, max(run.units, 1), width):
+            if stopped.is_set():
+                raise CancelledError
+            own = slice(start, min(start + width, run.units))
+            moments = run.moments(index, grouping, split, own)
+            signed = run.signed[own]
+            reading = run.judged(moments, grouping, split, signed=signed, measure=measure)
+            pictures.append({**on_wire(reading), "strength": reading.strength, **_squares(moments)})
+            count = moments.count
+        whole = {name: np.concatenate([one[name] for one in pictures]) for name in pictures[0]}
+        picture = {name: whole[name] for name in PICTURE}
+        magnitude = self._magnitude(whole["squares"], whole["samples"])
+        return picture | self._counted(picture, whole["strength"], count) | {"magnitude": magnitude}
 
     def _blank(self, split: str, grouping: str) -> Arrays:
         """Of a snapshot that cannot be read back: no number, and no unit with a class."""
@@ -229,18 +257,22 @@ class Painter:
             "class_bins": of_classes.astype(np.uint32),
         }
 
-    def _magnitude(self, moments: Moments) -> np.ndarray:
+    def _magnitude(self, squares: np.ndarray, samples: np.ndarray) -> np.ndarray:
         """Root mean square of all responses of each layer; NaN where it has none that are finite."""
-        n = moments.n
-        with np.errstate(invalid="ignore", over="ignore"):
-            squares = (moments.m2 + n * moments.mean**2).sum(0)
-        samples = n.sum(0)
         found = np.full(len(self.run.layers), np.nan, np.float32)
         for i, layer in enumerate(self.run.layers):
             own, seen = squares[layer.slice], samples[layer.slice]
             if seen.any():
                 found[i] = np.sqrt(own[seen > 0].sum() / seen.sum())
         return found
+
+
+def _squares(moments: Moments) -> Arrays:
+    """Of each unit the sum of its squared responses, and how many samples these are."""
+    n = moments.n
+    with np.errstate(invalid="ignore", over="ignore"):
+        squares = (moments.m2 + n * moments.mean**2).sum(0)
+    return {"squares": squares, "samples": n.sum(0)}
 
 
 def tuned(

@@ -123,6 +123,11 @@ function HowToRead() {
           Left out of this file to keep it small: {list(manifest.left_out)}.
         </p>
       )}
+      {manifest.unreadable && (
+        <p class="note" data-testid="unreadable">
+          Damaged in the run, and left out of this file: {list(manifest.unreadable)}.
+        </p>
+      )}
     </section>
   );
 }

@@ -1,7 +1,7 @@
 // A run that is part of the page itself: `huelapse export RUN -o run.html`.
 
 import type { Manifest, RunEntry } from "./manifest";
-import { RefusedError, type Source } from "./source";
+import { DAMAGED, RefusedError, type Source } from "./source";
 
 /** What a file does not hold is gone for good: trying again will not help. */
 export const LEFT_OUT = 410;
@@ -30,6 +30,8 @@ export class InlineSource implements Source {
   async get(key: string): Promise<ArrayBuffer> {
     const block = this.blocks.get(key);
     if (!block) throw new RefusedError(key, LEFT_OUT);
+    const why = block.getAttribute("data-damaged");
+    if (why !== null) throw new RefusedError(key, DAMAGED, why);
     const packed = Uint8Array.from(atob(block.textContent ?? ""), (c) => c.charCodeAt(0));
     const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("gzip"));
     return new Response(stream).arrayBuffer();

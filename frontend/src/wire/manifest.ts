@@ -122,6 +122,8 @@ export interface Manifest {
   splits: Split[];
   /** Parts that a file had no room for; absent where a server has all. */
   left_out?: string[];
+  /** Parts of which something was damaged in the run when it was exported, with how much. */
+  unreadable?: string[];
 }
 
 /** How far a run is: live.json. */

@@ -1,7 +1,7 @@
 """Intervals of what is shown: of class means, and of shares of active samples."""
 
 import numpy as np
-from jaxtyping import Bool, Float64
+from jaxtyping import Bool, Float64, Int64
 
 from huelapse.moments import Moments
 
@@ -17,14 +17,27 @@ def interval(
     m ± t · √(v/n), with n − 1 degrees of freedom: each class's own spread, nothing pooled. It covers
     what it says where responses are not too skewed: `reliable` tells where.
     """
+    return interval_of(moments.mean, moments.variance, moments.n, confidence)
+
+
+def interval_of(
+    mean: Float64[np.ndarray, "*any"],
+    variance: Float64[np.ndarray, "*any"],
+    n: Int64[np.ndarray, "*any"],
+    confidence: float = 0.95,
+) -> tuple[Float64[np.ndarray, "*any"], Float64[np.ndarray, "*any"]]:
+    """The same of any means, unbiased variances and numbers of samples.
+
+    Whoever shows few of a layer's classes asks for those alone: t takes longer than all the rest.
+    """
     from scipy.special import stdtrit
 
-    n = moments.n.astype(np.float64)
+    samples = n.astype(np.float64)
     with np.errstate(divide="ignore", invalid="ignore"):
-        half = stdtrit(np.maximum(n - 1, 1), (1 + confidence) / 2) * np.sqrt(moments.variance / n)
-    half = np.where(n > 1, half, np.nan)
-    mean = np.where(n > 0, moments.mean, np.nan)
-    return mean - half, mean + half
+        t = stdtrit(np.maximum(samples - 1, 1), (1 + confidence) / 2)
+        half = np.where(samples > 1, t * np.sqrt(variance / samples), np.nan)
+    known = np.where(samples > 0, mean, np.nan)
+    return known - half, known + half
 
 
 def active_interval(

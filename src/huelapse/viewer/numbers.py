@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from huelapse.measures import find_measure, interval
+from huelapse.measures import find_measure
+from huelapse.measures.intervals import interval_of
 from huelapse.painting import NO_CLASS, class_on_wire, on_wire
 from huelapse.run import Run
 from huelapse.schema import Layer
@@ -21,16 +22,19 @@ def table(run: Run, split: str, grouping: str, measure: str, index: int, layer: 
     by, signed = find_measure(measure), run.signed[layer.slice]
     reading = run.judged(moments, grouping, split, signed=signed, measure=by)
     wire = on_wire(reading)
-    low, high = interval(moments)
     known = wire["preferred"] != NO_CLASS
     at = np.where(known, wire["preferred"], 0), np.arange(layer.units)
-    of_class = {"mean": moments.mean[at], "low": low[at], "high": high[at]}
+    mean, n = moments.mean[at], moments.n[at]
+    low, high = interval_of(mean, moments.variance[at], n)
     return {
         **wire,
         "runner_up": class_on_wire(reading.preference.runner_up),
         "value": reading.selectivity.value.astype(np.float32),
         "strength": reading.strength.astype(np.float32),
         "sure": reading.preference.sure.astype(np.float32),
-        "n": np.where(known, moments.n[at], 0).astype(np.uint32),
-        **{name: np.where(known, of, np.nan).astype(np.float32) for name, of in of_class.items()},
+        "n": np.where(known, n, 0).astype(np.uint32),
+        **{
+            name: np.where(known, of, np.nan).astype(np.float32)
+            for name, of in (("mean", mean), ("low", low), ("high", high))
+        },
     }

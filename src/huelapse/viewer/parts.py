@@ -1,11 +1,12 @@
 """Which resources of a run an export takes along, most needed first, within a budget."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
-from huelapse.errors import ExportError
+from huelapse.errors import ExportError, FormatError, SelectionError
 from huelapse.geometry.outlining import kept_at
 from huelapse.palette import Choice
 from huelapse.run import Run
@@ -22,8 +23,20 @@ BESIDE = 80
 MOST_FILES = 20_000
 """Of pictures of one kind; more take long to make, and nobody looks at them all."""
 
+PROBED = 6
+"""Resources of a part that are made first, spread over it, to see how much all of them will take."""
+SURELY = 2
+"""How many times the room that is left a part must be expected to take to be left out by that alone."""
+
 JSON = dict[str, Any]
 """A manifest, or a split of one."""
+
+Done = Callable[[float, str], None]
+"""Told the share of the work that is done, and what is being made."""
+
+
+def nobody(share: float, what: str) -> None:
+    """Is told, and does nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +49,34 @@ class Part:
     """Its resources, by the manifest of what goes along already: none where nobody could reach them."""
     keep: Callable[[JSON], None] = lambda manifest: None
     """Says in the manifest that it is there."""
+    weight: Callable[[str], float] | None = None
+    """About how much each resource takes, beside the others of the part; None where nobody knows."""
+    like: Callable[[str], str] = str
+    """A resource of another part that takes about as much as this one."""
+    prepare: Callable[[], Iterable[float]] = tuple
+    """What makes the resources faster to make, once it is known that there may be room for all."""
 
 
 @dataclass(slots=True)
 class Collected:
-    """What an export holds: resources by their path below the run, and what had no room."""
+    """What an export holds."""
 
     content: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    """By path below the run."""
     manifest: JSON = field(default_factory=dict[str, Any])
     left_out: list[str] = field(default_factory=list[str])
+    """Parts that had no room."""
+    unreadable: dict[str, str] = field(default_factory=dict[str, str])
+    """Why resources that would have had room could not be read back, by path."""
+
+
+@dataclass(slots=True)
+class _Making:
+    """A part, as far as it is made."""
+
+    packed: dict[str, bytes] = field(default_factory=dict[str, bytes])
+    unreadable: dict[str, str] = field(default_factory=dict[str, str])
+    size: int = 0
 
 
 class Parts:
@@ -66,7 +98,7 @@ class Parts:
             run,
             colors=colors,
             other=lambda id_: run if id_ == self._id else None,
-            waits=EXPORTED,
+            exporting=True,
         )
         whole = self.resources.manifest()
         self.superclasses: dict[tuple[str, str], JSON] = {}
@@ -82,17 +114,17 @@ class Parts:
         self.parts: tuple[Part, ...] = tuple(self._all())
 
     def collect(
-        self,
-        room: int | None,
-        pack: Callable[[bytes], bytes],
-        done: Callable[[float], None] = lambda share: None,
+        self, room: int | None, pack: Callable[[bytes], bytes], done: Done = nobody
     ) -> Collected:
         """As many of the parts as there is room for, the most needed first.
+
+        A part that is far too large is left out once a few of its resources are made; a resource that
+        cannot be read back is left out alone, and named in the manifest.
 
         Args:
             room: bytes, names included; None for everything.
             pack: how content is stored.
-            done: called with the share of the work that is done.
+            done: called with the share of the work that is done, and what is being made.
 
         Raises:
             ExportError: there is no room even for the first part.
@@ -100,30 +132,87 @@ class Parts:
         bare = {**self.whole, "splits": [], "measures": self.whole["measures"][:1]}
         found = Collected(manifest=bare)
         left = math.inf if room is None else room
+        unreadable: list[str] = []
         for i, part in enumerate(self.parts):
-            packed: dict[str, bytes] = {}
-            size = 0
+
+            def told(share: float, part: Part = part, i: int = i) -> None:
+                done((i + share) / len(self.parts), part.name)
+
+            told(0.0)
             paths = part.paths(found.manifest)
-            for n, key in enumerate(paths):
-                packed[key] = pack(self.resources.get(key)[0])
-                size += len(packed[key]) + len(key) + BESIDE
-                if size > left:
-                    break
-                done((i + (n + 1) / len(paths)) / len(self.parts))
-            if size <= left and paths:
-                found.content |= packed
-                left -= size
-                part.keep(found.manifest)
+            if i > 0 and self._expected(part, paths, found) > SURELY * left:
+                found.left_out.append(part.name)
                 continue
-            if i == 0:
+            made = self._make(part, paths, left, pack, told, certain=i == 0)
+            if made.size > left and i == 0:
                 raise ExportError(
                     f"there is room for {max(left, 0) / 1e6:.2f} MB, and the pictures of the run alone "
-                    f"take more than {size / 1e6:.2f} MB; raise it with --budget, or thin the run out "
-                    f"first (huelapse prune)"
+                    f"take more than {made.size / 1e6:.2f} MB; raise it with --budget, or thin the run "
+                    f"out first (huelapse prune)"
                 )
-            found.left_out.append(part.name)
+            if made.size > left or not (made.packed or made.unreadable):
+                found.left_out.append(part.name)
+                continue
+            if made.unreadable:
+                found.unreadable |= made.unreadable
+                unreadable.append(f"{part.name} ({len(made.unreadable):,} of {len(paths):,} files)")
+            if not made.packed:
+                continue
+            found.content |= {path: made.packed[path] for path in paths if path in made.packed}
+            left -= made.size
+            part.keep(found.manifest)
         found.manifest["left_out"] = found.left_out
+        if unreadable:
+            found.manifest["unreadable"] = unreadable
         return found
+
+    def _expected(self, part: Part, paths: Sequence[str], found: Collected) -> float:
+        """Bytes that a part will take, by what others do that are like it; 0 where nobody knows."""
+        like = [found.content.get(part.like(path), b"") for path in paths]
+        return float(sum(map(len, like)))
+
+    def _make(
+        self,
+        part: Part,
+        paths: Sequence[str],
+        left: float,
+        pack: Callable[[bytes], bytes],
+        told: Callable[[float], None],
+        *,
+        certain: bool,
+    ) -> _Making:
+        """A part, or as much of it as shows that it has no room: its size then is more than `left`.
+
+        Args:
+            certain: make it until it has no more room, whatever is expected.
+        """
+        made = _Making()
+        weight = None if certain or len(paths) < 4 * PROBED else part.weight
+        first = _spread(paths) if weight else []
+        probed = set(first)
+        for n, path in enumerate([*first, *(path for path in paths if path not in probed)]):
+            if weight and n == len(first):
+                share = sum(map(weight, first)) / sum(map(weight, paths))
+                if made.size / share > SURELY * left:
+                    made.size = math.ceil(made.size / share)
+                    break
+                for _ in part.prepare():
+                    told(n / len(paths))
+            try:
+                content = self.resources.get(path)[0]
+            except FormatError as error:
+                why = str(error).replace(self.run.place, self.run.name)
+                made.unreadable[path] = why
+                continue
+            except SelectionError:  # a resource that is too large to be asked for at all
+                made.packed.clear()
+                break
+            made.packed[path] = pack(content)
+            made.size += len(made.packed[path]) + len(path) + BESIDE
+            if made.size > left:
+                break
+            told((n + 1) / len(paths))
+        return made
 
     # --- which there are -------------------------------------------------------------------------
 
@@ -147,7 +236,8 @@ class Parts:
             if "samples" in split["resources"]:
                 name, number = split["name"], len(self.run.labels(split["name"]))
                 paths = [f"{name}/sample/{i}.st" for i in range(number)]
-                yield Part(self._of("histories of samples", split), self._within(split, paths))
+                what = self._of("histories of samples", split)
+                yield Part(what, self._within(split, paths), weight=_alike)
         if sum(len(split["groupings"]) for split in self.whole["splits"]) > 1:
             yield Part("comparisons", self._comparisons, _comparable)
         yield from self._geometry()
@@ -212,7 +302,8 @@ class Parts:
                 for layer in layers
             ]
 
-        return Part(self._of("heat maps of layers", split), paths, _resource("heat", split))
+        what = self._of("heat maps of layers", split)
+        return Part(what, paths, _resource("heat", split), self._units_of_layer)
 
     def _tables(self, split: JSON) -> Part:
         name, usual = split["name"], self._usual
@@ -226,7 +317,8 @@ class Parts:
                 for layer in range(len(self.run.layers))
             ]
 
-        return Part(self._of("tables of layers", split), paths, _resource("table", split))
+        what = self._of("tables of layers", split)
+        return Part(what, paths, _resource("table", split), self._units_of_layer)
 
     def _units(self, split: JSON, grouping: JSON, resource: str = "") -> Part:
         base = f"{split['name']}/{grouping['name']}/{self._usual}"
@@ -237,8 +329,13 @@ class Parts:
             reached = grouping["name"] in names
             return [f"{base}/unit/{u}.st" for u in range(self.run.units)] if reached else []
 
+        def prepare() -> Iterator[float]:
+            with suppress(OSError, FormatError):  # a cache that fails costs time and nothing else
+                yield from self.run.keep_units(split["name"], grouping["name"])
+
         keep = _resource(resource, split) if resource else _nothing
-        return Part(self._of(f"histories of units{by}", split), paths, keep)
+        what = self._of(f"histories of units{by}", split)
+        return Part(what, paths, keep, _alike, prepare=prepare)
 
     def _samples(self, split: JSON) -> Iterator[Part]:
         name = split["name"]
@@ -310,7 +407,11 @@ class Parts:
 
     def _cells(self, split: str) -> Iterator[str]:
         for t in range(len(self.run.coordinate("step", split))):
-            for row, column in zip(*self.run.confusion_at(t, split).nonzero(), strict=True):
+            try:
+                confusion = self.run.confusion_at(t, split)
+            except FormatError:  # the page has no cell of it to ask for
+                continue
+            for row, column in zip(*confusion.nonzero(), strict=True):
                 yield f"{split}/cell/{t}/{row}/{column}/samples.st"
 
     def _geometry(self) -> Iterator[Part]:
@@ -360,8 +461,11 @@ class Parts:
                     found += self._cell_maps(manifest, split, measure["name"])
             return found
 
+        def like(path: str) -> str:
+            return path.replace(f"/{measure['name']}/", f"/{self._usual}/")
+
         name = f"measure {measure['title'].lower()}"
-        return Part(name, paths, lambda m: m["measures"].append(measure))
+        return Part(name, paths, lambda m: m["measures"].append(measure), like=like)
 
     # --- how they are named ----------------------------------------------------------------------
 
@@ -384,6 +488,10 @@ class Parts:
         yield from (f"{base}/{one}.st" for one in told)
         yield f"{base}/damaged.json"
         yield from (f"{base}/paint/{chunk}.st" for chunk in range(chunks))
+
+    def _units_of_layer(self, path: str) -> float:
+        """Of the layer that a path ends with."""
+        return self.run.layers[int(path.rpartition("/")[2].removesuffix(".st"))].units
 
     @staticmethod
     def _within(split: JSON, paths: Sequence[str]) -> Callable[[JSON], Sequence[str]]:
@@ -416,6 +524,16 @@ def _resource(name: str, split: JSON) -> Callable[[JSON], None]:
 def _comparable(manifest: JSON) -> None:
     for split in manifest["splits"]:
         split["resources"].append("compare")
+
+
+def _spread(paths: Sequence[str]) -> list[str]:
+    """`PROBED` of them, from the middles of as many equal stretches."""
+    return [paths[(2 * i + 1) * len(paths) // (2 * PROBED)] for i in range(PROBED)]
+
+
+def _alike(path: str) -> float:
+    """Each takes as much as any other."""
+    return 1.0
 
 
 def _nothing(_: JSON) -> None:

@@ -49,7 +49,7 @@ from huelapse.viewer import (
     tables,
 )
 from huelapse.viewer.beside import beside
-from huelapse.viewer.geometer import Geometer, similarity
+from huelapse.viewer.geometer import EXPORTED, Geometer, similarity
 from huelapse.viewer.keeping import Keeper
 from huelapse.viewer.leveled import FINEST, MARK, Belongings, LeveledRun, own_classes
 from huelapse.viewer.paths import number
@@ -83,7 +83,7 @@ class Resources:
         *,
         colors: Choice | None = None,
         other: Callable[[str], Run | None] = lambda id_: None,
-        waits: int = 0,
+        exporting: bool = False,
         addressed: bool = False,
     ) -> None:
         """
@@ -92,7 +92,7 @@ class Resources:
             before: an earlier state of the same run, whose painted snapshots are still true.
             colors: of its classes; by default those of the run's facts, or else the standard ones.
             other: the run of an id, to compare with; itself too. None where there is no such run.
-            waits: for the geometry of so many snapshots, rather than to begin it.
+            exporting: nothing is begun in the background; what is asked for is waited for.
             addressed: whether this state can be asked for by its version.
         """
         self._addressed = addressed
@@ -101,7 +101,7 @@ class Resources:
         known = self.belongings.by_classes
         self.run = LeveledRun(run, known) if known else run
         self.colors = colors
-        self._other, self._waits = other, waits
+        self._other, self._exporting = other, exporting
         self.painter = Painter(
             self.run, before.painter if before is not None else None, past_damage=True
         )
@@ -144,7 +144,8 @@ class Resources:
                 arrays = closer.confusion_at(self.run, split, self._at(split, index))
             case [split, "geometry.st"]:
                 self.run.grouping(TRUE, split)
-                arrays = self.geometer.geometry(self.run, split, at_least=self._waits)
+                at_least = EXPORTED if self._exporting else 0
+                arrays = self.geometer.geometry(self.run, split, at_least=at_least)
             case [split, "similarity", index] if index.endswith(".st"):
                 at = self._at(split, index)
                 return self._keep(path, lambda: similarity(self.run, split, at), slow=True)
@@ -455,7 +456,8 @@ class Resources:
             parts.append(
                 (snapshots, _traced(own_classes(self.run, moments, grouping, split), reading))
             )
-        self.keeper.unit_was_asked(self.run, split, grouping.partition(MARK)[0])
+        if not self._exporting:
+            self.keeper.unit_was_asked(self.run, split, grouping.partition(MARK)[0])
         total, found = len(self.run.coordinate("step", split)), dict[str, np.ndarray]()
         for snapshots, traced in parts:
             for name, values in traced.items():

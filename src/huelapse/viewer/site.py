@@ -4,16 +4,15 @@ import html
 import json
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 from huelapse.errors import ExportError, ExportExistsError
 from huelapse.palette import Choice
 from huelapse.run import Run
-from huelapse.viewer.parts import Parts
+from huelapse.viewer.parts import Done, Parts, nobody
 from huelapse.viewer.server import load_static
 from huelapse.viewer.shelf import run_id
-from huelapse.viewer.standalone import Exported
+from huelapse.viewer.standalone import Exported, exported
 
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -27,7 +26,7 @@ def write_site(
     *,
     budget: int | None = None,
     colors: Choice | None = None,
-    done: Callable[[float], None] = lambda share: None,
+    done: Done = nobody,
 ) -> Exported:
     """Write a run as a folder with an index.html.
 
@@ -36,7 +35,7 @@ def write_site(
         folder: made; written beside and renamed at the end.
         budget: bytes that the run's files may have; None for everything.
         colors: of the classes, as for the viewer.
-        done: called with the share of the work that is done.
+        done: called with the share of the work that is done, and what is being made.
 
     Raises:
         ExportError: the run has no snapshot, or not even its pictures have room.
@@ -70,4 +69,4 @@ def write_site(
         beside.rename(folder)
     finally:
         shutil.rmtree(beside, ignore_errors=True)
-    return Exported(sum(map(len, files.values())), tuple(found.left_out))
+    return exported(sum(map(len, files.values())), found)

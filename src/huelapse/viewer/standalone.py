@@ -5,14 +5,15 @@ import gzip
 import hashlib
 import html
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from huelapse.palette import Choice
 from huelapse.run import Run
 from huelapse.store.atomic import check_place, replace_file
-from huelapse.viewer.parts import BESIDE, Parts
+from huelapse.viewer.parts import BESIDE, Collected, Done, Parts, nobody
 from huelapse.viewer.server import load_static
 from huelapse.viewer.shelf import run_id
 
@@ -30,6 +31,8 @@ class Exported:
     bytes: int
     left_out: tuple[str, ...]
     """Parts that had no room."""
+    unreadable: tuple[str, ...] = ()
+    """Parts of which something is damaged, and left out."""
 
 
 def write_page(
@@ -39,11 +42,12 @@ def write_page(
     budget: int = BUDGET,
     colors: Choice | None = None,
     force: bool = False,
-    done: Callable[[float], None] = lambda share: None,
+    done: Done = nobody,
 ) -> Exported:
     """Write a run as an HTML file that needs no server and no network.
 
-    What has no room is left out, the least needed first (see `Parts`), and named on the page.
+    What has no room is left out, the least needed first (see `Parts`), and named on the page; so is
+    what is damaged.
 
     Args:
         run: its present state is written.
@@ -51,7 +55,7 @@ def write_page(
         budget: bytes that the file may have.
         colors: of the classes, as for the viewer.
         force: replace a file that is there.
-        done: called with the share of the work that is done.
+        done: called with the share of the work that is done, and what is being made.
 
     Raises:
         ExportError: the run has no snapshot, not even its pictures have room, or no place for a file.
@@ -65,9 +69,14 @@ def write_page(
     overhead = page.overhead + len(_packed(whole.encode())) + BESIDE
     found = parts.collect(budget - overhead, _packed, done)
     found.content["manifest.json"] = _packed(json.dumps(found.manifest, allow_nan=False).encode())
-    content = page.html(found.content)
+    content = page.html(found.content, found.unreadable)
     replace_file(path, content)
-    return Exported(len(content), tuple(found.left_out))
+    return exported(len(content), found)
+
+
+def exported(size: int, found: Collected) -> Exported:
+    """What became of what was collected, in so many bytes."""
+    return Exported(size, tuple(found.left_out), tuple(found.manifest.get("unreadable", ())))
 
 
 def _packed(content: bytes) -> bytes:
@@ -94,8 +103,10 @@ class _Page:
         self._film = static["film.js"][0].decode()
         self.overhead = len(self.html({}))
 
-    def html(self, data: dict[str, bytes]) -> bytes:
-        """The file, with packed resources by their path below the run."""
+    def html(
+        self, data: dict[str, bytes], unreadable: Mapping[str, str] = MappingProxyType({})
+    ) -> bytes:
+        """The file, with packed resources by their path below the run, and why others are not there."""
         id_ = run_id(self._run)
         runs = {"runs": [{"id": id_, "name": self._run.name}]}
         blocks = {"runs.json": _packed(json.dumps(runs).encode())}
@@ -118,6 +129,11 @@ class _Page:
             *(
                 f'<script type="text/plain" data-key="{html.escape(key)}">{content.decode()}</script>'
                 for key, content in blocks.items()
+            ),
+            *(
+                f'<script type="text/plain" data-key="{html.escape(f"{id_}/{key}")}" '
+                f'data-damaged="{html.escape(why)}"></script>'
+                for key, why in unreadable.items()
             ),
             f'<script type="module">{self._script}</script></body></html>',
         ]
