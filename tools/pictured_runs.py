@@ -15,6 +15,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import torch
@@ -61,22 +62,17 @@ def two(out: Path, steps: int = 300) -> None:
 
 
 def emoji(file: Path, out: Path) -> None:
-    folder = out.parent / "drawings"
-    with np.load(file, allow_pickle=False) as arrays:
-        names = [str(name) for name in arrays["classes"]]
-        told = zip(
-            arrays["images"], arrays["labels"], arrays["drawing"], arrays["vendor"], strict=True
-        )
-        for pixels, label, drawing, vendor in told:
-            to = folder / names[label] / f"{drawing}_{vendor}.png"
-            to.parent.mkdir(parents=True, exist_ok=True)
-            number = 0
-            while to.exists():
-                number += 1
-                to = to.with_name(f"{drawing}_{vendor}-{number}.png")
-            Image.fromarray(pixels).save(to)
     script = ROOT / "examples" / "images.py"
-    subprocess.run([sys.executable, script, folder, out, "--together", "_"], check=True)
+    with np.load(file, allow_pickle=False) as arrays, TemporaryDirectory() as folder:
+        names = [str(name) for name in arrays["classes"]]
+        keys = ("images", "labels", "drawing", "vendor")
+        for i, (pixels, label, drawing, vendor) in enumerate(
+            zip(*(arrays[key] for key in keys), strict=True)
+        ):
+            to = Path(folder) / names[label] / f"{drawing}_{vendor}-{i}.png"
+            to.parent.mkdir(exist_ok=True)
+            Image.fromarray(pixels).save(to)
+        subprocess.run([sys.executable, script, folder, out, "--together", "_"], check=True)
 
 
 def hundred(file: Path, out: Path, steps: int = 700) -> None:

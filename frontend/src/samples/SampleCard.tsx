@@ -30,7 +30,8 @@ export function SampleCard({ sample }: { sample: number }) {
     let wanted = true;
     setHistory(null);
     setFailed(false);
-    open?.ofSamples.sampleHistory(sample).then(
+    if (!open?.has("samples")) return setFailed(open !== null);
+    open.ofSamples.sampleHistory(sample).then(
       (found) => wanted && setHistory(found),
       () => wanted && setFailed(true),
     );
@@ -57,9 +58,11 @@ export function SampleCard({ sample }: { sample: number }) {
       </div>
       {failed && (
         <p class="subtitle">
-          {open.manifest.left_out
-            ? "Its history is not in this file, which was kept small."
-            : "This sample could not be read."}
+          {!open.has("samples")
+            ? "It was not kept."
+            : open.manifest.left_out
+              ? "Its history is not in this file, which was kept small."
+              : "This sample could not be read."}
         </p>
       )}
       {history && <Details open={open} sample={sample} history={history} />}
