@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import {
+  axisText,
   domainOf,
   lineColor,
   nearestKnown,
@@ -41,6 +42,20 @@ describe("what stands at the playhead", () => {
     expect(nearestKnown([0, 10, 40], 12)).toBe(1);
     expect(nearestKnown([0, 10, 40], 39)).toBe(2);
     expect(nearestKnown([], 3)).toBe(-1);
+  });
+});
+
+describe("ends of an axis", () => {
+  it("are short", () => {
+    const log = { scale: "log", text: String } as const;
+    expect([1e5, 1000, 1, 0.1, 0.01, 1e-4].map((v) => axisText(v, log))).toEqual([
+      "1e5",
+      "1000",
+      "1",
+      "0.1",
+      "0.01",
+      "1e-4",
+    ]);
   });
 });
 

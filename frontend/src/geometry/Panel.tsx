@@ -10,7 +10,7 @@ import type { Session } from "../run/session";
 import { chosenLayer, theme } from "../state/chosen";
 import { positions, shownLayer } from "../state/shown";
 import { shownSnapshot, valueOf } from "./now";
-import { domainOf, lineColor, placeOf, type PanelSpec } from "./panels";
+import { axisText, domainOf, lineColor, placeOf, type PanelSpec } from "./panels";
 import { Source } from "./Source";
 
 const AXIS = 34;
@@ -158,10 +158,4 @@ function Now(of: {
       {Number.isFinite(value) && <circle class="now-dot" cx={x} cy={of.y(value)} r={3} />}
     </>
   );
-}
-
-function axisText(v: number, spec: PanelSpec): string {
-  if (spec.scale === "share") return `${100 * v}%`;
-  if (spec.scale === "log") return v >= 1 ? String(v) : v.toPrecision(1);
-  return spec.text(v);
 }

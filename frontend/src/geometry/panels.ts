@@ -109,6 +109,16 @@ export const PANELS: readonly PanelSpec[] = [
   },
 ];
 
+/** What stands at an end of a panel's axis: short enough for the room beside it. */
+export function axisText(v: number, spec: Pick<PanelSpec, "scale" | "text">): string {
+  if (spec.scale === "share") return `${100 * v}%`;
+  if (spec.scale === "log")
+    return v >= 1e4 || v < 1e-3
+      ? v.toExponential(0).replace("e+", "e")
+      : String(Number(v.toPrecision(1)));
+  return spec.text(v);
+}
+
 /** The panels that tell something of a run. */
 export function panelsOf(classes: number, kept: boolean): readonly PanelSpec[] {
   return PANELS.filter((spec) => (kept || !spec.kept) && classes >= (spec.classes ?? 2));
