@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from closer_run import trained
+from made import Units, begin, snapshot, write
 from viewing import Viewer, looked_at
 
 import huelapse
@@ -18,7 +19,7 @@ from huelapse.comparing import pair
 from huelapse.palette import palette
 from huelapse.viewer.beside import beside, config_difference
 from huelapse.viewer.server import in_background
-from huelapse.viewer.shelf import shelf_of
+from huelapse.viewer.shelf import Shelf, run_id, shelf_of
 
 pytestmark = pytest.mark.timeout(300)
 
@@ -270,6 +271,56 @@ def test_what_is_late_of_another_run_is_not_shown(viewer: Viewer, served_folder,
 
 
 @pytest.mark.browser
+def test_what_is_compared_goes_on_with_a_growing_run_and_never_says_loading(
+    browser: Any, tmp_path: Path
+) -> None:
+    """Nothing of one state stands beside anything of another."""
+    units = Units.of([0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2] * 2)
+    other = write(tmp_path / "other", range(8), lambda t: units)
+    store = begin(tmp_path / "run")
+
+    def commit(t: int) -> None:
+        store.commit(snapshot(t, Units.of([t % 4] * 22), wall_time=time.time()))
+
+    for t in range(3):
+        commit(t)
+    run = huelapse.open(tmp_path / "run")
+    with (
+        in_background(Shelf([run, other])) as address,
+        looked_at(browser, f"{address}#run={run_id(run)}&view=compare") as viewer,
+    ):
+        viewer.by("compare-b").wait_for()
+        viewer.page.evaluate(
+            """() => {
+                globalThis.told = [];
+                const tell = () => {
+                    const text = (name) =>
+                        document.querySelector(`[data-testid=${name}]`)?.innerText ?? "none";
+                    const now = [text("title"), text("side-a"), text("side-b")].join("|");
+                    if (globalThis.told.at(-1) !== now) globalThis.told.push(now);
+                    requestAnimationFrame(tell);
+                };
+                tell();
+            }"""
+        )
+        for t in (3, 4):
+            commit(t)
+            viewer.until(
+                "() => document.querySelector('[data-testid=title]').innerText"
+                f".startsWith('Step {t}: ')"
+            )
+            viewer.until("() => globalThis.huelapse.ready")
+        told = viewer.page.evaluate("() => globalThis.told")
+        assert len(told) >= 3
+        for line in told:
+            title_, a, b = line.split("|")
+            step = title_.partition(":")[0].lower()
+            assert step in ("step 2", "step 3", "step 4"), told
+            assert step in a.lower() and step in b.lower(), told
+    store.close()
+
+
+@pytest.mark.browser
 @pytest.mark.parametrize(("width", "height"), [(1024, 768), (760, 620)])
 def test_nothing_is_cut_off_in_small_windows(viewer: Viewer, served_folder, width, height) -> None:
     viewer.resize(width, height)
@@ -281,5 +332,7 @@ def test_nothing_is_cut_off_in_small_windows(viewer: Viewer, served_folder, widt
             .filter(([, right]) => right > innerWidth + 1)"""
     )
     assert over == []
-    box = viewer.by("compare-a").bounding_box()
-    assert box["y"] + 40 < height - 206
+    for side in ("compare-a", "compare-b"):
+        box = viewer.by(side).bounding_box()
+        assert box["y"] + box["height"] <= height - 206 + 1, side  # above the time axis
+        assert box["x"] + box["width"] <= width, side

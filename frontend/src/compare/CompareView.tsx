@@ -2,13 +2,14 @@
 
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { drawn } from "../network/drawn";
-import { layoutNetwork } from "../network/layout";
+import { layoutNetwork, type Layout } from "../network/layout";
 import { useSize, type Size } from "../frame/size";
 import { isolated } from "../inline";
 import { samplesAt } from "../run/counts";
 import { highlighted, runs } from "../state/chosen";
 import { shownGrouping } from "../state/shown";
 import { viewTitle } from "../titles";
+import type { Layer } from "../wire/manifest";
 import { percent } from "../format";
 import { Block } from "./Block";
 import { Choices } from "./Choices";
@@ -105,13 +106,36 @@ const LEAST = 150;
 const BETWEEN = 24;
 const NARROWEST = 220;
 
+interface Room {
+  beside: boolean;
+  width: number;
+  height: number;
+}
+
 /** The room of each side, and whether they stand beside one another. */
-export function roomOf(size: Size, lowest = LEAST, narrowest = NARROWEST) {
+export function roomOf(size: Size, lowest = LEAST, narrowest = NARROWEST): Room {
   const above = Math.floor(size.height / 2) - HEAD;
   const width = Math.floor((size.width - BETWEEN) / 2);
   if (above >= lowest || width < narrowest)
     return { beside: false, width: size.width, height: Math.max(lowest, above) };
   return { beside: true, width, height: Math.max(lowest, size.height - HEAD) };
+}
+
+/** Cells that can be told apart. */
+const SEEN = 4;
+const [TALLER, TALLEST] = [20, 120];
+
+/** A network as a side; where its cells could not be seen it is taller, and both scroll together. */
+function layoutSide(layers: readonly Layer[], room: Room): Layout {
+  const fit = (more: number): Layout =>
+    layoutNetwork(layers, room.width, room.height + more, devicePixelRatio || 1);
+  const first = fit(0);
+  if (!room.beside || first.cell >= SEEN) return first;
+  for (let more = TALLER; more <= TALLEST; more += TALLER) {
+    const taller = fit(more);
+    if (taller.cell >= SEEN) return taller;
+  }
+  return first;
 }
 
 function Both({ found }: { found: Against }) {
@@ -121,7 +145,7 @@ function Both({ found }: { found: Against }) {
   const names = namesOf(found);
   const room = size && size.width > 0 ? roomOf(size) : null;
   const layout = useMemo(
-    () => room && layoutNetwork(found.a.layers, room.width, room.height, devicePixelRatio || 1),
+    () => room && layoutSide(found.a.layers, room),
     [found.a, room?.width, room?.height],
   );
   const networks = found.beside.layers === null;
