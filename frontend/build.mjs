@@ -20,7 +20,7 @@ await Promise.all([
 
 const bundle = await context({
   absWorkingDir: here,
-  entryPoints: { main: "src/main.tsx", film: "src/film/mp4.ts" },
+  entryPoints: { main: "src/main.tsx", film: "src/film/maker.ts" },
   outdir: out,
   bundle: true,
   format: "esm",

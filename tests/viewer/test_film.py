@@ -107,6 +107,23 @@ def test_a_film_has_every_snapshot_in_the_colors_of_the_run(
         assert viewer.snapshot() == 3  # the page stays where it was
 
 
+def test_a_gif_has_a_frame_for_each_snapshot_in_exactly_its_colors(
+    browser: Any, address: str, run: huelapse.Run
+) -> None:
+    """Of its 256 colors the cells' come first: so few of them are exact."""
+    with looked_at(browser, address) as viewer:
+        viewer.open("theme=dark")
+        name, content = saved(viewer, "save-gif")
+        assert name == "run_b_-network.gif"
+        film = Image.open(io.BytesIO(content))
+        assert (film.size, film.n_frames, film.info["loop"]) == ((1280, 720), SNAPSHOTS, 0)
+        for t in (3, SNAPSHOTS - 1):
+            film.seek(t)
+            assert film.info["duration"] == (1800 if t == SNAPSHOTS - 1 else 200)
+            units, colors = expected(run, int(run.steps[t]))
+            assert (colors_in(viewer, np.asarray(film.convert("RGB")), units) == colors).all()
+
+
 def test_a_picture_has_the_colors_of_the_run_exactly(
     browser: Any, address: str, run: huelapse.Run
 ) -> None:
@@ -164,3 +181,4 @@ def test_without_an_encoder_the_menu_says_what_to_do(browser: Any, address: str)
         viewer.by("export-dialog").get_by_text("huelapse export RUN -o run.mp4").wait_for()
         assert not viewer.by("save-mp4").is_visible()
         assert viewer.by("save-png").is_visible()
+        assert viewer.by("save-gif").is_enabled()  # it needs none

@@ -7,7 +7,17 @@ import { CloseIcon } from "../frame/icons";
 import { count, durationText, plural, stepText } from "../format";
 import { exporting, session, snapshot, zoom } from "../state/chosen";
 import { LAST, RATE, STANDS, whyNoFilm } from "./film";
-import { askWhetherCanFilm, canFilm, makeFilm, makePicture, making, MOST, trouble } from "./making";
+import {
+  askWhetherCanFilm,
+  canFilm,
+  makeFilm,
+  makePicture,
+  making,
+  MOST,
+  trouble,
+  type Kind,
+  type Making,
+} from "./making";
 
 /** A native dialog: it holds the focus, and gives it back when it closes. A film that is being made
  * goes on without it. */
@@ -44,7 +54,7 @@ export function Export() {
             it.
           </p>
           <Picture />
-          <Film />
+          <Films />
           {trouble.value && (
             <p class="trouble" role="alert" data-testid="export-trouble">
               {trouble.value}
@@ -85,57 +95,69 @@ function Picture() {
   );
 }
 
-function Film() {
+/** Films of one kind in a row; of which snapshots is chosen once for both. */
+function Films() {
   const [part, setPart] = useState(zoom.peek() !== null);
   const open = session.value;
   if (!open || open.snapshots < 2) return null;
   if (!home().alone)
     return (
       <Row
-        name="Film (MP4)"
+        name="Film"
         about="Films are made in a tab of their own (huelapse view RUN), or by huelapse export RUN -o run.mp4"
       />
     );
-  if (making.value) return <Progress />;
-  if (canFilm.value === null) return <Row name="Film (MP4)" about="…" />;
-  if (!canFilm.value) return <Row name="Film (MP4)" about={whyNoFilm(isSecureContext)} />;
-  const span = part ? zoom.value : null;
   // a span begins and ends between snapshots
+  const span = part ? zoom.value : null;
   const [from, to] = span ? [Math.ceil(span.from), Math.floor(span.to)] : [0, open.snapshots - 1];
+  return (
+    <>
+      <Film kind="mp4" name="Film (MP4)" pixels="1920 × 1080" from={from} to={to} />
+      <Film kind="gif" name="Film (GIF)" pixels="1280 × 720" from={from} to={to} />
+      {zoom.value && (
+        <span class="segments" role="group" aria-label="Snapshots of a film">
+          {[false, true].map((one) => (
+            <button
+              key={String(one)}
+              type="button"
+              data-testid={one ? "film-part" : "film-all"}
+              aria-pressed={part === one}
+              onClick={() => setPart(one)}
+            >
+              {one ? "The part shown" : "All snapshots"}
+            </button>
+          ))}
+        </span>
+      )}
+    </>
+  );
+}
+
+function Film(of: { kind: Kind; name: string; pixels: string; from: number; to: number }) {
+  const { kind, name, pixels, from, to } = of;
+  const now = making.value;
+  if (now?.kind === kind) return <Progress name={name} now={now} />;
+  if (kind === "mp4" && canFilm.value === null) return <Row name={name} about="…" />;
+  if (kind === "mp4" && !canFilm.value)
+    return <Row name={name} about={whyNoFilm(isSecureContext)} />;
   const n = to - from + 1;
+  const most = MOST[kind];
   const seconds = ((n - 1) * STANDS + LAST) / RATE;
   return (
     <Row
-      name="Film (MP4)"
+      name={name}
       about={
-        <>
-          {n > MOST
-            ? `${count(n)} snapshots are more than the ${count(MOST)} of a film: zoom in on a part`
-            : `${count(n)} ${plural(n, "snapshot")}, ${durationText(seconds)}, 1920 × 1080 pixels`}
-          {zoom.value && (
-            <span class="segments" role="group" aria-label="Snapshots">
-              {[false, true].map((one) => (
-                <button
-                  key={String(one)}
-                  type="button"
-                  data-testid={one ? "film-part" : "film-all"}
-                  aria-pressed={part === one}
-                  onClick={() => setPart(one)}
-                >
-                  {one ? "The part shown" : "All"}
-                </button>
-              ))}
-            </span>
-          )}
-        </>
+        n > most
+          ? `${count(n)} snapshots are more than its ${count(most)}: zoom in on a part of the run`
+          : `${count(n)} ${plural(n, "snapshot")}, ${durationText(seconds)}, ${pixels} pixels`
       }
     >
       <button
         type="button"
         class="do"
-        data-testid="save-mp4"
-        disabled={n > MOST || n < 1}
-        onClick={() => void makeFilm(from, to)}
+        data-testid={`save-${kind}`}
+        disabled={n > most || now !== null}
+        onClick={() => void makeFilm(kind, from, to)}
       >
         Save
       </button>
@@ -143,12 +165,10 @@ function Film() {
   );
 }
 
-function Progress() {
-  const now = making.value;
-  if (!now) return null;
+function Progress({ name, now }: { name: string; now: Making }) {
   return (
     <Row
-      name="Film (MP4)"
+      name={name}
       about={
         <>
           {count(now.made)} of {count(now.pictures)} snapshots
@@ -156,7 +176,12 @@ function Progress() {
         </>
       }
     >
-      <button type="button" class="do" data-testid="stop-mp4" onClick={() => now.stop.abort()}>
+      <button
+        type="button"
+        class="do"
+        data-testid={`stop-${now.kind}`}
+        onClick={() => now.stop.abort()}
+      >
         Cancel
       </button>
     </Row>

@@ -27,6 +27,7 @@ export interface Film {
 }
 
 export interface FilmMaker {
+  makeGif(film: Omit<Film, "codec">): Promise<Blob>;
   makeMp4(film: Film): Promise<Blob>;
 }
 

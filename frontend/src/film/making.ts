@@ -6,17 +6,20 @@ import { download, safeName } from "../frame/download";
 import { count, plural, stepText } from "../format";
 import { announcement, snapshot } from "../state/chosen";
 import { LOADING } from "../run/counts";
-import { codecFor } from "./film";
+import { codecFor, whyNoFilm } from "./film";
 import { Frame, shotNow, type Shot } from "./frame";
 import { loadMaker } from "./load";
 
 /** Sizes in CSS pixels, drawn so many times as fine: 1920 × 1080. */
 const [WIDTH, HEIGHT, FINE] = [1280, 720, 1.5];
 const PICTURE_FINE = 2;
-/** More would be over six minutes long, and as large as memory allows. */
-export const MOST = 2000;
+/** Kinds of films, with what a file can have of snapshots: a GIF grows with each of them. */
+export type Kind = "mp4" | "gif";
+export const MOST: Record<Kind, number> = { mp4: 2000, gif: 200 };
+const FINENESS: Record<Kind, number> = { mp4: FINE, gif: 1 };
 
 export interface Making {
+  kind: Kind;
   pictures: number;
   made: number;
   stop: AbortController;
@@ -37,26 +40,29 @@ export async function askWhetherCanFilm(): Promise<void> {
   canFilm.value = (await codecFor(WIDTH * FINE, HEIGHT * FINE)) !== null;
 }
 
-/** Snapshots `from` … `to` as an MP4. */
-export async function makeFilm(from: number, to: number): Promise<void> {
+/** Snapshots `from` … `to` as a film. */
+export async function makeFilm(kind: Kind, from: number, to: number): Promise<void> {
   const shot = shotNow();
   const pictures = to - from + 1;
   if (!shot || making.peek()) return;
-  const mine: Making = { pictures, made: 0, stop: new AbortController() };
+  const mine: Making = { kind, pictures, made: 0, stop: new AbortController() };
   making.value = mine;
   trouble.value = "";
   const { signal } = mine.stop;
   try {
-    const [codec, maker] = await Promise.all([codecFor(WIDTH * FINE, HEIGHT * FINE), loadMaker()]);
-    if (!codec) throw new Error("This browser has no video encoder.");
+    const maker = await loadMaker();
     const whole = await counted(shot, from, to, signal);
-    const frame = (last.frame = new Frame(whole, WIDTH, HEIGHT, FINE));
-    const film = await maker.makeMp4({
-      ...{ width: WIDTH * FINE, height: HEIGHT * FINE, pictures, codec, signal },
-      picture: (i) => frame.pixels(from + i),
-      made: (made) => (making.value = { ...mine, made }),
-    });
-    const name = `${safeName(`${shot.open.manifest.name}-network`)}.mp4`;
+    const fine = FINENESS[kind];
+    const frame = (last.frame = new Frame(whole, WIDTH, HEIGHT, fine));
+    const plan = {
+      ...{ width: WIDTH * fine, height: HEIGHT * fine, pictures, signal },
+      picture: (i: number) => frame.pixels(from + i),
+      made: (made: number) => (making.value = { ...mine, made }),
+    };
+    const codec = kind === "mp4" ? await codecFor(plan.width, plan.height) : null;
+    if (kind === "mp4" && !codec) throw new Error(whyNoFilm(isSecureContext));
+    const film = codec ? await maker.makeMp4({ ...plan, codec }) : await maker.makeGif(plan);
+    const name = `${safeName(`${shot.open.manifest.name}-network`)}.${kind}`;
     download(name, film);
     announcement.value = `${count(pictures)} ${plural(pictures, "snapshot")} saved as ${name}.`;
   } catch (error) {

@@ -1,4 +1,4 @@
-// Pictures to an MP4, in a file of its own (film.js) that is loaded when a film is asked for.
+// Pictures to an MP4, by the browser's own encoder.
 
 import {
   BufferTarget,
@@ -7,8 +7,9 @@ import {
   Mp4OutputFormat,
   Output,
 } from "mediabunny";
+import { pause, unless } from "./pace";
 import { BT709, toYuv } from "./yuv";
-import { LAST, RATE, STANDS, type Film, type FilmMaker } from "./film";
+import { LAST, RATE, STANDS, type Film } from "./film";
 
 /** So many frames after which a player can begin: a jump in the film need not decode all before it. */
 const KEY_EVERY = 40;
@@ -16,7 +17,7 @@ const KEY_EVERY = 40;
 const WAITING = 4;
 const MICROSECONDS = 1e6;
 
-async function makeMp4(film: Film): Promise<Blob> {
+export async function makeMp4(film: Film): Promise<Blob> {
   const { width, height, pictures, signal } = film;
   const target = new BufferTarget();
   const output = new Output({ format: new Mp4OutputFormat({ fastStart: "in-memory" }), target });
@@ -70,27 +71,3 @@ async function makeMp4(film: Film): Promise<Blob> {
     if (encoder.state !== "closed") encoder.close();
   }
 }
-
-/** What a promise gives, unless it is no longer wanted: a server that is away is waited for. */
-function unless<T>(signal: AbortSignal, promise: Promise<T>): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => reject(signal.reason);
-    signal.addEventListener("abort", stop, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", stop));
-  });
-}
-
-/** Lets the page draw and hear; a timer would be held back in a tab that is not looked at. */
-function pause(): Promise<void> {
-  return new Promise((resolve) => {
-    const { port1, port2 } = new MessageChannel();
-    port1.onmessage = () => {
-      port1.close();
-      resolve();
-    };
-    port2.postMessage(null);
-  });
-}
-
-const maker: FilmMaker = { makeMp4 };
-dispatchEvent(new CustomEvent("huelapse-film", { detail: maker }));
