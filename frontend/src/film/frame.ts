@@ -229,7 +229,9 @@ export class Frame {
     }
     const more = shot.track.grouping.classes.length - i;
     g.fillStyle = shot.page.ink3;
-    if (more > 0) g.fillText(`and ${count(more)} more`, x, y - KEY_LINE);
+    const grey = listed !== shot.classOrder && baseOf(shot.track.grouping).rest !== "wheel";
+    const rest = grey ? `the ${count(more)} others are grey` : `and ${count(more)} more`;
+    if (more > 0) g.fillText(rest, x, y - KEY_LINE);
   }
 }
 
