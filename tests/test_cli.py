@@ -214,6 +214,18 @@ def test_the_demo_tells_its_story(demo_run: Trained) -> None:
     assert run.accuracy()[-1] == pytest.approx(demo_run.accuracy, abs=1e-6)
 
 
+def test_the_demo_has_pictures_of_every_kind(demo_run: Trained) -> None:
+    run = huelapse.open(demo_run.run)
+    convolutions = [layer for layer in run.layers if len(layer.shape) == 3]
+    assert len(convolutions) == 6
+    for layer in convolutions:
+        assert run.maps(layer.path).shape[:2] == (10, layer.units)
+        assert run.watched(layer.path).shape[:2] == (3, layer.units)
+    assert run.first_weights().shape == (16, 1, 3, 3)
+    assert len(run.thumbnails()) == 2000
+    assert run.superclasses == {}  # its ten hues are those of classes
+
+
 @pytest.mark.parametrize(("told", "place"), [([], "demo-shuffled"), (["--out", "mine"], "mine")])
 def test_the_demos_control_is_one_option_away(told, place, tmp_path: Path, monkeypatch) -> None:
     from typer.testing import CliRunner

@@ -1,6 +1,6 @@
 """What a run has stored of its units: statistics, counts, confusion. Read, checked, not judged."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ class Stored(Extras):
             SelectionError: there is no such snapshot or unit.
             FormatError: a part is missing or damaged.
         """
+        grouping, made = self.made_of(grouping, split)
         base, home = self._homes(grouping, split, response)
         part = (index, slice(None), unit)
         self._check_within(index, self._reader.shape(f"{base}/count")[0], "snapshot")
@@ -44,7 +45,12 @@ class Stored(Extras):
             if end is not None:
                 self._check_within(end, self.units + 1, "end of a range of units")
         count = self._reader.read_counts(f"{base}/count", index)
-        return self._stored(home, count, *self._cubes(home, part))
+        return made(self._stored(home, count, *self._cubes(home, part)))
+
+    def made_of(self, grouping: str, split: str | None) -> tuple[str, Callable[[Moments], Moments]]:
+        """The recorded grouping that statistics by a grouping are made of, and how: as they are, of
+        those recorded."""
+        return grouping, _as_they_are
 
     def rule(self, grouping: str, split: str) -> tuple[str, ...]:
         """What a grouping is made by, beyond what is committed: nothing, of those recorded."""
@@ -90,6 +96,7 @@ class Stored(Extras):
             Indices of snapshots with the same number of samples in each class, and moments with a
             column for each of these. A probe gives one such pair.
         """
+        grouping, made = self.made_of(grouping, split)
         base, home = self._homes(grouping, split, response)
         self._check_within(unit, self.units, "unit")
         counts = self._reader.read_counts(f"{base}/count")
@@ -105,7 +112,7 @@ class Stored(Extras):
         found: list[tuple[np.ndarray, Moments]] = []
         for k, count in enumerate(kinds):
             own = np.flatnonzero(kind.reshape(-1) == k)
-            found.append((own, self._stored(home, count, *(cube[own].T for cube in cubes))))
+            found.append((own, made(self._stored(home, count, *(cube[own].T for cube in cubes)))))
         return found
 
     def _check_within(self, given: Any, number: int, what: str) -> None:
@@ -209,3 +216,7 @@ class Stored(Extras):
         right = np.trace(self.confusion(split), axis1=1, axis2=2).astype(np.float64)
         count = self.samples(split).sum(1)
         return np.divide(right, count, out=np.full(len(right), np.nan), where=count > 0)
+
+
+def _as_they_are(moments: Moments) -> Moments:
+    return moments

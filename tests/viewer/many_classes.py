@@ -12,9 +12,8 @@ from huelapse.schema import Grouping, Split
 from huelapse.snapshot import Snapshot
 from huelapse.store import StoreWriter
 
-sys.path.append(
-    str(Path(__file__).parents[2] / "benchmarks")
-)  # last: they are looked for there last
+# last: what tests call the same is theirs
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 from runs import layers
 
 SAMPLES = 40

@@ -15,6 +15,7 @@ import huelapse
 from huelapse.color import paint
 from huelapse.palette import palette
 from huelapse.viewer.filters import REACH, ZERO
+from huelapse.viewer.parts import Parts
 from huelapse.viewer.pictured import FULL
 from huelapse.viewer.resources import Resources
 from huelapse.viewer.standalone import write_page
@@ -353,6 +354,18 @@ def test_what_the_page_says_to_pass_is_what_the_recorder_takes() -> None:
     told = set(re.findall(r"[\"'](\w+)=(?:True|8|\[)", source.read_text()))
     assert told == {"maps", "watch", "first_weights", "keep_responses"}
     assert told <= set(inspect.signature(huelapse.Recorder).parameters)
+
+
+def test_recorded_pictures_are_the_last_to_go_into_a_file(run: huelapse.Run) -> None:
+    names = [part.name for part in Parts(run, None).parts]
+    assert names[-5:] == [
+        "maps in cells",
+        "first weights",
+        "maps of units",
+        "maps of layers",
+        "feature maps of watched samples",
+    ]
+    assert names[-6].startswith("measure ")
 
 
 def test_a_file_holds_the_pictures_or_says_that_they_are_left_out(

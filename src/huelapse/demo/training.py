@@ -18,6 +18,9 @@ STEPS = 800
 """A good six passes over 8,000 images: about a minute on two cores."""
 
 SNAPSHOTS = 41
+WATCHED = 3
+"""Samples whose feature maps are kept: of each at every snapshot some 0.1 MB."""
+
 BATCH = 64
 SEED = 2
 """Untrained nets differ: over seeds 0-9 the output's mean strength at step 0 was 0.04-0.18
@@ -109,6 +112,9 @@ def train(
         classes=data.classes,
         schedule=spread(steps, snapshots),
         probe_budget=None,
+        maps=True,
+        watch=WATCHED,
+        first_weights=True,
         thumbnails=data.normalization,
         exist="new",
         config={"optimizer": "SGD", "lr": 0.05, "batch": BATCH, "steps": steps, "seed": seed},

@@ -5,13 +5,13 @@ They are made of what is stored: a superclass's statistics are those of its clas
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float64
 
 from huelapse.errors import HierarchyError, HuelapseError, SelectionError
 from huelapse.hierarchy import Hierarchy
@@ -29,8 +29,6 @@ MARK = "~"
 FINEST = "finest"
 MOST_LEVELS = 3
 """Of superclasses that are looked at: the more, the surer a unit must be to hold at any."""
-
-Moment = tuple[Int64[np.ndarray, " snapshot"], Moments]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,31 +99,12 @@ class LeveledRun(Run):
         at = self._level(grouping, split)
         return super().rule(grouping, split) if at is None else (at[1].rule,)
 
-    def moments(
-        self,
-        index: int,
-        grouping: str = TRUE,
-        split: str | None = None,
-        unit: slice = slice(None),
-        response: str | None = None,
-    ) -> Moments:
+    def made_of(self, grouping: str, split: str | None) -> tuple[str, Callable[[Moments], Moments]]:
         at = self._level(grouping, split)
         if at is None:
-            return super().moments(index, grouping, split, unit, response)
-        return _leveled(super().moments(index, at[0], split, unit, response), *at[1:])
-
-    def through_time(
-        self,
-        unit: int,
-        grouping: str = TRUE,
-        split: str | None = None,
-        response: str | None = None,
-    ) -> list[Moment]:
-        at = self._level(grouping, split)
-        if at is None:
-            return super().through_time(unit, grouping, split, response)
-        found = super().through_time(unit, at[0], split, response)
-        return [(snapshots, _leveled(moments, *at[1:])) for snapshots, moments in found]
+            return super().made_of(grouping, split)
+        base, belonging, level = at
+        return base, lambda moments: _leveled(moments, belonging, level)
 
     def judged(
         self,

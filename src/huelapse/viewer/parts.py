@@ -83,9 +83,9 @@ class Parts:
     """What there is of a run, in the order in which it goes along: pictures, curves and events of the
     first split by its first grouping and the default measure; its other groupings and all other splits;
     all of these by superclasses, where there are any; of every split heat maps, units' histories,
-    samples and their pictures, first weights and maps, tables; histories by the other groupings and
-    of samples; comparisons of splits and groupings; geometry; other measures. Splits without a
-    snapshot are passed over."""
+    samples and their pictures, tables; histories by the other groupings and of samples; comparisons of
+    splits and groupings; geometry; other measures; maps in cells, first weights, maps of units, of
+    layers and of watched samples. Splits without a snapshot are passed over."""
 
     def __init__(self, run: Run, colors: Choice | None) -> None:
         """
@@ -229,7 +229,6 @@ class Parts:
             yield self._heat(split)
             yield self._units(split, split["groupings"][0], "units")
             yield from self._samples(split)
-            yield from self._recorded(split)
         for split in self.whole["splits"]:
             yield self._tables(split)
             yield from (self._units(split, grouping) for grouping in split["groupings"][1:])
@@ -242,6 +241,8 @@ class Parts:
             yield Part("comparisons", self._comparisons, _comparable)
         yield from self._geometry()
         yield from (self._measure(measure) for measure in self.whole["measures"][1:])
+        for split in self.whole["splits"]:  # last: as large as all the rest
+            yield from self._recorded(split)
 
     def _pictures(self, split: JSON) -> Part:
         """A split by its first grouping, with its curves, events and confusion."""
@@ -390,7 +391,7 @@ class Parts:
         if layers:
             yield Part(
                 self._of("maps in cells", split),
-                lambda manifest: self._cell_maps(manifest, split, self._usual),
+                lambda manifest: self._cell_maps(manifest, split),
                 _resource("cell_maps", split),
             )
         for resource, (what, paths) in found.items():
@@ -398,9 +399,10 @@ class Parts:
             within, keep = self._within(split, few), _resource(resource, split)
             yield Part(self._of(what, split), within, keep)
 
-    def _cell_maps(self, manifest: JSON, split: JSON, measure: str) -> list[str]:
+    def _cell_maps(self, manifest: JSON, split: JSON) -> list[str]:
         return [
-            f"{split['name']}/{grouping['name']}/{measure}/maps/{t}.st"
+            f"{split['name']}/{grouping['name']}/{measure['name']}/maps/{t}.st"
+            for measure in manifest["measures"]
             for grouping in _groupings(manifest, split)
             for t in range(split["snapshots"])
         ]
@@ -449,17 +451,13 @@ class Parts:
         """Another measure, of every split and grouping that goes along: each may be chosen with it."""
 
         def paths(manifest: JSON) -> list[str]:
-            found = [
+            return [
                 path
                 for split in manifest["splits"]
                 for grouping in split["groupings"]
                 for name in (grouping["name"], *_derived(grouping))
                 for path in self._track(split["name"], name, measure["name"])
             ]
-            for split in manifest["splits"]:
-                if "cell_maps" in split["resources"]:
-                    found += self._cell_maps(manifest, split, measure["name"])
-            return found
 
         def like(path: str) -> str:
             return path.replace(f"/{measure['name']}/", f"/{self._usual}/")
