@@ -136,6 +136,12 @@ def replay(
         bool, typer.Option("--thumbnails", help="Small pictures of the samples.",
                            rich_help_panel=KEPT)
     ] = False,
+    max_bytes: Annotated[
+        float | None,
+        typer.Option(metavar="GB", min=0, help="The most memory for what is recorded; kept responses, "
+                     "then groupings, then layers that have no room are left out, and named.",
+                     rich_help_panel=KEPT),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Processes, 1 by default; more than one have one thread each, and a "
@@ -285,6 +291,7 @@ def replay(
         "watch": watch,
         "first_weights": first_weights,
         "thumbnails": thumbnails,
+        "max_bytes": None if max_bytes is None else max(1, int(max_bytes * 1e9)),
         "workers": workers,
         "engine": engine,
         "address": address,
