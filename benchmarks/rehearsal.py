@@ -166,6 +166,9 @@ def live(folder: Path) -> harness.Numbers:
     model = build()
     model.load_state_dict(torch.load(folder / "step=0.pt", weights_only=True))
     recorder = huelapse.Recorder(model, folder / "live", probe=data(), classes=Images.classes)
+    until = time.monotonic() + 600
+    while not committed(folder / "live") and time.monotonic() < until:
+        time.sleep(0.2)  # closing would wait for 5 s alone
     recorder.close()
     forecast = recorder.forecast
     assert forecast is not None
@@ -174,6 +177,13 @@ def live(folder: Path) -> harness.Numbers:
         "recorded_cpu_seconds": timed.seconds,
         "forecast_mb": forecast.memory_bytes / 1e6,
     }
+
+
+def committed(path: Path) -> int:
+    try:
+        return len(huelapse.open(path).steps)
+    except huelapse.HuelapseError:
+        return 0
 
 
 PARTS = {"bare": bare, "replay": replay, "live": live}
@@ -187,6 +197,7 @@ def apart(part: str, folder: Path) -> harness.Numbers:
         text=True,
         check=True,
     )
+    print(part, done.stdout.splitlines()[-1], file=sys.stderr)
     return json.loads(done.stdout.splitlines()[-1])
 
 
@@ -208,7 +219,7 @@ def looked_at(path: Path) -> harness.Numbers:
             page = browser.new_page(viewport=browsing.SIZE)
             began = time.perf_counter()
             page.goto(address)
-            browsing.until(page, browsing.READY)
+            browsing.until(page, browsing.READY, 900)
             numbers[f"page_{name}_first_picture_seconds"] = time.perf_counter() - began
             if name == "warm":
                 time.sleep(3)  # what is fetched ahead is here

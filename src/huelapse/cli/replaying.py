@@ -142,6 +142,12 @@ def replay(
         bool, typer.Option("--thumbnails", help="Small pictures of the samples.",
                            rich_help_panel=KEPT)
     ] = False,
+    max_bytes: Annotated[
+        float | None,
+        typer.Option(metavar="GB", min=0, help="The most memory for what is recorded; kept responses, "
+                     "then groupings, then layers that have no room are left out, and named.",
+                     rich_help_panel=KEPT),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="Processes, 1 by default; more than one have one thread each, and a "
@@ -277,6 +283,7 @@ def replay(
         layers="all" if layers == ["all"] else layers or None,
         response=response.split(",") if "," in response else response,
         keep_responses="auto" if keep_responses is None else keep_responses,
+        max_bytes=None if max_bytes is None else max(1, int(max_bytes * 1e9)),
         memory=int(memory * 2**30),
     )
     ended = showing.run(

@@ -50,15 +50,14 @@ class Planning:
         self._faults = faults
 
     def plan(self) -> None:
-        """Makes the forecast. Where `max_bytes` is less: first kept responses go, then the user's
-        groupings, the widest first, then layers, the widest first; the output stays."""
+        """Makes the forecast. What has no room in `max_bytes` is left out, as `leave_out_one` says."""
         left_out: list[str] = []
         forecast = self._plan().forecast()
         if self._keeps_too_much(forecast):
-            self._drop_responses()
+            drop_responses(self._capture)
             forecast = self._plan().forecast()
         while self._max_bytes is not None and _most(forecast) > self._max_bytes:
-            dropped = self._drop_responses() or self._drop_grouping() or self._drop_layer()
+            dropped = leave_out_one(self._capture)
             if dropped is None:
                 break
             left_out.append(dropped)
@@ -104,28 +103,37 @@ class Planning:
         automatic = optional is not None and optional.wanted.responses == "auto"
         return automatic and self._kept_bytes() * (forecast.snapshots or 0) > MOST_KEPT
 
-    def _drop_responses(self) -> str | None:
-        optional = self._capture.optional
-        if optional is None or not self._kept_bytes():
-            return None
-        optional.leave_responses_out()
-        return "kept responses"
 
-    def _drop_grouping(self) -> str | None:
-        own = self._capture.groupings
-        if not own:
-            return None
-        widest = max(own, key=lambda name: len(own[name].classes))
-        self._capture.leave_out_groupings([widest])
-        return f"grouping {widest!r}"
+def leave_out_one(capture: Capture) -> str | None:
+    """Record one thing less: kept responses first, then the user's groupings, the widest first, then
+    layers, the widest first; the output stays. What it was; None where there is no more."""
+    return drop_responses(capture) or _drop_grouping(capture) or _drop_layer(capture)
 
-    def _drop_layer(self) -> str | None:
-        layers: Sequence[Layer] = [layer for layer in self._capture.layers if not layer.output]
-        if not layers:
-            return None
-        widest = max(layers, key=lambda layer: layer.units)
-        self._capture.leave_out_layer(widest.path)
-        return f"layer {widest.path!r}"
+
+def drop_responses(capture: Capture) -> str | None:
+    optional = capture.optional
+    if optional is None or not optional.kept_bytes(capture.found):
+        return None
+    optional.leave_responses_out()
+    return "kept responses"
+
+
+def _drop_grouping(capture: Capture) -> str | None:
+    own = capture.groupings
+    if not own:
+        return None
+    widest = max(own, key=lambda name: len(own[name].classes))
+    capture.leave_out_groupings([widest])
+    return f"grouping {widest!r}"
+
+
+def _drop_layer(capture: Capture) -> str | None:
+    layers: Sequence[Layer] = [layer for layer in capture.layers if not layer.output]
+    if not layers:
+        return None
+    widest = max(layers, key=lambda layer: layer.units)
+    capture.leave_out_layer(widest.path)
+    return f"layer {widest.path!r}"
 
 
 def _most(forecast: Forecast) -> int:

@@ -70,6 +70,8 @@ class Asked:
     """Where weights stand in a checkpoint."""
     nonfinite: bool = False
     """Whether weights that are NaN or infinite are replayed too."""
+    max_bytes: int | None = None
+    """The most memory that what is recorded may take; see `ReplayForecast.recorded_bytes`."""
     device: str = "auto"
     autocast: str | None = None
     channels_last: bool = False

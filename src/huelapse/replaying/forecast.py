@@ -1,6 +1,6 @@
 """What a replay will take, told once the layers are known: memory of its workers, disk."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -38,6 +38,11 @@ class ReplayForecast:
     """Of a part's file, which waits on disk until its checkpoint is committed."""
     snapshot_bytes: int
     """Of one snapshot on disk."""
+    recorded_bytes: int = 0
+    """Of memory, in one worker and where snapshots are committed together, for what is recorded: what
+    `max_bytes` bounds. The same whoever computes it: without samples and checkpoints."""
+    left_out: Sequence[str] = ()
+    """What `max_bytes` left no room for."""
 
     @classmethod
     def of(cls, plan: Plan, *, sample_bytes: int, weight_bytes: int) -> "ReplayForecast":
@@ -52,24 +57,24 @@ class ReplayForecast:
         cells = sum(plan.groupings.values()) * units
         kept = plan.kept_bytes
         in_part = SUM_BYTES + 4  # as sums, and what is not finite
+        sums = cells * (SUM_BYTES + FINISH_BYTES) + 2 * plan.batch * units * 4 + 4 * kept
+        commit = cells * (MERGED_BYTES + STORED_BYTES) + 2 * kept
         return cls(
             layers=whole.layers,
             units=whole.units,
             groupings=dict(plan.groupings),
             checkpoints=plan.snapshots or 0,
-            worker_bytes=cells * (SUM_BYTES + FINISH_BYTES)
-            + 2 * plan.batch * units * 4
-            + 4 * kept
-            + sample_bytes
-            + 2 * weight_bytes,
-            commit_bytes=cells * (MERGED_BYTES + STORED_BYTES) + 2 * kept,
+            worker_bytes=sums + sample_bytes + 2 * weight_bytes,
+            commit_bytes=commit,
+            recorded_bytes=sums + commit,
             part_bytes=cells * in_part + kept,
             snapshot_bytes=whole.snapshot_bytes,
         )
 
     @classmethod
     def from_json(cls, told: Mapping[str, Any]) -> "ReplayForecast":
-        return cls(**told)
+        plain: dict[str, Any] = {**told, "left_out": tuple(told["left_out"])}
+        return cls(**plain)
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -90,4 +95,9 @@ class ReplayForecast:
             f"snapshots, {size(self.disk_bytes)} on disk; beside the model, "
             f"{size(self.worker_bytes)} of memory for each worker, and {size(self.commit_bytes)} "
             f"where snapshots are committed"
+            + (
+                f"; max_bytes leaves no room for {', '.join(self.left_out)}"
+                if self.left_out
+                else ""
+            )
         )

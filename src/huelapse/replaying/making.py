@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,7 +19,7 @@ from huelapse.capture import (
 )
 from huelapse.errors import FactoryError, ReplayError
 from huelapse.recording.forecast import Plan
-from huelapse.recording.planning import MOST_KEPT
+from huelapse.recording.planning import MOST_KEPT, leave_out_one
 from huelapse.replaying import data
 from huelapse.replaying.asked import ALL, PROBE, Asked
 from huelapse.replaying.forecast import ReplayForecast
@@ -178,19 +179,28 @@ class Made:
         automatic = optional is not None and optional.wanted.responses == "auto"
         if optional is not None and automatic and kept * self._checkpoints > MOST_KEPT:
             optional.leave_responses_out()
-            kept = 0
+        limit, left_out = self._asked.max_bytes, list[str]()
+        forecast = self._forecast(capture)
+        while limit is not None and forecast.recorded_bytes > limit:
+            dropped = leave_out_one(capture)
+            if dropped is None:
+                break
+            left_out.append(dropped)
+            forecast = self._forecast(capture)
+        self.forecast = replace(forecast, left_out=tuple(left_out))
+
+    def _forecast(self, capture: Capture) -> ReplayForecast:
+        optional = capture.optional
         plan = Plan(
             layers=capture.layers,
             groupings=_class_counts(capture),
             responses=len(capture.responses),
             snapshots=self._checkpoints,
             batch=capture.batch,
-            kept_bytes=kept,
+            kept_bytes=optional.kept_bytes(capture.found) if optional is not None else 0,
         )
         weights = sum(one.nbytes for one in (*self.model.parameters(), *self.model.buffers()))
-        self.forecast = ReplayForecast.of(
-            plan, sample_bytes=self._sample_bytes(), weight_bytes=weights
-        )
+        return ReplayForecast.of(plan, sample_bytes=self._sample_bytes(), weight_bytes=weights)
 
     def _sample_bytes(self) -> int:
         """What this worker will keep of samples, as far as the first batch tells."""

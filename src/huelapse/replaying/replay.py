@@ -67,6 +67,7 @@ def replay(
     watch: int | Sequence[int] = 0,
     first_weights: bool = False,
     thumbnails: bool | tuple[Any, Any] = False,
+    max_bytes: int | None = None,
     device: str = "auto",
     autocast: str | None = None,
     channels_last: bool = False,
@@ -115,6 +116,9 @@ def replay(
             ignore_index, keep_responses, maps, watch, first_weights, thumbnails: as for `Recorder`.
             Functions may be given by name, and groupings as a function that gives them; with several
             workers they must be where those can import them.
+        max_bytes: the most memory that what is recorded may take, in a worker and where snapshots are
+            committed together, samples apart. Where it is less than all would take, kept responses
+            are left out, then groupings, then layers, the widest first; the forecast names them.
         device: "auto" for a GPU where there is one, "cpu", "cuda", "cuda:1".
         autocast: "bfloat16" or "float16", for forwards in mixed precision.
         channels_last: pictures and convolutions in that layout.
@@ -168,6 +172,7 @@ def replay(
         watch=watch,
         first_weights=first_weights,
         thumbnails=thumbnails,
+        max_bytes=whole("max_bytes", max_bytes),
         key=key,
         nonfinite=non_finite,
         device=device,

@@ -8,6 +8,7 @@ import pytest
 import torch
 from replayed import replay
 
+import huelapse
 from conftest import SmallNet, batches
 from huelapse.capture.accumulator import Accumulator
 from huelapse.replaying.forecast import ReplayForecast
@@ -122,3 +123,22 @@ def test_classes_that_no_part_has_seen_are_zero_though_nothing_was_written(
     assert unseen.any()
     for name in ("mean", "m2", "active", "nonfinite"):
         assert not np.asarray(getattr(predicted, name))[unseen].any()
+
+
+def test_what_has_no_room_is_left_out_and_named_the_same_in_every_worker(
+    saved: Path, tmp_path: Path
+) -> None:
+    whole = forecast_of(saved, tmp_path / "whole")
+    limit = whole.recorded_bytes - 1
+    some = forecast_of(saved, tmp_path / "some", max_bytes=limit)
+    assert some.left_out == ("layer 'relu2'",)
+    assert str(some).endswith("; max_bytes leaves no room for layer 'relu2'")
+    assert some.recorded_bytes <= limit
+    run = huelapse.open(tmp_path / "some")
+    assert [layer.path for layer in run.layers] == ["relu1", "output"]
+    pooled = {"max_bytes": limit, "workers": 2, "parts": 2, "memory": 10**8}
+    others = forecast_of(saved, tmp_path / "pool", **pooled)
+    assert others.left_out == some.left_out
+    assert huelapse.open(tmp_path / "pool").layers == run.layers
+    with pytest.raises(huelapse.HuelapseError, match=f"max_bytes was {limit}, and is null now"):
+        forecast_of(saved, tmp_path / "some")
