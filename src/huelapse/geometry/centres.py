@@ -3,11 +3,17 @@
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float64
 
 from huelapse.moments import Moments
 
 FEWEST = 2
 """Samples of a class that takes part: one has no variance."""
+
+CLOSE = 1e-3
+"""Share of their squared lengths below which the distance of two means is taken from differences."""
+AT_ONCE = 2**20
+"""Numbers of such differences that are held."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +58,7 @@ def centres(moments: Moments) -> Centres:
     if norm.max() == 0:
         return Centres(float("nan"), float("nan"), float("nan"), float("inf"))
     pairs = np.triu_indices(len(mean), 1)
-    # a class at a time: all differences at once would take class² × unit numbers
-    apart = np.concatenate([((away[k + 1 :] - away[k]) ** 2).sum(1) for k in range(len(away))])
+    apart = _apart(away, norm, pairs)
     spread = variance[pairs[0]] + variance[pairs[1]]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = np.where(apart > 0, spread / (2 * apart), np.inf)
@@ -67,3 +72,22 @@ def centres(moments: Moments) -> Centres:
         equiangular=float(np.abs(cosines - ideal).mean()) if len(cosines) else float("nan"),
         cdnv=float(ratio.mean()),
     )
+
+
+def _apart(
+    away: Float64[np.ndarray, "class unit"],
+    norm: Float64[np.ndarray, " class"],
+    pairs: tuple[np.ndarray, np.ndarray],
+) -> Float64[np.ndarray, " pair"]:
+    """Squared distances of pairs of classes.
+
+    From products, |a|² + |b|² − 2ab, which of 1,000 classes take a hundredth of the time that
+    differences take; these alone tell pairs that lie close by, whose products are nearly the same.
+    """
+    first, second = pairs
+    squares = norm[first] ** 2 + norm[second] ** 2
+    apart = squares - 2 * (away @ away.T)[pairs]
+    near = np.flatnonzero(apart < CLOSE * squares)
+    for some in np.array_split(near, -(-len(near) * away.shape[1] // AT_ONCE) or 1):
+        apart[some] = ((away[first[some]] - away[second[some]]) ** 2).sum(1)
+    return apart

@@ -26,8 +26,9 @@ from huelapse.palette import level
 TUNED = 0.5
 """Strength from which a held unit is called tuned."""
 
-AT_ONCE = 2**14
-"""Numbers (classes × units) that are looked at together: what a processor keeps at hand."""
+AT_ONCE = 2**16
+"""Numbers (classes × units) that are looked at together: what a processor keeps at hand. Were they
+fewer, a step would look at a handful of units of many classes, and take longer to begin than to do."""
 
 
 class State(IntEnum):

@@ -1,6 +1,7 @@
 """What the page reads when somebody looks closer: of a layer, a confusion cell, single samples."""
 
 import logging
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -30,6 +31,8 @@ NO_PREDICTION, NOT_KEPT = 65535, 65534
 as nothing was kept at that snapshot."""
 CONFUSION_BYTES = 64 * 2**20
 """Up to which the confusion of all snapshots is asked for at once; beyond, one by one."""
+AT_ONCE = 2**16
+"""Counts of a snapshot, up to which those of all are read together."""
 GLANCE_LAYERS, GLANCE_UNITS = 40, 64
 """Of a run, that its small picture shows."""
 
@@ -63,43 +66,52 @@ def _layer(run: Run, index: int) -> slice:
 def confusion(run: Run, split: str) -> Arrays:
     """`confusion` [snapshot, class, predicted_class], and `samples` [snapshot, class]: all there are,
     those without a prediction too; `damaged` [snapshot]: 1 where they cannot be read, and are 0."""
-    try:
-        counts, samples = run.confusion(split), run.samples(split)
-        damaged = np.zeros(len(counts), np.uint8)
-    except FormatError:
-        counts, samples, damaged = _readable(run, split)
-    return {
-        "confusion": counts.astype(np.uint32),
-        "samples": samples.astype(np.uint32),
-        "damaged": damaged,
-    }
+    counts, samples, damaged = _confusion(run, split)
+    return {"confusion": counts, "samples": samples, "damaged": damaged}
 
 
-def _readable(run: Run, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The same one by one, as far as they can be read."""
+def _confusion(run: Run, split: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Counts of all snapshots, as `confusion` gives them: as far as they can be read, and of many
+    classes one by one."""
     classes = len(run.grouping(TRUE, split).classes)
-    total = len(run.coordinate("step", split))
-    counts, samples = np.zeros((total, classes, classes)), np.zeros((total, classes))
-    damaged = np.zeros(total, np.uint8)
-    for index in range(total):
+    if classes**2 <= AT_ONCE:
         try:
-            counts[index] = run.confusion_at(index, split)
-            samples[index] = run.samples_at(index, split)
-        except FormatError:
-            counts[index] = samples[index] = 0
-            damaged[index] = 1
+            found, of_classes = run.confusion(split), run.samples(split)
+            whole = np.zeros(len(found), np.uint8)
+            return found.astype(np.uint32), of_classes.astype(np.uint32), whole
+        except FormatError:  # some of them may be whole
+            pass
+    total = len(run.coordinate("step", split))
+    counts = np.zeros((total, classes, classes), np.uint32)
+    samples, damaged = np.zeros((total, classes), np.uint32), np.ones(total, np.uint8)
+    for index, *own in _readable(run, split):
+        (counts[index], samples[index]), damaged[index] = own, 0
     return counts, samples, damaged
+
+
+def _readable(run: Run, split: str) -> Iterator[tuple[int, np.ndarray, np.ndarray]]:
+    """Index, confusion and samples of each snapshot that can be read back, one by one."""
+    for index in range(len(run.coordinate("step", split))):
+        try:
+            found = run.confusion_at(index, split), run.samples_at(index, split)
+        except FormatError as error:  # the others can still be seen
+            logger.warning("snapshot %d: %s", index, error)
+            continue
+        yield index, *found
 
 
 def accuracy(run: Run, split: str) -> np.ndarray:
     """Share of samples read rightly [snapshot]; NaN where that cannot be read back."""
-    try:
-        return run.accuracy(split)
-    except FormatError as error:  # the rest can still be seen
-        logger.warning("the accuracy is not known everywhere: %s", error)
-        counts, samples, _ = _readable(run, split)
-        right, all_ = np.trace(counts, axis1=1, axis2=2), samples.sum(1)
-        return np.divide(right, all_, out=np.full(len(right), np.nan), where=all_ > 0)
+    if len(run.grouping(TRUE, split).classes) ** 2 <= AT_ONCE:
+        try:
+            return run.accuracy(split)
+        except FormatError:  # the rest can still be seen
+            pass
+    share = np.full(len(run.coordinate("step", split)), np.nan)
+    for index, counts, samples in _readable(run, split):
+        if samples.sum() > 0:
+            share[index] = np.trace(counts) / samples.sum()
+    return share
 
 
 def history(run: Run, unit: int, grouping: str, split: str) -> list[tuple[np.ndarray, Moments]]:
@@ -204,12 +216,12 @@ def glance(run: Run, split: str, grouping: str, index: int, table: Palette) -> A
     """
     layers = run.layers
     chosen = [layers[i] for i in _spread(len(layers), GLANCE_LAYERS)]
-    moments = run.moments(index, grouping, split)
     shown: dict[str, list[np.ndarray]] = {"dark": [], "light": []}
     units: list[int] = []
     for layer in chosen:
         signed = np.full(layer.units, layer.signed)
-        wire = on_wire(read(moments.of(layer.slice), signed=signed))
+        moments = run.moments(index, grouping, split, layer.slice)
+        wire = on_wire(read(moments, signed=signed))
         held = wire["state"] == HELD
         # as the page orders them: by class, strongest first, then what has none
         order = np.lexsort((-wire["level"].astype(int), wire["preferred"], ~held))

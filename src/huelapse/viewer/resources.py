@@ -7,7 +7,6 @@ from threading import Lock
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import save
 
 from huelapse.errors import SelectionError
 from huelapse.events import KINDS, Log
@@ -49,6 +48,7 @@ from huelapse.viewer import (
     tables,
 )
 from huelapse.viewer.beside import beside
+from huelapse.viewer.encoding import encode
 from huelapse.viewer.geometer import EXPORTED, Geometer, similarity
 from huelapse.viewer.keeping import Keeper
 from huelapse.viewer.leveled import FINEST, MARK, Belongings, LeveledRun, own_classes
@@ -203,7 +203,7 @@ class Resources:
                 return self._keep(path, lambda: filters.film(self.run, split))
             case _:
                 raise SelectionError(f"no resource {path!r}")
-        return _encode(arrays), "application/octet-stream"
+        return encode(arrays), "application/octet-stream"
 
     def _keep(
         self, path: str, make: Callable[[], Arrays], *, slow: bool = False
@@ -211,7 +211,7 @@ class Resources:
         # summary and classes are asked for together, and count the same; a floor takes far longer
         with self._permuting if slow else self._making:
             if path not in self._kept:
-                self._kept[path] = _encode(make())
+                self._kept[path] = encode(make())
             return self._kept[path], "application/octet-stream"
 
     # --- small and named -------------------------------------------------------------------------
@@ -490,7 +490,3 @@ def _traced(moments: Moments, reading: Reading) -> Arrays:
         "active_samples": reading.active_samples.astype(np.uint32),
         **on_wire(reading),
     }
-
-
-def _encode(arrays: Arrays) -> bytes:
-    return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})

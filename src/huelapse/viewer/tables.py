@@ -4,9 +4,10 @@ from typing import Any
 
 import numpy as np
 
-from huelapse.palette import NAMED, Palette, by_similarity, grey, own_colors, palette, pins
+from huelapse.palette import NAMED, Palette, grey, own_colors, palette, pins
 from huelapse.run import Run
 from huelapse.schema import TRUE, Grouping, Split
+from huelapse.viewer.apart import places_of
 from huelapse.viewer.leveled import MARK, Belongings, likeness
 
 Arrays = dict[str, np.ndarray]
@@ -52,7 +53,7 @@ def has_alike(run: Run, split: Split) -> bool:
 def alike(run: Run, split: str) -> Arrays:
     """`order` [class]: the true classes, those side by side that are alike at the last snapshot."""
     run.grouping(TRUE, split)
-    return {"order": by_similarity(likeness(run, split)).argsort().astype(np.uint32)}
+    return {"order": places_of(likeness(run, split)).argsort().astype(np.uint32)}
 
 
 def told(grouping: Grouping, belongings: Belongings) -> dict[str, Any]:
