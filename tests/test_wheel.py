@@ -62,6 +62,7 @@ def test_the_wheel_holds_the_page_the_data_and_the_notices(wheel: Path) -> None:
     for name in (
         "huelapse/viewer/static/index.html",
         "huelapse/viewer/static/main.js",
+        "huelapse/viewer/static/film.js",
         "huelapse/viewer/static/bundle.json",
         "huelapse/demo/data/fashion-10k.npz",
         "huelapse/palettes/palettes.npz",
