@@ -151,8 +151,11 @@ def test_a_snapshot_that_fails_is_left_out_and_the_others_go_on(
     assert found["cdnv"][:, 0].tolist() == found["snapshot"].tolist()
 
 
-def test_an_export_waits_for_a_few_snapshots_alone(run: huelapse.Run) -> None:
-    resources = Resources(run, waits=5)
+def test_an_export_waits_for_a_few_snapshots_alone(
+    run: huelapse.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huelapse.viewer.resources.EXPORTED", 5)
+    resources = Resources(run, exporting=True)
     found = load(resources.get("val/geometry.st")[0])
     assert found["snapshot"].tolist() == sorted(coarse_to_fine(SNAPSHOTS)[:5])
     assert found["wanted"].tolist() == [5]
