@@ -181,6 +181,8 @@ def torture(saved: Path, whole: Path, run: Path, kills: int, seed: int) -> int:
     while killed < kills:
         if not wait_for(process, lambda pid=process.pid: children(pid)):
             process.communicate()
+            if committed(run) == len(MANY):  # all is done, and nobody is left to be killed
+                break
             process = drive(saved, run, 2)
             continue
         moment = chance.random()
