@@ -181,6 +181,8 @@ def torture(saved: Path, whole: Path, run: Path, kills: int, seed: int) -> int:
     while killed < kills:
         if not wait_for(process, lambda pid=process.pid: children(pid)):
             process.communicate()
+            if committed(run) == len(MANY):  # all is done, and nobody is left to be killed
+                break
             process = drive(saved, run, 2)
             continue
         moment = chance.random()
@@ -216,6 +218,7 @@ def torture(saved: Path, whole: Path, run: Path, kills: int, seed: int) -> int:
     assert list(huelapse.open(run).steps) == list(MANY)
     same(run, whole)
     assert not verify(run).damages
+    assert huelapse.open(run).status == "complete"
     assert not (run / "partial").exists()  # nor what was half written
     return killed
 
@@ -248,6 +251,24 @@ def test_killed_very_often(saved: Path, whole: Path, tmp_path: Path, leaving_non
         killed += torture(saved, whole, tmp_path / f"run{rounds}", 60 - killed, seed=rounds)
         rounds += 1
     print(f"\n{killed} kills of workers and drivers in {rounds} replays: nothing was lost")
+
+
+def test_a_replay_that_was_killed_once_all_was_committed_is_marked_as_complete(
+    saved: Path, whole: Path, run_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def killed(own: Any, _: Any) -> None:
+        own._writer.abandon()
+
+    monkeypatch.setattr("huelapse.replaying.committing.Committer.close", killed)
+    monkeypatch.setattr("huelapse.replaying.replay.clear", lambda *_: None)
+    replay(saved, run_path, batch=20)
+    monkeypatch.undo()
+    assert len(huelapse.open(run_path).steps) == len(MANY)
+    assert huelapse.open(run_path).status != "complete"
+    assert replay(saved, run_path, batch=20).samples == 0
+    assert huelapse.open(run_path).status == "complete"
+    assert not (run_path / "partial").exists()
+    same(run_path, whole)
 
 
 def killed_while_writing(folder: Path) -> Path:

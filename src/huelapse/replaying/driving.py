@@ -9,6 +9,7 @@ from typing import Any
 from huelapse.errors import HuelapseError, ReplayError, RunLockedError
 from huelapse.replaying import reading
 from huelapse.replaying.asked import Asked
+from huelapse.replaying.beginning import of_all_parts
 from huelapse.replaying.checkpoints import Unusable, is_address, with_steps
 from huelapse.replaying.committing import Committer, Standing, explained
 from huelapse.replaying.engines import Engine, Result, Task
@@ -19,6 +20,7 @@ from huelapse.replaying.report import Failed, Happening, Report, Watch
 from huelapse.replaying.shards import Shard
 from huelapse.replaying.steps import StepFrom
 from huelapse.schema import RunState
+from huelapse.store import StoreReader
 
 
 class Driver:
@@ -128,6 +130,15 @@ class Driver:
                 self._collect(wait=True)  # after Ctrl-C, what was under way has ended by now
             with suppress(HuelapseError, OSError):
                 self._committer.close(state)
+
+    def settle(self) -> None:
+        """Mark a run as complete whose replay was killed once all of it was committed."""
+        parts = self._asked.parts
+        with suppress(HuelapseError, OSError):  # it is being written: by who will mark it
+            left = of_all_parts(self._run, self._asked.digest, parts) is not None
+            if left and StoreReader(self._run).attributes["state"] != "complete":
+                self._committer.begin()
+                self._committer.close("complete")
 
     def _counted(self, samples: int) -> None:
         self._samples += samples

@@ -228,6 +228,8 @@ def replay(
         if job_of_array is not None:
             roster.leave(place, asked.digest, roster.ended(job_of_array, report.failed))
         if own is None and not report.failed and not report.waiting:
+            if not tasks:
+                driver.settle()
             clear(place, asked.digest)
     finally:
         remove_unfinished(place / PARTIAL)
