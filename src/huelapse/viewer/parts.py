@@ -259,13 +259,6 @@ class Parts:
                 for name in (grouping["name"], *derived(grouping))
                 for path in self._track(split["name"], name, measure["name"])
             ]
-<<<<<<< HEAD
-=======
-            for split in manifest["splits"]:
-                if "cell_maps" in split["resources"]:
-                    found += cell_maps(manifest, split, measure["name"])
-            return found
->>>>>>> 4b25a8e (The viewer's resources and an export's parts in files of their own: no change of behaviour)
 
         def like(path: str) -> str:
             return path.replace(f"/{measure['name']}/", f"/{self._usual}/")
