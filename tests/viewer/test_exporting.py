@@ -23,7 +23,8 @@ from huelapse.painting import PICTURE, Painter
 from huelapse.store.layout import TILE_UNITS
 from huelapse.terminal import STOPPED
 from huelapse.viewer import exporting, numbers
-from huelapse.viewer.parts import PROBED, Parts
+from huelapse.viewer.collecting import PROBED
+from huelapse.viewer.parts import Parts
 from huelapse.viewer.resources import Resources
 from huelapse.viewer.standalone import write_page
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from huelapse.errors import ExportError
 from huelapse.run import Run
 from huelapse.terminal import STOPPED, progress, shown
-from huelapse.viewer.parts import Done
+from huelapse.viewer.collecting import Done
 from huelapse.viewer.site import write_site
 from huelapse.viewer.standalone import BUDGET, Exported, write_page
 

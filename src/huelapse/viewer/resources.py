@@ -9,39 +9,21 @@ from typing import Any
 import numpy as np
 
 from huelapse.errors import SelectionError
-from huelapse.events import KINDS, Log
-from huelapse.geometry.outlining import keeps
-from huelapse.measures import (
-    MEASURES,
-    TUNED,
-    Reading,
-    active_interval,
-    find_measure,
-    interval,
-)
-from huelapse.moments import Moments
-from huelapse.painting import (
-    BINS,
-    CHUNK,
-    HELD,
-    NO_CLASS,
-    NOT_RECORDED,
-    PICTURE,
-    STATES,
-    Painter,
-    class_on_wire,
-    on_wire,
-)
-from huelapse.palette import LEVELS, Choice
+from huelapse.events import Log
+from huelapse.measures import find_measure
+from huelapse.painting import Painter
+from huelapse.palette import Choice
 from huelapse.run import Run
-from huelapse.schema import PREDICTED, TRUE, Split
+from huelapse.schema import TRUE, Split
 from huelapse.viewer import (
     alike,
     closer,
     filters,
     growing,
     happened,
+    histories,
     numbers,
+    painted,
     paths,
     pictured,
     single,
@@ -51,24 +33,12 @@ from huelapse.viewer.beside import beside
 from huelapse.viewer.encoding import encode
 from huelapse.viewer.geometer import EXPORTED, Geometer, similarity
 from huelapse.viewer.keeping import Keeper
-from huelapse.viewer.leveled import FINEST, MARK, Belongings, LeveledRun, own_classes
+from huelapse.viewer.leveled import FINEST, MARK, Belongings, LeveledRun
+from huelapse.viewer.manifest import manifest
 from huelapse.viewer.paths import number
 from huelapse.viewer.predicted import Predicted
 
 logger = logging.getLogger(__name__)
-
-TITLES = {TRUE: "True label", PREDICTED: "Predicted"}
-
-DAMAGED = {
-    **dict.fromkeys(("mean", "low", "high", "active", "active_low", "active_high"), np.nan),
-    **dict.fromkeys(("value", "strength", "sure"), np.nan),
-    "preferred": NO_CLASS,
-    "runner_up": NO_CLASS,
-    "state": NOT_RECORDED,
-}
-"""What a unit's history holds at a snapshot that cannot be read back, other than 0."""
-
-ALL = slice(None)
 
 Arrays = dict[str, np.ndarray]
 
@@ -172,19 +142,27 @@ class Resources:
                 cell = self._cell(split, index, true, predicted)
                 arrays = closer.cell_units(self.run, split, self._predicted(split), *cell)
             case [split, grouping, measure, "paint", chunk] if chunk.endswith(".st"):
-                arrays = self._chunk(split, grouping, measure, number(chunk.removesuffix(".st")))
+                which = number(chunk.removesuffix(".st"))
+                arrays = painted.picture(self.painter, split, grouping, measure, which)
             case [split, grouping, measure, "maps", index] if index.endswith(".st"):
-                arrays = self._cell_maps(split, grouping, measure, self._at(split, index))
+                at = self._at(split, index)
+                arrays = painted.cell_maps(self.run, self.painter, split, grouping, measure, at)
             case [split, grouping, measure, "summary.st"]:
-                return self._keep(path, lambda: self._summary(split, grouping, measure))
+                return self._keep(
+                    path, lambda: painted.summary(self.painter, split, grouping, measure)
+                )
             case [split, grouping, measure, "classes.st"]:
-                return self._keep(path, lambda: self._classes(split, grouping, measure))
+                return self._keep(
+                    path, lambda: painted.classes(self.painter, split, grouping, measure)
+                )
             case [split, grouping, measure, "summary", some] if some.endswith(".st"):
                 with self._making:  # both are asked for together, and are painted once
-                    arrays = self._summary(split, grouping, measure, self._range(split, some))
+                    part = self._range(split, some)
+                    arrays = painted.summary(self.painter, split, grouping, measure, part)
             case [split, grouping, measure, "classes", some] if some.endswith(".st"):
                 with self._making:
-                    arrays = self._classes(split, grouping, measure, self._range(split, some))
+                    part = self._range(split, some)
+                    arrays = painted.classes(self.painter, split, grouping, measure, part)
             case [split, grouping, measure, "damaged.json"]:
                 content = self._damaged(split, grouping, measure)
                 return json.dumps(content).encode(), "application/json"
@@ -193,7 +171,10 @@ class Resources:
             case [split, "true", measure, "floor", index] if index.endswith(".st"):
                 return self._keep(path, lambda: self._floor(split, measure, index), slow=True)
             case [split, grouping, measure, "unit", unit] if unit.endswith(".st"):
-                arrays = self._unit(split, grouping, measure, number(unit.removesuffix(".st")))
+                which = number(unit.removesuffix(".st"))
+                arrays = histories.of_unit(self.run, split, grouping, measure, which)
+                if not self._exporting:
+                    self.keeper.unit_was_asked(self.run, split, grouping.partition(MARK)[0])
             case [split, grouping, measure, "table", index, layer] if layer.endswith(".st"):
                 arrays = self._table(split, grouping, measure, index, layer)
             case [split, grouping, "heat", index, layer] if layer.endswith(".st"):
@@ -217,76 +198,8 @@ class Resources:
     # --- small and named -------------------------------------------------------------------------
 
     def manifest(self) -> dict[str, Any]:
-        run = self.run
-        facts: dict[str, Any] = run.facts["facts"] or {}
-        return {
-            "format": 1,
-            "name": run.name,
-            "created": facts.get("created", ""),
-            "state": run.status,
-            "version": run.version,
-            **({"addressed": True} if self._addressed else {}),
-            "model": {"name": facts.get("model", ""), "parameters": facts.get("parameters", 0)},
-            "versions": {"huelapse": facts.get("huelapse", ""), **facts.get("versions", {})},
-            "levels": LEVELS,
-            "chunk": CHUNK,
-            "threshold": TUNED,
-            "measures": [
-                {
-                    "name": m.name,
-                    "title": m.title,
-                    "about": m.about,
-                    "non_negative": m.non_negative,
-                }
-                for m in MEASURES.values()
-                if m.colors
-            ],
-            "event_kinds": list(KINDS),
-            "layers": [layer.as_json() for layer in run.layers],
-            "segments": list(run.segments),
-            "splits": [self._split(split) for split in run.splits],
-        }
-
-    def _split(self, split: Split) -> dict[str, Any]:
-        pictures = pictured.described(self.run, split.name)
-        return {
-            "name": split.name,
-            "kind": split.kind,
-            "samples": split.facts.get("samples"),
-            "mode": split.facts.get("mode"),
-            "weights": split.facts.get("weights"),
-            "multilabel": split.multilabel,
-            "snapshots": len(self.run.coordinate("step", split.name)),
-            "hidden": self.run.hidden(split.name),
-            "metrics": self.run.metrics(split.name),
-            "incomplete": [
-                {"snapshot": one.snapshot, "parts": one.parts, "expected": one.expected}
-                for one in self.run.incomplete(split.name)
-            ],
-            "resources": [
-                *closer.confusion_name(self.run, split),
-                *(["alike"] if tables.has_alike(self.run, split) else []),
-                *("heat", "units", "table", "compare"),
-                *(["geometry"] if any(g.name == TRUE for g in split.groupings) else []),
-                *(["similarity"] if keeps(self.run, split.name) else []),
-                *(["floor", "cell_units"] if self.run.has("responses", split.name) else []),
-                *(["through_layers"] if alike.has_layers(self.run, split) else []),
-                *(["samples"] if closer.has_samples(self.run, split.name) else []),
-                *(["thumbnails"] if self.run.has("thumbnails", split.name) else []),
-                *pictures,
-                *(["cell_maps", "unit_maps"] if "maps" in pictures else []),
-            ],
-            **pictures,
-            "groupings": [
-                {
-                    "name": g.name,
-                    "title": TITLES.get(g.name, g.name),
-                    "classes": list(g.classes),
-                    **tables.told(g, self.belongings),
-                }
-                for g in split.groupings
-            ],
-        }
+        """What the page is told first."""
+        return manifest(self.run, self.belongings, addressed=self._addressed)
 
     def _palette(self) -> Arrays:
         return tables.palettes(self.run, self.belongings)
@@ -324,60 +237,6 @@ class Resources:
         if run.place == self.run.place:  # the same state of it
             run = self.run
         return beside(self.run, run, split, grouping, other_split, name.removesuffix(".json"))
-
-    # --- colors ----------------------------------------------------------------------------------
-
-    def _chunk(self, split: str, grouping: str, measure: str, chunk: int) -> Arrays:
-        painted = self.painter.chunk(split, grouping, measure, chunk)
-        return {name: painted[name] for name in PICTURE}
-
-    def _cell_maps(self, split: str, grouping: str, measure: str, index: int) -> Arrays:
-        """Where each unit responds to the class its cell shows; to all samples where it shows none, or
-        the classes are not those of the maps."""
-        chunk, row = divmod(index, CHUNK)
-        painted = self.painter.chunk(split, grouping, measure, chunk)
-        held = (painted["state"][row] == HELD) & (grouping == TRUE)
-        cls = np.where(held, painted["preferred"][row].astype(np.int64), -1)
-        return pictured.cell_maps(self.run, split, index, cls)
-
-    def _summary(self, split: str, grouping: str, measure: str, part: slice = ALL) -> Arrays:
-        layers, classes = len(self.run.layers), len(self.run.grouping(grouping, split).classes)
-        empty: Arrays = {
-            "n": np.zeros((0, classes), np.uint32),
-            "mean_strength": np.zeros((0, layers), np.float32),
-            "magnitude": np.zeros((0, layers), np.float32),
-            "bins": np.zeros((0, layers, BINS), np.uint32),
-            "states": np.zeros((0, layers, STATES), np.uint32),
-        }
-        found = self._curves(split, grouping, measure, empty, part)
-        damaged = np.zeros(len(found["n"]), np.uint8)
-        start = part.start or 0
-        for t in self.painter.damaged(split, grouping, measure):
-            if start <= t < start + len(damaged):
-                damaged[t - start] = 1
-        return {**found, "damaged": damaged}
-
-    def _classes(self, split: str, grouping: str, measure: str, part: slice = ALL) -> Arrays:
-        classes = len(self.run.grouping(grouping, split).classes)
-        empty: Arrays = {"class_bins": np.zeros((0, classes, BINS), np.uint32)}
-        return {"bins": self._curves(split, grouping, measure, empty, part)["class_bins"]}
-
-    def _curves(
-        self, split: str, grouping: str, measure: str, empty: Arrays, part: slice
-    ) -> Arrays:
-        """Curves of some snapshots, those named in `empty`."""
-        find_measure(measure)
-        start, stop, _ = part.indices(len(self.run.coordinate("step", split)))
-        first = start // CHUNK
-        parts = [
-            self.painter.curves(split, grouping, measure, chunk)
-            for chunk in range(first, -(-stop // CHUNK))
-        ]
-        own = slice(start - first * CHUNK, stop - first * CHUNK)
-        return {
-            name: np.concatenate([none, *(p[name] for p in parts)])[own]
-            for name, none in empty.items()
-        }
 
     def _damaged(self, split: str, grouping: str, measure: str) -> dict[str, str]:
         """Why snapshots cannot be read back, by their number; without the place on this disk."""
@@ -442,51 +301,3 @@ class Resources:
         return self._at(split, index), row, column
 
     # --- one unit --------------------------------------------------------------------------------
-
-    def _unit(self, split: str, grouping: str, measure: str, unit: int) -> Arrays:
-        measured_by = find_measure(measure)
-        self.run.grouping(grouping, split)
-        if not 0 <= unit < self.run.units:
-            raise SelectionError(f"no unit {unit}: the run has {self.run.units}")
-        signed = self.run.signed[unit]
-        parts: list[tuple[np.ndarray, Arrays]] = []
-        for snapshots, moments in closer.history(self.run, unit, grouping, split):
-            signs = np.full(len(snapshots), signed)
-            reading = self.run.judged(moments, grouping, split, signed=signs, measure=measured_by)
-            parts.append(
-                (snapshots, _traced(own_classes(self.run, moments, grouping, split), reading))
-            )
-        if not self._exporting:
-            self.keeper.unit_was_asked(self.run, split, grouping.partition(MARK)[0])
-        total, found = len(self.run.coordinate("step", split)), dict[str, np.ndarray]()
-        for snapshots, traced in parts:
-            for name, values in traced.items():
-                if name not in found:
-                    shape = (total, *values.shape[1:])
-                    found[name] = np.full(shape, DAMAGED.get(name, 0), values.dtype)
-                found[name][snapshots] = values
-        return found
-
-
-def _traced(moments: Moments, reading: Reading) -> Arrays:
-    """What the inspector shows of a unit, along `snapshot`; `moments` has a snapshot in each column."""
-    low, high = interval(moments)
-    fewest, most = active_interval(moments)
-    n = moments.n.T
-    responded = np.full(n.shape, np.nan)
-    np.divide(moments.active.T, n, out=responded, where=n > 0)
-    return {
-        "n": n.astype(np.uint32),
-        "mean": np.where(n > 0, moments.mean.T, np.nan).astype(np.float32),
-        "low": low.T.astype(np.float32),
-        "high": high.T.astype(np.float32),
-        "active": responded.astype(np.float32),
-        "active_low": fewest.T.astype(np.float32),
-        "active_high": most.T.astype(np.float32),
-        "runner_up": class_on_wire(reading.preference.runner_up),
-        "value": reading.selectivity.value.astype(np.float32),
-        "strength": reading.strength.astype(np.float32),
-        "sure": reading.preference.sure.astype(np.float32),
-        "active_samples": reading.active_samples.astype(np.uint32),
-        **on_wire(reading),
-    }

@@ -9,7 +9,8 @@ from pathlib import Path
 from huelapse.errors import ExportError, ExportExistsError
 from huelapse.palette import Choice
 from huelapse.run import Run
-from huelapse.viewer.parts import Done, Parts, nobody
+from huelapse.viewer.collecting import Done, nobody
+from huelapse.viewer.parts import Parts
 from huelapse.viewer.server import load_static
 from huelapse.viewer.shelf import run_id
 from huelapse.viewer.standalone import Exported, exported

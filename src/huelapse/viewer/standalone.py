@@ -13,7 +13,8 @@ from types import MappingProxyType
 from huelapse.palette import Choice
 from huelapse.run import Run
 from huelapse.store.atomic import check_place, replace_file
-from huelapse.viewer.parts import BESIDE, Collected, Done, Parts, nobody
+from huelapse.viewer.collecting import BESIDE, Collected, Done, nobody
+from huelapse.viewer.parts import Parts
 from huelapse.viewer.server import load_static
 from huelapse.viewer.shelf import run_id
 
