@@ -4,6 +4,7 @@ import io
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import av
 import numpy as np
@@ -136,6 +137,35 @@ def test_a_picture_has_the_colors_of_the_run_exactly(
         assert picture.shape == (1440, 2560, 3)
         units, colors = expected(run, step)
         assert (colors_in(viewer, picture, units) == colors).all()
+
+
+def test_a_drawing_has_the_same_picture_in_shapes(
+    browser: Any, address: str, run: huelapse.Run
+) -> None:
+    """Read as XML, and drawn by a browser in the size of the PNG: cells have exactly their colors."""
+    with looked_at(browser, address) as viewer:
+        step = int(run.steps[SNAPSHOTS // 2])
+        viewer.open(f"theme=dark&step={step}")
+        name, content = saved(viewer, "save-svg")
+        assert name == f"run_b_-network-step{step}.svg"
+        root = ElementTree.fromstring(content)
+        assert root.get("viewBox") == "0 0 1280 720"
+        told = [text.text for text in root.iter("{http://www.w3.org/2000/svg}text")]
+        assert viewer.by("title").inner_text() in told
+        assert any("run & <b>" in (text or "") for text in told)
+        assert not list(root.iter("{http://www.w3.org/2000/svg}image"))
+        units, colors = expected(run, step)
+        at = viewer.page.evaluate(
+            "(units) => units.map((unit) => globalThis.huelapse.framePixel(unit))", units.tolist()
+        )
+        drawn = browser.new_page()
+        drawn.set_viewport_size({"width": 1280, "height": 720})
+        drawn.set_content(f"<body style='margin:0'>{content.decode()}")
+        picture = np.asarray(Image.open(io.BytesIO(drawn.screenshot())).convert("RGB"))
+        drawn.close()
+        # the frame's pixels are half as large as those of the screenshot
+        found = np.array([picture[int(a["y"]) // 2, int(a["x"]) // 2] for a in at], dtype=int)
+        assert (found == colors).all()
 
 
 def test_the_file_makes_the_same_film_from_disk(

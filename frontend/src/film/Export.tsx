@@ -53,7 +53,7 @@ export function Export() {
             In this theme, with these classes and this threshold; title, step, run and key are in
             it.
           </p>
-          <Picture />
+          <Pictures />
           <Films />
           {trouble.value && (
             <p class="trouble" role="alert" data-testid="export-trouble">
@@ -78,20 +78,26 @@ function Row(props: { name: string; about: JSX.Element | string; children?: JSX.
   );
 }
 
-function Picture() {
+function Pictures() {
   const step = stepText(session.value?.scalars.step[snapshot.value] ?? 0);
-  return (
-    <Row name="Picture (PNG)" about={`Step ${step}, 2560 × 1440 pixels`}>
+  const row = (kind: "png" | "svg", about: string) => (
+    <Row name={`Picture (${kind.toUpperCase()})`} about={`Step ${step}, ${about}`}>
       <button
         type="button"
         class="do"
-        data-testid="save-png"
+        data-testid={`save-${kind}`}
         disabled={making.value !== null}
-        onClick={() => void makePicture()}
+        onClick={() => void makePicture(kind)}
       >
         Save
       </button>
     </Row>
+  );
+  return (
+    <>
+      {row("png", "2560 × 1440 pixels")}
+      {row("svg", "shapes and texts that a drawing program can change")}
+    </>
   );
 }
 

@@ -14,6 +14,7 @@ import { baseOf, levelOf } from "../run/groupings";
 import type { Session } from "../run/session";
 import type { Track } from "../run/tracks";
 import { networkSubtitle, networkTitle } from "../sentences/network";
+import { Vector } from "./vector";
 import { highlighted, pins, session, theme, threshold, track } from "../state/chosen";
 import { classOrder, placedOrder } from "../state/shown";
 
@@ -66,7 +67,10 @@ export class Frame {
   private readonly cells = document.createElement("canvas");
   private readonly layout: Layout;
   private readonly key: string[][];
-  private readonly g: CanvasRenderingContext2D;
+  private readonly canvasContext: CanvasRenderingContext2D;
+  /** What is drawn on. */
+  private g: CanvasRenderingContext2D;
+  private vectors: Vector | null = null;
   private scene: Scene | null = null;
 
   /**
@@ -81,6 +85,7 @@ export class Frame {
     this.canvas.width = Math.round(width * ratio);
     this.canvas.height = Math.round(height * ratio);
     this.g = this.canvas.getContext("2d", { willReadFrequently: true }) as typeof this.g;
+    this.canvasContext = this.g;
     this.key = this.keyLines();
     const room = height - TOP - FOOT - KEY_LINE * this.key.length - 16;
     this.layout = layoutNetwork(shot.open.layers, width - 2 * EDGE, room, ratio, LARGEST_CELL);
@@ -107,6 +112,23 @@ export class Frame {
     return this.canvas;
   }
 
+  /** The same picture as SVG. */
+  async vector(t: number): Promise<string> {
+    const { width, height } = this;
+    const vector = new Vector(width, height, this.canvasContext, this.canvas);
+    vector.place(this.canvas, 0, 0, this.ratio);
+    this.vectors = vector;
+    this.g = vector as unknown as CanvasRenderingContext2D;
+    try {
+      await this.draw(t);
+    } finally {
+      this.g = this.canvasContext;
+      this.vectors = null;
+    }
+    const { open } = this.shot;
+    return vector.text(`${open.manifest.name}, step ${stepText(open.scalars.step[t])}`);
+  }
+
   async pixels(t: number): Promise<Uint8ClampedArray> {
     const { width, height } = await this.draw(t);
     return this.g.getImageData(0, 0, width, height).data;
@@ -131,13 +153,22 @@ export class Frame {
       ...{ layers: open.layers, names: open.names, paint: cells, highlighted: k },
       pixelRatio: ratio,
     };
+    const numbers = numbersAt(open, current, t, threshold, k, tuned);
+    const [x, y] = [Math.round(EDGE * ratio), Math.round(TOP * ratio)];
+    if (this.vectors) {
+      this.vectors.place(this.cells, x / ratio, y / ratio, ratio);
+      drawNetwork(this.g, this.scene, numbers, tuned);
+      this.vectors.place(this.canvas, 0, 0, ratio);
+      this.g.setTransform(ratio, 0, 0, ratio, 0, 0);
+      return;
+    }
     const g = this.cells.getContext("2d", { willReadFrequently: true });
     if (!g) return;
     g.setTransform(1, 0, 0, 1, 0, 0);
-    drawNetwork(g, this.scene, numbersAt(open, current, t, threshold, k, tuned), tuned);
+    drawNetwork(g, this.scene, numbers, tuned);
     this.g.setTransform(1, 0, 0, 1, 0, 0);
     // at whole pixels, so that no cell's color is mixed with its neighbor's
-    this.g.drawImage(this.cells, Math.round(EDGE * ratio), Math.round(TOP * ratio));
+    this.g.drawImage(this.cells, x, y);
     this.g.setTransform(ratio, 0, 0, ratio, 0, 0);
   }
 

@@ -74,24 +74,31 @@ export async function makeFilm(kind: Kind, from: number, to: number): Promise<vo
   }
 }
 
-/** What the page shows now, as a PNG. */
-export async function makePicture(): Promise<void> {
+/** The snapshot at the playhead, as a picture. */
+export async function makePicture(kind: "png" | "svg"): Promise<void> {
   const shot = shotNow();
   if (!shot) return;
   const t = snapshot.peek();
   trouble.value = "";
   try {
     const frame = (last.frame = new Frame(shot, WIDTH, HEIGHT, PICTURE_FINE));
-    const canvas = await frame.draw(t);
-    const picture = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve));
-    if (!picture) throw new Error("The browser could not write the picture.");
+    const picture =
+      kind === "svg"
+        ? new Blob([await frame.vector(t)], { type: "image/svg+xml" })
+        : await pixels(await frame.draw(t));
     const at = stepText(shot.open.scalars.step[t]);
-    const name = `${safeName(`${shot.open.manifest.name}-network-step${at}`)}.png`;
+    const name = `${safeName(`${shot.open.manifest.name}-network-step${at}`)}.${kind}`;
     download(name, picture);
     announcement.value = `Saved as ${name}.`;
   } catch (error) {
     trouble.value = explain(error);
   }
+}
+
+async function pixels(canvas: HTMLCanvasElement): Promise<Blob> {
+  const picture = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve));
+  if (!picture) throw new Error("The browser could not write the picture.");
+  return picture;
 }
 
 /** Of a long run curves come piece by piece: those of the film's snapshots, before it begins. */
