@@ -68,8 +68,10 @@ export class Vector {
   fillText(text: string, x: number, y: number): void {
     const [, weight, size] = /^(\d+) ([\d.]+)px/.exec(this.spelled) ?? ["", "400", "12"];
     const { scale } = this.at;
+    // as wide as here where the font is another, so that nothing runs into its neighbor
+    const wide = short(scale * this.measureText(text).width);
     this.parts.push(
-      `<text x="${this.px(x)}" y="${this.py(y)}" font-size="${short(scale * Number(size))}" ` +
+      `<text x="${this.px(x)}" y="${this.py(y)}" textLength="${wide}" lengthAdjust="spacingAndGlyphs" font-size="${short(scale * Number(size))}" ` +
         `font-weight="${weight}" fill="${this.color(this.fillStyle)}">${escaped(text)}</text>`,
     );
   }
