@@ -199,3 +199,20 @@ def test_shards_share_every_task_once() -> None:
     assert shard_of("2/5") == Shard(2, 5)
     assert shard_of((0, 1)) == Shard(0, 1)
     assert shard_of(None) is None
+
+
+def test_a_replay_goes_on_with_its_own_superclasses_alone(saved: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    (tmp_path / "first.txt").write_text("first a\nfirst b\nc c\n")
+    (tmp_path / "other.txt").write_text("a a\nlast b\nlast c\n")
+    (tmp_path / "wrong.txt").write_text("first a\nfirst d\nc c\n")
+    asked = (saved, "--out", run, "--model", MODEL, "--data", DATA, "--classes", "a,b,c")
+    wrong = typed(*asked, "--superclasses", tmp_path / "wrong.txt")
+    assert isinstance(wrong.exception, HuelapseError)
+    assert "'d', which is none of the 3 classes" in str(wrong.exception)
+    assert typed(*asked, "--superclasses", tmp_path / "first.txt").exit_code == 0
+    for other in ((), ("--superclasses", tmp_path / "other.txt")):
+        refused = typed(*asked, *other)
+        assert isinstance(refused.exception, HuelapseError)
+        assert "otherwise: superclasses was" in str(refused.exception)
+    assert huelapse.open(run).superclasses == {"a": "first", "b": "first", "c": "c"}
