@@ -106,7 +106,12 @@ class Plan:
             groupings=dict(self.groupings),
             snapshots=self.snapshots,
             device_bytes=self.sums * sums + 2 * self.batch * units * 4 + 2 * kept,
-            host_bytes=self.probe_bytes + cells * FINISH_BYTES + stored + 2 * kept,
+            # as they are stored, and compressed: all arrays of a snapshot are written at once
+            host_bytes=self.probe_bytes
+            + cells * FINISH_BYTES
+            + stored
+            + round(COMPRESSED * stored)
+            + 2 * kept,
             snapshot_bytes=round(COMPRESSED * stored) + kept,
             time_share=self.time_share,
             left_out=tuple(left_out),
