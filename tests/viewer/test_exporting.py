@@ -111,7 +111,11 @@ def test_an_export_begins_nothing_in_the_background(
     large: huelapse.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun: list[str] = []
-    monkeypatch.setattr(threading.Thread, "start", lambda self: begun.append(self.name))
+
+    def start(thread: threading.Thread) -> None:
+        begun.append(thread.name)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
     resources = Resources(large, exporting=True)
     resources.get("val/true/margin/unit/3.st")
     assert begun == []
