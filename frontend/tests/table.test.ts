@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import {
   asCsv,
+  asJson,
   classText,
   fileName,
   inSight,
@@ -85,8 +86,18 @@ test("the file quotes what needs it, rounds nothing, and leaves no data empty", 
   expect(lines).toHaveLength(5);
   expect(lines[1]).toBe(
     'fashion,val,true,94,stage1.relu,0,"a ""big"", dog",cat,false,0.9990000128746033,margin,0.75,' +
-      "0.6480000019073486,tuned,0.50,30,1,0.5,1.5",
+      "0.6480000019073486,tuned,0.5,30,1,0.5,1.5",
   );
-  expect(lines[3]).toBe("fashion,val,true,94,stage1.relu,3,,,false,,margin,,,no_data,0.50,0,,,");
+  expect(lines[3]).toBe("fashion,val,true,94,stage1.relu,3,,,false,,margin,,,no_data,0.5,0,,,");
+  const read = JSON.parse(asJson(known, [0, 3], names, told)) as Record<string, unknown>[];
+  expect(Object.keys(read[0]).join()).toBe(lines[0]);
+  expect(read[0]).toMatchObject({
+    unit: 0,
+    preferred: 'a "big", dog',
+    value: 0.75,
+    state: "tuned",
+  });
+  expect(read[1]).toMatchObject({ unit: 3, preferred: null, value: null, state: "no_data" });
+  expect(fileName(told, "json")).toMatch(/-step94\.json$/);
   expect(fileName({ ...told, run: "../a b", layer: "x/y" })).toBe("_a_b-x_y-step94.csv");
 });

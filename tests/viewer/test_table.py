@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 
 import numpy as np
 import pytest
@@ -148,6 +149,13 @@ def test_the_file_holds_the_same_numbers(viewer: Viewer, run) -> None:
     found = [float(row["strength"] or "nan") for row in told]
     np.testing.assert_allclose(found, run.strength(step=step, layer=layer.path), rtol=1e-6)
     assert saved.value.suggested_filename == f"{run.name}-{layer.path}-step{step}.csv"
+    with viewer.page.expect_download() as saved:
+        viewer.by("json").click()
+    rows = json.loads(saved.value.path().read_text())
+    assert [row["unit"] for row in rows] == list(range(layer.units))
+    found = [np.nan if row["strength"] is None else row["strength"] for row in rows]
+    np.testing.assert_allclose(found, run.strength(step=step, layer=layer.path), rtol=1e-6)
+    assert saved.value.suggested_filename == f"{run.name}-{layer.path}-step{step}.json"
 
 
 @pytest.mark.browser

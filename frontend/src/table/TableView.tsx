@@ -4,7 +4,6 @@ import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { count, digitsFor, fixed, plural } from "../format";
 import { Chooser } from "../frame/Chooser";
 import { download } from "../frame/download";
-import { DownloadIcon } from "../frame/icons";
 import { useSize } from "../frame/size";
 import { isolated } from "../inline";
 import { cssColor } from "../network/colors";
@@ -16,7 +15,8 @@ import { openLayer, selectUnit } from "../state/choosing";
 import { viewTitle } from "../titles";
 import { HELD, LEVELS } from "../wire/manifest";
 import {
-  asCsv,
+  FORMATS,
+  type Format,
   classText,
   fileName,
   inSight,
@@ -29,6 +29,7 @@ import {
 } from "./rows";
 
 const ROW = 26;
+const FILES = Object.keys(FORMATS) as Format[];
 
 export function TableView() {
   const open = session.value;
@@ -66,11 +67,12 @@ export function TableView() {
     measure: open.measure.name,
     threshold: threshold.value,
   };
-  const save = (): void => {
+  const save = (format: Format): void => {
     if (!shown) return;
-    const csv = asCsv(shown.known, indices(units), classes.value, told);
-    download(fileName(told), new Blob([csv], { type: "text/csv;charset=utf-8" }));
-    announcement.value = `${count(units)} rows saved as ${fileName(told)}.`;
+    const { write, type } = FORMATS[format];
+    const text = write(shown.known, indices(units), classes.value, told);
+    download(fileName(told, format), new Blob([text], { type }));
+    announcement.value = `${count(units)} rows saved as ${fileName(told, format)}.`;
   };
   return (
     <>
@@ -97,17 +99,20 @@ export function TableView() {
               view.value = "table";
             }}
           />
-          <button
-            type="button"
-            class="icon"
-            data-testid="csv"
-            title="Save as CSV"
-            aria-label="Save the table as CSV"
-            disabled={!shown}
-            onClick={save}
-          >
-            <DownloadIcon />
-          </button>
+          {FILES.map((format) => (
+            <button
+              key={format}
+              type="button"
+              class="as-file"
+              data-testid={format}
+              title={`Save as ${FORMATS[format].name}`}
+              aria-label={`Save the table as ${FORMATS[format].name}`}
+              disabled={!shown}
+              onClick={() => save(format)}
+            >
+              {FORMATS[format].name}
+            </button>
+          ))}
         </span>
       </div>
       {shown && (

@@ -1,4 +1,4 @@
-// A layer's units as rows: what each column says, in which order, and as CSV.
+// A layer's units as rows: what each column says, in which order, and as files.
 
 import { safeName } from "../frame/download";
 import { fixed, strengthOfLevel } from "../format";
@@ -110,49 +110,71 @@ export interface Told {
   threshold: number;
 }
 
-/** The table as CSV (RFC 4180): a row per unit, nothing rounded; no data is an empty field. */
+/** A unit as the files have it: nothing rounded; null where there is no data. */
+type Fields = Record<string, string | number | boolean | null>;
+
+function recordOf(known: Known, u: number, names: readonly string[], told: Told): Fields {
+  const number = (value: number | undefined): number | null =>
+    value === undefined || !Number.isFinite(value) ? null : value;
+  const name = (k: number | undefined): string | null =>
+    k === undefined ? null : (names[k] ?? null);
+  const level = known.state[u] === HELD ? Number(strengthOfLevel(known.level[u])) : null;
+  return {
+    run: told.run,
+    split: told.split,
+    grouping: told.grouping,
+    step: told.step,
+    layer: told.layer,
+    unit: u,
+    preferred: name(known.preferred[u]),
+    runner_up: name(known.runnerUp?.[u]),
+    suppressed: Boolean(known.flags[u] & SUPPRESSED),
+    sure: number(known.sure?.[u]),
+    measure: told.measure,
+    value: number(known.value?.[u]),
+    strength: known.strength ? number(known.strength[u]) : level,
+    state: stateWord(known, u, told.threshold),
+    threshold: Number(strengthOfLevel(told.threshold)),
+    n: number(known.n?.[u]),
+    mean: number(known.mean?.[u]),
+    low: number(known.low?.[u]),
+    high: number(known.high?.[u]),
+  };
+}
+
+/** How the table is saved. */
+export const FORMATS = {
+  csv: { name: "CSV", type: "text/csv;charset=utf-8", write: asCsv },
+  json: { name: "JSON", type: "application/json", write: asJson },
+} as const;
+export type Format = keyof typeof FORMATS;
+
+/** The table as CSV (RFC 4180): a row per unit; no data is an empty field. */
 export function asCsv(
   known: Known,
   units: ArrayLike<number>,
   names: readonly string[],
   told: Told,
 ): string {
-  const number = (value: number | undefined): string =>
-    value === undefined || !Number.isFinite(value) ? "" : String(value);
-  const name = (k: number | undefined): string => (k === undefined ? "" : (names[k] ?? ""));
-  const head =
-    "run,split,grouping,step,layer,unit,preferred,runner_up,suppressed,sure,measure,value,strength," +
-    "state,threshold,n,mean,low,high";
-  const lines = Array.from(units, (u) =>
-    [
-      told.run,
-      told.split,
-      told.grouping,
-      String(told.step),
-      told.layer,
-      String(u),
-      name(known.preferred[u]),
-      name(known.runnerUp?.[u]),
-      String(Boolean(known.flags[u] & SUPPRESSED)),
-      number(known.sure?.[u]),
-      told.measure,
-      number(known.value?.[u]),
-      known.strength
-        ? number(known.strength[u])
-        : known.state[u] === HELD
-          ? strengthOfLevel(known.level[u])
-          : "",
-      stateWord(known, u, told.threshold),
-      strengthOfLevel(told.threshold),
-      number(known.n?.[u]),
-      number(known.mean?.[u]),
-      number(known.low?.[u]),
-      number(known.high?.[u]),
-    ]
-      .map(quoted)
+  const records = Array.from(units, (u) => recordOf(known, u, names, told));
+  const head = Object.keys(records[0] ?? recordOf(known, 0, names, told)).join(",");
+  const lines = records.map((record) =>
+    Object.values(record)
+      .map((field) => quoted(field === null ? "" : String(field)))
       .join(","),
   );
   return [head, ...lines, ""].join("\r\n");
+}
+
+/** The table as JSON: a list with an object per unit. */
+export function asJson(
+  known: Known,
+  units: ArrayLike<number>,
+  names: readonly string[],
+  told: Told,
+): string {
+  const records = Array.from(units, (u) => JSON.stringify(recordOf(known, u, names, told)));
+  return `[\n${records.join(",\n")}\n]\n`;
 }
 
 /** As the files of `huelapse export --per unit` call it. */
@@ -164,5 +186,5 @@ function stateWord(known: Known, u: number, threshold: number): string {
 const quoted = (field: string): string =>
   /[",\r\n]/.test(field) ? `"${field.replaceAll('"', '""')}"` : field;
 
-export const fileName = (told: Told): string =>
-  `${safeName(`${told.run}-${told.layer}-step${told.step}`)}.csv`;
+export const fileName = (told: Told, format: Format = "csv"): string =>
+  `${safeName(`${told.run}-${told.layer}-step${told.step}`)}.${format}`;
