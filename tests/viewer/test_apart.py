@@ -20,12 +20,20 @@ def likeness(classes: int) -> np.ndarray:
 def test_many_classes_are_ordered_by_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
     alike = likeness(apart.FEW + 20)
     expected = by_similarity(alike)
-    monkeypatch.setattr(apart, "by_similarity", lambda _: pytest.fail("ordered in this process"))
+
+    def ordered_here(_: np.ndarray) -> None:
+        pytest.fail("ordered in this process")
+
+    monkeypatch.setattr(apart, "by_similarity", ordered_here)
     assert np.array_equal(apart.places_of(alike), expected)
 
 
 def test_few_classes_are_not_worth_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("a process was begun"))
+
+    def begun(*_: Any, **__: Any) -> None:
+        pytest.fail("a process was begun")
+
+    monkeypatch.setattr(subprocess, "run", begun)
     alike = likeness(12)
     assert np.array_equal(apart.places_of(alike), by_similarity(alike))
 
