@@ -165,6 +165,120 @@ def write(place: Path, units: int, snapshots: int, grown: int) -> None:
 # --- a training in the same process ---------------------------------------------------------------
 
 
+def held(units: int, snapshots: int, classes: int) -> harness.Numbers:
+    """The longest time that a thread of pure Python waits for its turn, while one thing is asked."""
+    numbers: harness.Numbers = {}
+    with folder() as path:
+        runs.write(path / "run", snapshots=snapshots, units=units, classes=classes)
+        list(compact(huelapse.open(path / "run"), units=False))
+        run = huelapse.open(path / "run")
+        track = f"{run_id(run)}/val/true/margin"
+        paths = {
+            **{p.rsplit("/", 1)[1].split(".")[0]: p for p in opening(run_id(run), snapshots - 1)},
+            "glance": f"{run_id(run)}/glance.st",
+            "alike": f"{run_id(run)}/val/alike.st",
+            "unit": f"{track}/unit/7.st",
+            "table": f"{track}/table/{snapshots - 1}/5.st",
+            "heat": f"{run_id(run)}/val/true/heat/{snapshots - 1}/5.st",
+            "geometry": f"{run_id(run)}/val/geometry.st",
+        }
+        paint = f"{track}/paint/"
+        paths["paint"] = paths.pop(next(name for name, p in paths.items() if p.startswith(paint)))
+        paths["fresh_paint"] = f"{run_id(run)}/val/true/informedness/paint/0.st"
+        with in_background(Shelf([run])) as address:
+            port, token = address.split("/?token=")[0].rsplit(":", 1)[1], address.split("=")[1]
+            start = f"held_{classes}_ms"
+            numbers[f"{start}_nothing"] = 1000 * waited(lambda: time.sleep(0.5))
+            for name, path_ in paths.items():
+                numbers[f"{start}_{name}"] = 1000 * waited(lambda p=path_: ask(port, token, p))
+    return numbers
+
+
+def ask(page: Viewer, paths: list[str], kind: str) -> None:
+        nonlocal received
+        for path in paths:
+            took, body = await page.get(path)
+            times[kind].append(took)
+            received += len(body)
+
+    await asyncio.gather(*(ask(page, opening(run, last), "open") for page in pages))
+    print("opened", flush=True)
+
+    async def follow(page: Viewer, place: int) -> None:
+        seen = last + 1
+        await asyncio.sleep(place / viewers)  # pages were not opened in step
+        while seen < last + 1 + grown:
+            _, body = await page.get(f"{run}/manifest.json")
+            now = json.loads(gzip.decompress(body))["splits"][0]["snapshots"]
+            if now > seen:
+                seen = now
+                await ask(page, opening(run, seen - 1), "grow")
+            await asyncio.sleep(EVERY / 4)
+
+    await asyncio.gather(*(follow(page, i) for i, page in enumerate(pages)))
+    return {"times": times, "received": received}
+
+
+# --- the server -----------------------------------------------------------------------------------
+
+
+def told(kind: str, *values: object) -> subprocess.Popen[str]:
+    """This script again, in a process that plays one part."""
+    command = [sys.executable, __file__, f"--{kind}", *map(str, values)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stdin=subprocess.PIPE, text=True)
+
+
+def late(times: list[float], share: float) -> float:
+    return 1000 * sorted(times)[min(len(times) - 1, int(share * len(times)))]
+
+
+def many(units: int, snapshots: int, viewers: int, grown: int) -> harness.Numbers:
+    numbers: harness.Numbers = {"viewers": viewers, "units": units, "snapshots": snapshots}
+    with folder() as path:
+        place = path / "run"
+        writing = told("write", place, units, snapshots, grown)
+        assert writing.stdin is not None and writing.stdout is not None
+        assert writing.stdout.readline() == "written\n"
+        run = huelapse.open(place)
+        with in_background(Shelf([run])) as address:
+            port, token = address.split("/?token=")[0].rsplit(":", 1)[1], address.split("=")[1]
+            began = time.process_time()
+            viewing = told("view", port, token, run_id(run), viewers, snapshots - 1, grown)
+            assert viewing.stdout is not None
+            assert viewing.stdout.readline() == "opened\n"
+            opened = time.process_time()
+            writing.stdin.write("grow\n")
+            writing.stdin.flush()
+            given = json.loads(viewing.stdout.read())
+            ended = time.process_time()
+        writing.wait()
+        viewing.wait()
+    numbers["open_cpu_ms_per_viewer"] = 1000 * (opened - began) / viewers
+    numbers["grow_cpu_ms_per_viewer_and_snapshot"] = 1000 * (ended - opened) / viewers / grown
+    for kind, times in given["times"].items():
+        numbers[f"{kind}_requests"] = len(times)
+        numbers |= {f"{kind}_p{n}_ms": late(times, n / 100) for n in (50, 99)}
+    numbers["received_mb_per_viewer"] = given["received"] / viewers / 1e6
+    return numbers
+
+
+def write(place: Path, units: int, snapshots: int, grown: int) -> None:
+    """The one who writes: a run of some snapshots; when told so, more of them."""
+    source = runs.Synthetic(units, CLASSES)
+    store = runs.begin(place, source)
+    for step in range(snapshots):
+        store.commit(source.snapshot(step))
+    print("written", flush=True)
+    sys.stdin.readline()
+    for step in range(snapshots, snapshots + grown):
+        time.sleep(EVERY)
+        store.commit(source.snapshot(step))
+    store.close()
+
+
+# --- a training in the same process ---------------------------------------------------------------
+
+
 def held(units: int, snapshots: int) -> harness.Numbers:
     """The longest time that a thread of pure Python waits for its turn, while one thing is asked."""
     numbers: harness.Numbers = {}
@@ -222,7 +336,8 @@ def waited(do: Any) -> float:
 def measure(quick: bool) -> harness.Numbers:
     units, snapshots = (1_000, 20) if quick else (27_000, 60)
     numbers = many(units, snapshots, 5 if quick else 50, 2 if quick else 10)
-    return numbers | held(units, snapshots)
+    numbers |= held(units, snapshots, CLASSES)
+    return numbers | held(units, 3, 100 if quick else 1_000)
 
 
 if __name__ == "__main__":

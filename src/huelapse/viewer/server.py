@@ -180,6 +180,7 @@ def in_background(
     """
     import uvicorn
 
+    _import_first()
     key = token or new_token()
     with listen(port) as listener:
         number = int(listener.getsockname()[1])
@@ -192,6 +193,13 @@ def in_background(
         finally:
             serving.should_exit = True
             thread.join()
+
+
+def _import_first() -> None:
+    """What requests need, before there are any: importing keeps the interpreter to itself for tens of
+    milliseconds, and a training may run in this process."""
+    import scipy.cluster.hierarchy
+    import scipy.special  # noqa: F401
 
 
 def serve(
