@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from huelapse import Recorder
 from huelapse.care import verify
 from huelapse.errors import OptionError, ResumeError, RunLockedError
 from huelapse.store import StoreReader, StoreWriter, lease
+from huelapse.store.lock import WriterLock
 from huelapse.store.segments import superseded
 
 
@@ -193,6 +195,20 @@ def test_a_requeued_job_waits_for_the_lease_of_the_machine_that_died(
     assert huelapse.open(run_path).steps.tolist() == [0, 1, 2, 3, 4]
 
 
+def test_a_lease_is_waited_for_by_the_clock_of_the_disk(
+    run_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """This machine's own is ahead of it: a lease that is over by the one is not by the other."""
+    train(run_path, 0, 2).close()
+    far = {"host": "far", "machine": "another", "pids": "1", "pid": 7, "token": "theirs",
+           "started": 0.0, "held": True}  # fmt: skip
+    (run_path / "lock").write_text(json.dumps(far))
+    monkeypatch.setattr(lease, "LEASE", 1.0)
+    monkeypatch.setattr(WriterLock, "_clock", property(lambda _: time.time() - 0.7))
+    train(run_path, 2, 4).close()
+    assert huelapse.open(run_path).steps.tolist() == [0, 1, 2, 3, 4]
+
+
 def test_what_a_cut_off_commit_left_behind_is_written_over(
     run_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -225,6 +241,7 @@ def test_what_a_killed_writer_had_half_written_does_not_get_into_the_run(run_pat
 
 PROGRAM = """
 import sys
+import time
 sys.path[:0] = [{tests!r}, {recording!r}]
 from pathlib import Path
 from test_resume import train

@@ -77,7 +77,8 @@ class WriterLock:
 
     def _lapses(self) -> bool:
         """Wait for another machine's lease; False, at once, where its holder is seen to live."""
-        first = self.holder()
+        # by the clock that decides afterwards: this machine's own may be ahead of it
+        first = self._holder(self._clock)
         if first is None or first.machine == here()[0]:
             return False
         if not first.held:
@@ -92,7 +93,7 @@ class WriterLock:
         )
         while time.monotonic() - began < left:
             time.sleep(LOOK)
-            now = self.holder()
+            now = self._holder(self._clock)
             if now is None or not now.held:
                 return True
             if (now.token, now.renewed) != (first.token, first.renewed):
@@ -164,9 +165,12 @@ class WriterLock:
     def holder(self) -> Holder | None:
         """Who holds it now, as far as the file says; opened anew, as network file systems look again
         only then."""
+        return self._holder(time.time())
+
+    def _holder(self, now: float) -> Holder | None:
         try:
             with self.path.open("rb") as file:
-                return read_holder(file, time.time())
+                return read_holder(file, now)
         except OSError:
             return None
 
