@@ -4,6 +4,7 @@ Each rank leaves in OUT what its own forwards gave (`truth-R.npz`, by hooks of i
 and what its weights and gradients were after each step (`weights-R.npz`).
 """
 
+import gc
 import hashlib
 import json
 import os
@@ -97,6 +98,10 @@ def main(out: Path, told: dict[str, Any]) -> None:
         (out / "twin").mkdir(exist_ok=True)
         train(out / "twin", {**told, "record": False}, rank, ranks)
     torch.distributed.barrier()
+    # A DDP model is in a cycle and holds the group: without this, threads of gloo were still there when
+    # Python ended, and of 14 trainings in which huelapse had no part one was aborted ("terminate called
+    # without an active exception": pytorch pull request 179291).
+    gc.collect()
     torch.distributed.destroy_process_group()
 
 
