@@ -11,6 +11,7 @@ from huelapse.errors import SelectionError
 from huelapse.geometry import OUTLINE, outline, similar_to
 from huelapse.geometry.outlining import last_kept
 from huelapse.run import Run
+from huelapse.viewer import background
 
 logger = logging.getLogger(__name__)
 
@@ -88,15 +89,13 @@ class Geometer:
             self._asked = time.monotonic()
             self._looked_at = run, split
             if self._at_work is None or not self._at_work.is_alive():
-                self._at_work = threading.Thread(
-                    target=self._work, name="huelapse-geometer", daemon=True
-                )
-                self._at_work.start()
+                self._at_work = background.begin("huelapse-geometer", self._work)
 
     def _next(self) -> tuple[Run, str, int] | None:
         """What is looked at now, and the first of its snapshots that is missing."""
         with self._lock:
-            if self._looked_at is None or time.monotonic() - self._asked > PATIENCE:
+            nobody = self._looked_at is None or time.monotonic() - self._asked > PATIENCE
+            if self._looked_at is None or nobody or background.ending():
                 self._at_work = None
                 return None
             run, split = self._looked_at
@@ -116,7 +115,11 @@ class Geometer:
         if key in self._lost or self._find(run, split, index) is not None:
             return
         try:
-            layers = [outline(run, split, index, layer) for layer in run.layers]
+            layers: list[dict[str, float]] = []
+            for layer in run.layers:
+                if background.ending():
+                    return
+                layers.append(outline(run, split, index, layer))
         except Exception as error:  # it is beside the point: the others go on
             logger.warning("the geometry of snapshot %d of %s: %s", index, run.place, error)
             self._lost.add(key)

@@ -4,6 +4,7 @@ import logging
 import threading
 
 from huelapse.run import Run
+from huelapse.viewer import background
 
 logger = logging.getLogger(__name__)
 
@@ -30,10 +31,9 @@ class Keeper:
             if run.remote or busy or self._asked.get((split, grouping)) == run.version:
                 return
             self._asked[split, grouping] = run.version  # once it has grown there may be more
-            self._at_work = threading.Thread(
-                target=self._keep, args=(run, split, grouping), name="huelapse-keeper", daemon=True
+            self._at_work = background.begin(
+                "huelapse-keeper", lambda: self._keep(run, split, grouping)
             )
-            self._at_work.start()
 
     def join(self) -> None:
         """Wait until what was begun is done."""
@@ -46,6 +46,7 @@ class Keeper:
             run.keep_series(split)
             if run.units_to_keep(split, grouping) <= MOST_BYTES:
                 for _ in run.keep_units(split, grouping):
-                    pass
+                    if background.ending():
+                        return
         except Exception as error:  # it only costs time
             logger.debug("the histories of %s could not be kept: %s", run.place, error)

@@ -6,6 +6,7 @@ import socket
 import threading
 from collections.abc import Callable, Collection, Generator
 from contextlib import contextmanager
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -198,8 +199,8 @@ def in_background(
 def _import_first() -> None:
     """What requests need, before there are any: importing keeps the interpreter to itself for tens of
     milliseconds, and a training may run in this process."""
-    import scipy.cluster.hierarchy
-    import scipy.special  # noqa: F401
+    for name in ("scipy.cluster.hierarchy", "scipy.special"):
+        import_module(name)
 
 
 def serve(
