@@ -184,7 +184,8 @@ def held(units: int, snapshots: int, classes: int) -> harness.Numbers:
         }
         paint = f"{track}/paint/"
         paths["paint"] = paths.pop(next(name for name, p in paths.items() if p.startswith(paint)))
-        paths["fresh_paint"] = f"{run_id(run)}/val/true/informedness/paint/0.st"
+        if classes <= CLASSES:
+            paths["fresh_paint"] = f"{run_id(run)}/val/true/informedness/paint/0.st"
         with in_background(Shelf([run])) as address:
             port, token = address.split("/?token=")[0].rsplit(":", 1)[1], address.split("=")[1]
             start = f"held_{classes}_ms"
@@ -198,7 +199,7 @@ def held(units: int, snapshots: int, classes: int) -> harness.Numbers:
 
 
 def ask(port: str, token: str, path: str) -> None:
-    connection = HTTPConnection("127.0.0.1", int(port), timeout=120)
+    connection = HTTPConnection("127.0.0.1", int(port), timeout=600)
     connection.request("GET", f"/{path}", headers={"Cookie": f"huelapse-{port}={token}"})
     answer = connection.getresponse()
     answer.read()
@@ -217,6 +218,7 @@ def waited(do: Any) -> float:
             now = time.perf_counter()
             longest = max(longest, now - before)
             before = now
+            time.sleep(0)  # a training lets others run at each of its operations
 
     thread = threading.Thread(target=train)
     thread.start()

@@ -19,6 +19,8 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
+REST = 2.0
+"""Seconds in which events, pictures of samples and the noise floor come."""
 DEFAULT = [
     "overview=",
     "views/layer=view=layer&layer=6&step=98",
@@ -52,7 +54,7 @@ def shoot(runs: list[str], out: Path, wanted: list[str]) -> list[Path]:
                 if page.evaluate("() => Boolean(globalThis.huelapse?.ready)"):
                     break
                 time.sleep(0.05)
-            time.sleep(2.5)  # events, pictures of samples and the floor come later
+            time.sleep(REST)
             made.append(out / f"{name}.png")
             made[-1].parent.mkdir(parents=True, exist_ok=True)
             page.screenshot(path=made[-1])
