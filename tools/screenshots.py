@@ -19,7 +19,7 @@ FLAGS = [
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-REST = 2.0
+REST = 1.5
 """Seconds in which events, pictures of samples and the noise floor come."""
 DEFAULT = [
     "overview=",
