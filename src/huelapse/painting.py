@@ -187,10 +187,8 @@ class Painter:
         with ThreadPoolExecutor(max_workers=min(4, len(own))) as pool:
             try:
                 parts = list(pool.map(one, own))
-            except (
-                BaseException
-            ):  # Ctrl-C too: the pool would go on to the end of what is under way
-                stopped.set()
+            except BaseException:  # Ctrl-C too
+                stopped.set()  # or the pool would go on to the end of what is under way
                 raise
         if len(own) < CHUNK:  # the last: it grows by a snapshot, and is asked for again
             with self._lock:

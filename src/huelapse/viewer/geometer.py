@@ -94,7 +94,7 @@ class Geometer:
     def _next(self) -> tuple[Run, str, int] | None:
         """What is looked at now, and the first of its snapshots that is missing."""
         with self._lock:
-            nobody = self._looked_at is None or time.monotonic() - self._asked > PATIENCE
+            nobody = time.monotonic() - self._asked > PATIENCE
             if self._looked_at is None or nobody or background.ending():
                 self._at_work = None
                 return None
