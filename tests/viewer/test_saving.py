@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from closer_run import SNAPSHOTS, trained
 from PIL import Image
-from viewing import Viewer, looked_at, served
+from viewing import Viewer, looked_at, saved, served
 
 import huelapse
 from huelapse.color import paint
@@ -42,15 +42,6 @@ def expected(run: huelapse.Run, step: int) -> tuple[np.ndarray, np.ndarray]:
     units = np.flatnonzero(run.state(step=step) <= huelapse.State.TIED)
     strength = np.nan_to_num(run.strength(step=step)[units])
     return units, paint(run.preferred(step=step)[units], strength, palette(10), "dark")[:, :3]
-
-
-def saved(viewer: Viewer, button: str) -> tuple[str, bytes]:
-    viewer.by("export").click()
-    with viewer.page.expect_download(timeout=120_000) as download:
-        viewer.by(button).click()
-    content = Path(download.value.path()).read_bytes()
-    viewer.page.keyboard.press("Escape")
-    return download.value.suggested_filename, content
 
 
 def frames_of(content: bytes) -> tuple[Any, list[np.ndarray]]:
@@ -125,18 +116,36 @@ def test_a_gif_has_a_frame_for_each_snapshot_in_exactly_its_colors(
             assert (colors_in(viewer, np.asarray(film.convert("RGB")), units) == colors).all()
 
 
-def test_a_picture_has_the_colors_of_the_run_exactly(
-    browser: Any, address: str, run: huelapse.Run
+@pytest.mark.parametrize(
+    ("size", "name", "shape"),
+    [
+        ("screen", "", (1440, 2560, 3)),
+        ("slide", "-slide", (1440, 2560, 3)),
+        ("column", "-column", (None, 2010, 3)),
+    ],
+)
+def test_a_picture_of_each_size_has_the_colors_of_the_run_exactly(
+    browser: Any, address: str, run: huelapse.Run, size: str, name: str, shape: tuple[int, ...]
 ) -> None:
     with looked_at(browser, address) as viewer:
         step = int(run.steps[SNAPSHOTS // 2])
         viewer.open(f"theme=dark&step={step}")
-        name, content = saved(viewer, "save-png")
-        assert name == f"run_b_-network-step{step}.png"
+        found, content = saved(viewer, "save-png", size)
+        assert found == f"run_b_-network-step{step}{name}.png"
         picture = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
-        assert picture.shape == (1440, 2560, 3)
+        assert picture.shape[1:] == shape[1:]
+        assert picture.shape[0] == (shape[0] or picture.shape[0])  # as tall as cells need
         units, colors = expected(run, step)
         assert (colors_in(viewer, picture, units) == colors).all()
+        # cells of a column, 6 pixels in the picture's own measure, can be told apart in print
+        ys = {
+            int(at["y"])
+            for at in viewer.page.evaluate(
+                "(units) => units.map((unit) => globalThis.huelapse.framePixel(unit))",
+                units[:40].tolist(),
+            )
+        }
+        assert np.diff(sorted(ys)).min(initial=99) >= (24 if size != "column" else 36)
 
 
 def test_a_drawing_has_the_same_picture_in_shapes(
