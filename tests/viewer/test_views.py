@@ -10,6 +10,7 @@ from viewing import Viewer
 import huelapse
 from huelapse.color import paint
 from huelapse.measures import State
+from huelapse.palette import level as level_of
 from huelapse.palette import palette
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -119,7 +120,7 @@ def test_the_kymograph_has_the_colors_python_computes(viewer: Viewer, run: huela
                 assert pixel.tolist() == colors[u][:3].tolist(), (t, u)
 
 
-def test_the_heat_map_draws_each_class_in_its_hue_and_unsure_units_neutral(
+def test_the_heat_map_is_no_more_vivid_than_the_units_are_strong(
     viewer: Viewer, run: huelapse.Run
 ) -> None:
     t = 6
@@ -131,6 +132,7 @@ def test_the_heat_map_draws_each_class_in_its_hue_and_unsure_units_neutral(
     wide, tall = cell_size(image, layer.units, 10)
     means = run.moments(t, "true").mean[:, layer.slice]
     state = run.state(step=step, layer=layer.path)
+    levels = level_of(np.nan_to_num(run.strength(step=step, layer=layer.path)))
     colors = palette(10).dark
     low, high = means.min(0), means.max(0)
     checked = 0
@@ -139,7 +141,9 @@ def test_the_heat_map_draws_each_class_in_its_hue_and_unsure_units_neutral(
             continue
         for k in range(10):
             share = (means[k, u] - low[u]) / (high[u] - low[u])
-            level = int(np.floor(100 * share**2 + 0.5)) if state[u] < State.TIED else 0
+            # no more vivid than the unit's own cell
+            held = levels[u] if state[u] < State.TIED else 0
+            level = int(np.floor(np.floor(100 * share**2 + 0.5) * held / 100 + 0.5))
             pixel = image[k * tall + tall // 2, column * wide + wide // 2]
             assert pixel.tolist() == colors[k, level, :3].tolist(), (u, k)
             checked += 1

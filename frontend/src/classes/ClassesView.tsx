@@ -4,6 +4,7 @@ import { effect, signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ChevronIcon } from "../frame/icons";
+import { atEnd } from "../frame/Reading";
 import { fitCanvas, useSize, type Size } from "../frame/size";
 import { count, percent } from "../format";
 import { isolated } from "../inline";
@@ -90,7 +91,7 @@ function Panels({ open, current }: { open: Session; current: Track }) {
         <p class="subtitle">
           Height: the share of the {what} units tuned to the class{ofSuperclass}, up to{" "}
           {percent(scale.most)}
-          {cut}. Time runs as below. {follow}
+          {cut}. Time runs as on the axis below. {follow}
           {found}
         </p>
       </div>
@@ -192,7 +193,7 @@ function Trellis(of: {
           style={{ left: `${layout.labels}px`, top: `${first * layout.row}px` }}
         />
         {Array.from(
-          { length: rows.length > 0 ? shares.columns.length + (recalls ? 1 : 0) : 0 },
+          { length: rows.length > 0 && !atEnd.value ? shares.columns.length + (recalls ? 1 : 0) : 0 },
           (_, c) => (
             <i
               key={c}

@@ -125,6 +125,11 @@ function Lines({ spec, open, found }: PanelOf) {
               {axisText(v, spec)}
             </text>
           ))}
+          {spec.scale === "log" && (
+            <text x={AXIS - 6} y={PAD + height / 2 + 4} text-anchor="end">
+              log
+            </text>
+          )}
           {spec.scale === "signed" && (
             <path class="axis" d={`M${AXIS} ${Math.round(y(0)) + 0.5}h${width}`} />
           )}

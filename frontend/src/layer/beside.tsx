@@ -21,7 +21,7 @@ export function ClassNames({ layout, named }: { layout: LayerLayout; named: bool
     return (
       <div class="layer-classes note">
         {count(names.length)} {plural(names.length, "class", "classes")},{" "}
-        {shown && isNested(shown) ? "by superclass" : "in order"}
+        {shown && isNested(shown) ? "by superclass" : "as numbered"}
       </div>
     );
   return (
@@ -53,6 +53,7 @@ export function Steps({ layout }: { layout: LayerLayout }) {
   const near = Math.ceil(14 / layout.timeRow);
   return (
     <div class="layer-steps" style={{ top: `${layout.timeTop}px` }}>
+      <span style={{ top: "-13px" }}>step</span>
       {labelledRows(layout.timeRows, layout.timeRow)
         .filter((row) => Math.abs(row - now) >= near)
         .map((row) => (
@@ -78,12 +79,14 @@ export function Totals({ l, layout }: { l: number; layout: LayerLayout }) {
     <div class="layer-totals" aria-label="Units tuned to each class">
       {classOrder.value.map((k) => (
         <div key={k} style={{ height: `${layout.heatRow}px` }}>
-          <i
-            style={{
-              width: `${(22 * own[k]) / most}px`,
-              background: cssColor(palette.value, 4 * (k * LEVELS + LEVELS - 1)),
-            }}
-          />
+          {own[k] > 0 && (
+            <i
+              style={{
+                width: `${(22 * own[k]) / most}px`,
+                background: cssColor(palette.value, 4 * (k * LEVELS + LEVELS - 1)),
+              }}
+            />
+          )}
           <span class="count">{count(own[k])}</span>
         </div>
       ))}
