@@ -143,7 +143,11 @@ export interface Chosen {
 }
 
 /** The class that most units are tuned to; null where classes are not shown by themselves. */
-function leadingClass(current: Track, t: number, level: number): { name: string; tuned: number } | null {
+function leadingClass(
+  current: Track,
+  t: number,
+  level: number,
+): { name: string; tuned: number } | null {
   const { classes } = current.grouping;
   if (levelOf(current.grouping) !== "class") return null;
   let best = { cls: -1, tuned: 0 };

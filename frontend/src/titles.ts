@@ -64,8 +64,7 @@ export const layerSubtitle = computed(() => {
 });
 
 export const heatTitle = computed(
-  () =>
-    `What drives each unit at step ${step.value}, no more vivid than its strength`,
+  () => `What drives each unit at step ${step.value}, no more vivid than its strength`,
 );
 
 const classesTitle = computed(() => {

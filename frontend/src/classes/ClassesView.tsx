@@ -179,9 +179,7 @@ function Trellis(of: {
     <div class="trellis-inside" style={{ width: `${layout.labels + width + RECALL}px` }}>
       <Heads shares={shares} open={open} left={layout.labels} step={step}>
         {recalls && (
-          <span class="path" style={{ width: `${step}px` }}>
-            {predicted ? "precision" : "recall"}
-          </span>
+          <span style={{ width: `${step}px` }}>{predicted ? "precision" : "recall"}</span>
         )}
       </Heads>
       <div class="trellis-body" style={{ height: `${height}px` }}>
@@ -193,7 +191,9 @@ function Trellis(of: {
           style={{ left: `${layout.labels}px`, top: `${first * layout.row}px` }}
         />
         {Array.from(
-          { length: rows.length > 0 && !atEnd.value ? shares.columns.length + (recalls ? 1 : 0) : 0 },
+          {
+            length: rows.length > 0 && !atEnd.value ? shares.columns.length + (recalls ? 1 : 0) : 0,
+          },
           (_, c) => (
             <i
               key={c}
@@ -236,7 +236,6 @@ function Heads(of: {
         <button
           key={c}
           type="button"
-          class="path"
           title={
             column.layers.length === 1
               ? `Look at ${open.layers[column.layers[0]].path}`
@@ -245,13 +244,17 @@ function Heads(of: {
           style={{ width: `${step}px` }}
           onClick={() => openLayer(column.layers[column.layers.length - 1])}
         >
-          {column.title}
+          {broken(column.title)}
         </button>
       ))}
       {children}
     </div>
   );
 }
+
+/** A name that may go on in a second line, at its dots. */
+const broken = (name: string) =>
+  name.split(".").map((part, i) => (i === 0 ? part : [<wbr key={i} />, `.${part}`]));
 
 const rowColor = (row: Row): string =>
   row.cls < 0 ? superclassColor(row.group) : fullColor(palette.value, row.cls);

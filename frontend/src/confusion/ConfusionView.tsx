@@ -28,7 +28,7 @@ import {
 import { confusionScale, shareRight } from "./scale";
 
 const LABELS = 112;
-const NARROW_LABELS = 78;
+const NARROW_LABELS = 84;
 /** Names that do not fit above their columns are turned, and need so much more room. */
 const TURNED = 32;
 const NAME_FONT = '400 11px "Inter", ui-sans-serif, system-ui, sans-serif';
@@ -164,7 +164,10 @@ function Matrix(of: { now: ConfusionNow; scale: number; width: number; height: n
   return (
     <div class="matrix" style={{ "--labels": `${labels}px` }}>
       <div class={turned ? "matrix-top turned" : "matrix-top"}>
-        <span class="corner">{narrow ? "true ↓" : "true ↓ predicted →"}</span>
+        <span class="corner">
+          <span>predicted →</span>
+          <span>true ↓</span>
+        </span>
         {names.map((name, k) => (
           <span key={k} style={{ width: `${layout.width}px` }} title={said(name)}>
             {dot(k)}

@@ -95,11 +95,13 @@ export function drawNumbers(
       if (n === 0) continue;
       g.font = `${row === column ? 500 : 640} ${small ? 9 : 11}px ${FONT}`;
       // on a plate of the page's color: a number is read on whatever stands behind it
-      const [x, y] = [left + (small ? 2 : 4), top + (small ? 2 : 4)];
+      const wide = g.measureText(String(n)).width + 4;
+      if (wide > width) continue;
+      const [x, y] = [left + (small ? 1 : 4), top + (small ? 2 : 4)];
       g.fillStyle = `rgb(${page.page.join(",")})`;
       g.globalAlpha = 0.86;
       g.beginPath();
-      g.roundRect(x, y, g.measureText(String(n)).width + 4, small ? 10 : 13, 2);
+      g.roundRect(x, y, wide, small ? 10 : 13, 2);
       g.fill();
       g.globalAlpha = 1;
       g.fillStyle = row === column ? page.ink2 : page.ink;

@@ -23,7 +23,7 @@ import { event as shownName, playing, session, snapshot, track, unit } from "../
 import { openLayer, show } from "../state/choosing";
 import { palette, shownGrouping } from "../state/shown";
 import { LEVELS, NO_CLASS, NO_UNIT, SUPPRESSED } from "../wire/manifest";
-import { eventWords } from "../sentences/events";
+import { eventWords, kindWords } from "../sentences/events";
 
 const SHOWN = 9;
 /** Of a moment; more would be no list. */
@@ -34,9 +34,7 @@ const APART = 2;
 
 /** An event, all of a snapshot from one in the list to another, or a layer that stopped being finite. */
 type Item = { snapshot: number } & (
-  | { i: number }
-  | { from: number; to: number }
-  | { bad: NotFinite }
+  { i: number } | { from: number; to: number } | { bad: NotFinite }
 );
 
 /** The last events up to the playhead, and how many of all may be noise. */
@@ -94,7 +92,8 @@ function latest(until: number, events: Events | null, bad: readonly NotFinite[],
       const at = (events as Events).snapshot[i];
       const from = eventsUntil(events as Events, at - 1);
       if (i + 1 - from > APART) items.push({ snapshot: at, from, to: i + 1 });
-      else for (let e = i; e >= from && items.length < most; e--) items.push({ snapshot: at, i: e });
+      else
+        for (let e = i; e >= from && items.length < most; e--) items.push({ snapshot: at, i: e });
       i = from - 1;
     }
   }
@@ -231,9 +230,8 @@ function Together(of: {
         }}
       >
         <span class="count">{stepText(open.scalars.step[t])}</span>
-        <i />
-        <span class="words">
-          {told.map(([kind, n]) => `${count(n)} ${kind.replace("_", " ")}`).join(", ")}
+        <span class="words together">
+          {told.map(([kind, n]) => `${count(n)} ${kindWords(kind, n)}`).join(", ")}
         </span>
       </button>
     </li>

@@ -25,7 +25,7 @@ export function ClassNames({ layout, named }: { layout: LayerLayout; named: bool
       </div>
     );
   return (
-    <div class="layer-classes">
+    <div class="layer-classes" style={small(layout)}>
       {classOrder.value.map((k) => (
         <button
           key={k}
@@ -45,6 +45,12 @@ export function ClassNames({ layout, named }: { layout: LayerLayout; named: bool
     </div>
   );
 }
+
+/** No larger than a row. */
+const small = ({ heatRow }: LayerLayout) => ({
+  fontSize: `${Math.min(11, heatRow)}px`,
+  lineHeight: 1,
+});
 
 export function Steps({ layout }: { layout: LayerLayout }) {
   const open = session.value;
@@ -76,7 +82,7 @@ export function Totals({ l, layout }: { l: number; layout: LayerLayout }) {
   const own = counts.subarray(l * names.length, (l + 1) * names.length);
   const most = Math.max(1, ...own);
   return (
-    <div class="layer-totals" aria-label="Units tuned to each class">
+    <div class="layer-totals" aria-label="Units tuned to each class" style={small(layout)}>
       {classOrder.value.map((k) => (
         <div key={k} style={{ height: `${layout.heatRow}px` }}>
           {own[k] > 0 && (

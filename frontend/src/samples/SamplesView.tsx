@@ -85,7 +85,7 @@ export function SamplesView() {
             {wrong
               ? wrong
               : there
-                ? "Bar: thin the class, if correct; thick the true class, then what it is predicted as. Those hardest at the last snapshot come first."
+                ? "Bar: its class, then what it is predicted as; thin where both agree. Hardest at the last snapshot first."
                 : noSamples(open)}
           </p>
         </div>

@@ -110,8 +110,8 @@ function ofClass(
 
 function already(tuned: number, units: number): string {
   if (tuned === 0) return "no unit is tuned yet";
-  if (tuned === 1) return "one unit is already tuned to one class";
-  return `${percent(tuned / units)} of units are already tuned to one class`;
+  if (tuned === 1) return "one unit is already tuned to a class";
+  return `${percent(tuned / units)} of units are already tuned to a class`;
 }
 
 /** More layers than this that stand at the same end are not worth their names. */

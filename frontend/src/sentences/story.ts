@@ -30,7 +30,7 @@ export function storySentence({ steps, shares, accuracy, live }: Story): string 
   const half = known.find((t) => shares[t] >= shares[most] / 2) ?? first;
   const rise =
     half > first && shares[most] > 2 * shares[first]
-      ? ` Half of the most was reached at ${at(half)}.`
+      ? ` Half of the peak was reached at ${at(half)}.`
       : "";
   const right = accuracy ? [accuracy[first], accuracy[last]] : [];
   const read =

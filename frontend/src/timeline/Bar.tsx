@@ -110,7 +110,7 @@ export function Bar({ chart }: { chart: Chart }) {
   return (
     <div
       ref={frame}
-      class="bar"
+      class="run-bar"
       data-testid="bar"
       style={{ left: `${chart.left}px`, top: `${BAR_Y}px`, width: `${wide}px` }}
       title="Drag to choose what the axis shows; double-click for all of it"
