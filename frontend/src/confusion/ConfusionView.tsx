@@ -30,10 +30,10 @@ import { confusionScale, shareRight } from "./scale";
 const LABELS = 112;
 const NARROW_LABELS = 84;
 /** Names that do not fit above their columns are turned, and need so much more room. */
-const TURNED = 32;
+const TURNED = 30;
 const NAME_FONT = '400 11px "Inter", ui-sans-serif, system-ui, sans-serif';
 const RECALL = 56;
-const HEADER = 40;
+const HEADER = 46;
 /** A swatch before a name. */
 const DOT = 14;
 /** More classes than this are drawn as texels, with a list beside them. */

@@ -10,6 +10,7 @@ import { classes, shownLayer } from "../state/shown";
 import { layerShows, session, track } from "../state/chosen";
 import { openLayer } from "../state/choosing";
 import { heatTitle, layerSubtitle, viewTitle } from "../titles";
+import { areNamed } from "./beside";
 import { layoutLayer } from "./geometry";
 import { Pictures } from "./Pictures";
 
@@ -61,7 +62,7 @@ export function LayerView() {
       {shown === "cells" && (
         <div class="layer-over" style={{ paddingLeft: `${labels + 2}px` }}>
           <h2 data-testid="heat-title">{heatTitle}</h2>
-          <span class="note">tuned</span>
+          {layout && areNamed(layout, names.length) && <span class="note">tuned</span>}
         </div>
       )}
       <div class="layer-view" ref={frame} style={{ "--labels": `${labels}px` }}>

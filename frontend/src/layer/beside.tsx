@@ -14,10 +14,14 @@ import { labelledRows, placeOf, shownAt, type LayerLayout } from "./geometry";
 /** Rows lower than this have no names. */
 const NAMED_ROW = 9;
 
+/** Whether each class has a row with its name. */
+export const areNamed = (layout: LayerLayout, classes: number): boolean =>
+  layout.heatRow >= NAMED_ROW && layout.heatRows >= classes;
+
 export function ClassNames({ layout, named }: { layout: LayerLayout; named: boolean }) {
   const names = classes.value;
   const shown = shownGrouping.value;
-  if (layout.heatRow < NAMED_ROW || layout.heatRows < names.length)
+  if (!areNamed(layout, names.length))
     return (
       <div class="layer-classes note">
         {count(names.length)} {plural(names.length, "class", "classes")},{" "}
@@ -78,7 +82,7 @@ export function Steps({ layout }: { layout: LayerLayout }) {
 export function Totals({ l, layout }: { l: number; layout: LayerLayout }) {
   const names = classes.value;
   const counts = tunedByLayerAndClass.value?.counts;
-  if (!counts || layout.heatRow < NAMED_ROW || layout.heatRows < names.length) return null;
+  if (!counts || !areNamed(layout, names.length)) return null;
   const own = counts.subarray(l * names.length, (l + 1) * names.length);
   const most = Math.max(1, ...own);
   return (
