@@ -11,7 +11,7 @@ const run = {
 describe("the run in a sentence", () => {
   it("tells where it began, its peak, its end and when half of the peak was reached", () => {
     expect(storySentence(run)).toBe(
-      "Tuned units: 1% at step 0, most at step 4 (40%), 33% at step 8. Half of the most was reached at step 2. Accuracy: 10.0% to 89.5%.",
+      "Tuned units: 1% at step 0, most at step 4 (40%), 33% at step 8. Half of the peak was reached at step 2. Accuracy: 10.0% to 89.5%.",
     );
   });
 
@@ -27,7 +27,7 @@ describe("the run in a sentence", () => {
   it("leaves out snapshots of which nothing is known, and accuracy where there is none", () => {
     const shares = [NaN, 0.1, 0.3, 0.2, NaN];
     expect(storySentence({ ...run, shares, accuracy: null })).toBe(
-      "Tuned units: 10% at step 1, most at step 2 (30%), 20% at step 4. Half of the most was reached at step 2.",
+      "Tuned units: 10% at step 1, most at step 2 (30%), 20% at step 4. Half of the peak was reached at step 2.",
     );
     expect(storySentence({ ...run, accuracy: [NaN, 1, 1, 1, 1] })).not.toContain("Accuracy");
   });

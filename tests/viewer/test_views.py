@@ -240,7 +240,7 @@ def test_the_confusion_says_what_is_wrong_and_shows_the_largest_cell(viewer: Vie
     row, column, n = worst(run)
     whole = run.confusion()[-1]
     wrong = whole.sum() - np.trace(whole)
-    named = f"{run.classes[row]} is read as {run.classes[column]} ({n})"
+    named = f"{run.classes[row]} is predicted as {run.classes[column]} ({n})"
     assert (
         title(viewer)
         == f"Step {run.steps[-1]}: {wrong} of 300 samples are wrong; most often {named}."
@@ -258,7 +258,7 @@ def test_a_cell_shows_its_samples_what_they_were_read_as_and_their_pictures(view
     viewer.page.mouse.move(box["x"] + (column + 0.5) * at[0], box["y"] + (row + 0.5) * at[1])
     tip = viewer.page.get_by_role("tooltip").inner_text()
     assert f"{n} sample" in tip
-    assert f"read as {run.classes[column]}" in tip
+    assert f"predicted as {run.classes[column]}" in tip
     viewer.page.mouse.click(box["x"] + (column + 0.5) * at[0], box["y"] + (row + 0.5) * at[1])
     viewer.until(f"() => location.hash.includes('cell={row}%2C{column}')")
     viewer.by("cell-samples").wait_for()
@@ -295,7 +295,7 @@ def test_samples_stand_hardest_first_with_what_they_are_read_as(viewer: Viewer, 
     for place in (0, 1, 17, 150, 299):
         assert bar(viewer, place) == read_as(run, hardest(run)[place]), place
     wrong = (run.predictions() != run.labels()).sum()
-    assert title(viewer) == f"Step {run.steps[-1]}: {wrong} of 300 samples are read wrongly."
+    assert title(viewer) == f"Step {run.steps[-1]}: {wrong} of 300 samples are wrong."
     viewer.by("only-wrong").click()
     text_of(viewer, "samples-shown", f"{wrong} samples")
     assert "only=wrong" in viewer.page.evaluate("() => location.hash")
@@ -430,9 +430,9 @@ def test_a_sample_is_looked_at_walked_and_left(viewer: Viewer, run: huelapse.Run
     box = viewer.by("samples").bounding_box()
     viewer.page.mouse.click(box["x"] + 20, box["y"] + 20)
     text_of(viewer, "sample-card", f"sample {order[0]}")
-    told = text_of(viewer, "sample-card", "rightly at")
+    told = text_of(viewer, "sample-card", "correct at")
     right = sum(run.predictions(int(s))[order[0]] == run.labels()[order[0]] for s in run.steps)
-    assert f"rightly at {right} of {SNAPSHOTS} snapshots" in told
+    assert f"correct at {right} of {SNAPSHOTS} snapshots" in told
     viewer.page.keyboard.press("ArrowDown")
     text_of(viewer, "sample-card", f"sample {order[1]}")
     viewer.by("sample-units").locator(".unit").first.click()

@@ -247,7 +247,9 @@ function Rows({ known, late, offset, name, measure }: Of) {
                 <td class="count">{known.value ? fixed(known.value[u]) : "–"}</td>
                 <td class="count">{intervalText(known, u, digits)}</td>
                 <td class="count">{known.n && known.n[u] > 0 ? count(known.n[u]) : "–"}</td>
-                <td class="path">{stateText(known, u, threshold.value, few)}</td>
+                <td class="path" title={stateText(known, u, threshold.value)}>
+                  {stateText(known, u, threshold.value, few)}
+                </td>
               </tr>
             );
           })}
