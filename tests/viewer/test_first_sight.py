@@ -24,6 +24,8 @@ CUT = """() => [...document.querySelectorAll("#huelapse *")].filter((e) => {
     const box = e.getBoundingClientRect();
     if (style.visibility === "hidden" || box.width === 0 || box.height === 0) return false;
     if (box.right > innerWidth + 1 || box.left < -1) return true;
+    const view = e.closest(".confusion");
+    if (view && box.top < view.getBoundingClientRect().top - 1) return true;
     const clipped = style.overflow.includes("hidden");
     return clipped && (e.scrollWidth > e.clientWidth + 1 || e.scrollHeight > e.clientHeight + 2);
 }).map((e) => `${e.tagName} ${e.className.baseVal ?? e.className}: ${e.textContent.trim()}`)"""

@@ -30,7 +30,7 @@ import { confusionScale, shareRight } from "./scale";
 const LABELS = 112;
 const NARROW_LABELS = 84;
 /** Names that do not fit above their columns are turned, and need so much more room. */
-const TURNED = 30;
+const TURNED = 42;
 const NAME_FONT = '400 11px "Inter", ui-sans-serif, system-ui, sans-serif';
 const RECALL = 56;
 const HEADER = 46;

@@ -81,7 +81,7 @@ export function TableView() {
         <div>
           <h1 data-testid="title">{viewTitle}</h1>
           <p class="subtitle">
-            Mean response: to its class, over n samples; 95% interval. Strength:{" "}
+            Mean: of the response to its class over n samples, as a 95% interval. Strength:{" "}
             {open.measure.title.toLowerCase()}, less one standard error.
             {shown && allUnreliable(shown.known) && " Few samples speak for any of them."}
             {!whole && " Value, interval and n were left out of this file: colors alone are here."}
@@ -216,7 +216,7 @@ function Rows({ known, late, offset, name, measure }: Of) {
             {head("strength", "Strength", true)}
             {head("value", measure, true)}
             <th scope="col" class="count">
-              Mean response
+              Mean
             </th>
             <th scope="col" class="count">
               n
