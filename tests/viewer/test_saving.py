@@ -236,3 +236,21 @@ def test_without_an_encoder_the_menu_says_what_to_do(browser: Any, address: str)
         assert not viewer.by("save-mp4").is_visible()
         assert viewer.by("save-png").is_visible()
         assert viewer.by("save-gif").is_enabled()  # it needs none
+
+
+def test_the_menu_says_what_is_saved_and_what_draws_the_view_that_is_open(
+    browser: Any, address: str
+) -> None:
+    with looked_at(browser, address) as viewer:
+        dialog = viewer.by("export-dialog")
+        viewer.open("view=network")
+        viewer.by("export").click()
+        assert "Not the view that is open" not in dialog.inner_text()
+        viewer.open("view=layer&layer=1")
+        viewer.by("export").click()
+        told = dialog.inner_text()
+        assert "Not the view that is open, but the network." in told
+        assert "--picture layer --layer" in told
+        viewer.open("view=classes")
+        viewer.by("export").click()
+        assert "huelapse export RUN -o classes.pdf --picture classes" in dialog.inner_text()

@@ -6,6 +6,7 @@ import { home } from "../frame/home";
 import { CloseIcon } from "../frame/icons";
 import { count, durationText, plural, stepText } from "../format";
 import { exporting, session, snapshot, view, zoom } from "../state/chosen";
+import { shownLayer } from "../state/shown";
 import { FORMATS, type FormatName } from "./formats";
 import { LAST, RATE, STANDS, whyNoFilm } from "./film";
 import {
@@ -56,6 +57,7 @@ export function Export() {
           </p>
           <Pictures />
           <Films />
+          <OpenView />
           {trouble.value && (
             <p class="trouble" role="alert" data-testid="export-trouble">
               {trouble.value}
@@ -127,6 +129,20 @@ function Pictures() {
       {row("png", pixelsOf(format))}
       {row("svg", "shapes and texts that a drawing program can change")}
     </>
+  );
+}
+
+/** What draws the view that is open, where the page itself does not. */
+function OpenView() {
+  const of = { layer: "layer", classes: "classes" }[view.value as string];
+  const path = session.value?.layers[shownLayer.value]?.path ?? "";
+  if (!of) return null;
+  const layer = of === "layer" ? ` --layer ${/^[\w.-]+$/.test(path) ? path : `'${path}'`}` : "";
+  return (
+    <Row
+      name={of === "layer" ? "This layer" : "The classes"}
+      about={`As PNG, SVG or PDF: huelapse export RUN -o ${of}.pdf --picture ${of}${layer}`}
+    />
   );
 }
 

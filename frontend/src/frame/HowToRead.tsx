@@ -40,6 +40,7 @@ export function HowToRead() {
 }
 
 export function Reading() {
+  const several = (session.value?.snapshots ?? 0) > 1;
   const ofMargin = session.value?.measure.name === "margin";
   return (
     <>
@@ -54,8 +55,10 @@ export function Reading() {
         unit keeps its place.
       </p>
       <p class="note">
-        A <b>snapshot</b> is one moment of training. Play, or drag along the timeline, and watch
-        units take on color.
+        A <b>snapshot</b> is one moment of training
+        {several
+          ? ". Play, or drag along the timeline, and watch units take on color."
+          : ": here, the only one so far."}
       </p>
     </>
   );

@@ -3,6 +3,7 @@
 import { line } from "d3-shape";
 import { useMemo, useRef } from "preact/hooks";
 import { stepText } from "../format";
+import { atEnd } from "../frame/Reading";
 import { useSize } from "../frame/size";
 import { hideTip, tip } from "../frame/tip";
 import type { Geometry } from "../run/resources";
@@ -159,7 +160,7 @@ function Now(of: {
   const x = Math.round(of.x(t)) + 0.5;
   return (
     <>
-      <path class="now" d={`M${x} ${PAD}v${of.height}`} />
+      {!atEnd.value && <path class="now" d={`M${x} ${PAD}v${of.height}`} />}
       {Number.isFinite(value) && <circle class="now-dot" cx={x} cy={of.y(value)} r={3} />}
     </>
   );
