@@ -150,14 +150,14 @@ describe("network title", () => {
       /^2 of 10 classes predicted:/,
     );
     expect(networkSubtitle(facts)).toMatch(
-      /^A cell is a unit\. Its color: the true label it responds to most;/,
+      /^A cell is a unit\. Its color.*: the true label it responds to most;/,
     );
   });
 
   it("says beneath it what color, vividness, grey and hollow mean", () => {
     const many = { ...facts, classes: 2 };
     expect(networkSubtitle(many)).toBe(
-      "A cell is a unit. Its color: the true label it responds to most; the more vivid, the further ahead of the other. Grey: none is surely first. Hollow: silent.",
+      "A cell is a unit. Its color, on one scale from bag to coat: the true label it responds to most; the more vivid, the further ahead of the other. Grey: none is surely first. Hollow: silent.",
     );
     const three = { ...facts, classes: 3, present: ["bag", "coat", "hat"] };
     expect(networkSubtitle(three)).toContain("the further ahead of the next.");
@@ -171,7 +171,7 @@ describe("network title", () => {
   it("names a grouping of the user's own as it is", () => {
     const grouping = { name: "hospital", title: "hospital" };
     expect(networkSubtitle({ ...facts, grouping })).toMatch(
-      /Its color: the class of “hospital” it responds to most;/,
+      /: the class of “hospital” it responds to most;/,
     );
   });
 });

@@ -292,7 +292,7 @@ def test_two_classes_are_one_scale_with_a_threshold_on_both_sides(
             viewer.page.mouse.click(box["x"] + 92 + side * 92 * 0.5, box["y"] + 20)
             viewer.until("() => !location.hash.includes('threshold')")
         subtitle = viewer.page.locator(".head .subtitle").inner_text()
-        assert "One scale from no to yes, grey where neither is surely first" in subtitle
+        assert "on one scale from no to yes" in subtitle
         # its left end is the first class at full strength, its right end the second
         ramp = viewer.page.evaluate(
             """() => {

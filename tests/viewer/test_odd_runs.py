@@ -98,9 +98,9 @@ def test_splits_are_chosen_explained_and_kept_in_the_address(
     chooser = viewer.by("split")
     options = chooser.locator("option").all_inner_texts()
     assert options == [
-        "val – probe: the same samples each time",
+        "val – probe: the same samples every time",
         "train – window: the training samples, weights moving, train mode",
-        "ema – probe: the same samples each time, averaged weights",
+        "ema – probe: the same samples every time, averaged weights",
     ]
     unit = splits.layers[1].offset
     viewer.page.mouse.click(*viewer.place_of(unit))
@@ -112,7 +112,7 @@ def test_splits_are_chosen_explained_and_kept_in_the_address(
     assert viewer.snapshot() == len(steps) - 1
     assert f"Step {steps[-1]}" in viewer.by("title").inner_text()
     viewer.page.keyboard.press("Escape")
-    assert "window: the training samples" in viewer.by("inspector").inner_text()
+    assert "Window: the training samples" in viewer.by("inspector").inner_text()
     viewer.page.reload()
     viewer.ready()
     assert chooser.input_value() == "train"

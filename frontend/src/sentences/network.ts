@@ -171,6 +171,8 @@ export function networkSubtitle(facts: NetworkFacts): string {
     facts.measure.name === "margin"
       ? "the further ahead of the next"
       : `the greater its ${facts.measure.title.toLowerCase()}`;
-  const color = `A cell is a unit. Its color: the ${which} it responds to most; the more vivid, ${two ? vivid.replace("next", "other") : vivid}`;
+  const [one, other] = facts.present.map(said);
+  const scale = two ? `, on one scale from ${one} to ${other}` : "";
+  const color = `A cell is a unit. Its color${scale}: the ${which} it responds to most; the more vivid, ${two ? vivid.replace("next", "other") : vivid}`;
   return `${color}. Grey: none is surely first. Hollow: silent.${left(facts)}`;
 }
