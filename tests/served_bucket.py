@@ -2,6 +2,8 @@
 
 import hashlib
 import hmac
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -30,10 +32,13 @@ class Fault:
     """Of the path."""
     what: int | str
     times: int = 10**9
+    after: int = 0
+    """Such requests that go well before."""
 
 
-KINDS = ("cut", "short", "slow")
-"""The connection is closed in the middle of a request's body, or of an answer's; a second's delay."""
+KINDS = ("cut", "short", "slow", "kill")
+"""The connection is closed in the middle of a request's body, or of an answer's; a second's delay;
+whoever asks is killed in the middle of it."""
 CODES = {403: "AccessDenied", 404: "NoSuchBucket", 500: "InternalError", 503: "SlowDown"}
 
 
@@ -52,6 +57,15 @@ class Served:
     writable: bool = True
     greatest: int = 0
     """Bytes of the largest object that was written."""
+    victim: int | None = None
+    """Process id of who is to be killed."""
+
+    def kill(self) -> None:
+        end = time.monotonic() + 10
+        while self.victim is None and time.monotonic() < end:
+            time.sleep(0.001)
+        assert self.victim is not None
+        os.kill(self.victim, signal.SIGKILL)
 
 
 class S3(BaseHTTPRequestHandler):
@@ -207,13 +221,18 @@ class S3(BaseHTTPRequestHandler):
         """Whether a fault was made of this request."""
         for fault in self.served.faults:
             if fault.method == self.command and fault.inside in self.path and fault.times > 0:
+                fault.after -= 1
+                if fault.after >= 0:
+                    continue
                 fault.times -= 1
                 if fault.what == "slow":
                     time.sleep(1.0)
                     return False
                 self.close_connection = True
-                if fault.what == "cut":
+                if fault.what in ("cut", "kill"):
                     self.rfile.read(min(10, int(self.headers.get("Content-Length", 0))))
+                    if fault.what == "kill":
+                        self.served.kill()
                 elif fault.what == "short":
                     self.send_response(200)
                     self.send_header("Content-Length", "1000")
@@ -266,8 +285,6 @@ def serving(handler: object) -> Iterator[str]:
 @contextmanager
 def served(folder: Path, patched: pytest.MonkeyPatch, *, writable: bool = True) -> Iterator[Served]:
     """A server whose buckets are the folders in `folder`, with the environment that leads to it."""
-    import os
-
     told = Served(folder=folder, writable=writable)
     for name in [name for name in os.environ if name.startswith("AWS_")]:
         patched.delenv(name)

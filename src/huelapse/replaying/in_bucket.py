@@ -15,7 +15,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 from uuid import uuid4
 
-from huelapse.errors import PartialError, ReplayError
+from huelapse.errors import NewerPartialError, PartialError, ReplayError
 from huelapse.replaying import beginning, roster
 from huelapse.replaying.asked import Asked
 from huelapse.replaying.committing import Committer, Standing
@@ -23,7 +23,7 @@ from huelapse.store import StoreReader, holds_run
 from huelapse.store.objects import Objects
 from huelapse.store.partial import PARTIAL
 from huelapse.store.partial_file import PartialFile
-from huelapse.store.pieces import MOST_PIECES, PIECE_BYTES, FilesInBucket
+from huelapse.store.pieces import GREATEST, MOST_PIECES, FilesInBucket
 
 PART = re.compile(r".*-(\d{1,19})-replay-([0-9a-f]{8})([0-9a-f]{16})-(\d{4,8})-[0-9a-f]{12}\.npz")
 """Of a part's file: step, first half of the digest of what was asked, key of the checkpoint, number."""
@@ -332,9 +332,9 @@ class InBucket:
 
     def _fetch(self, path: Path) -> None:
         try:
-            self._files.fetch(path.name, path, PIECE_BYTES * MOST_PIECES)
-        except PartialError:
-            if not self._keep:
+            self._files.fetch(path.name, path, GREATEST * MOST_PIECES)
+        except PartialError as error:
+            if not self._keep and not isinstance(error, NewerPartialError):
                 self._files.reopen(path.name)
             raise
         _check_name(path)
@@ -388,6 +388,8 @@ def _is_whole(path: Path) -> bool:
         _check_name(path)
         with PartialFile(path) as file:
             file.verify()
+    except NewerPartialError:
+        return True
     except PartialError:
         return False
     return True

@@ -15,12 +15,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from huelapse.errors import PartialError
+from huelapse.errors import NewerPartialError, PartialError
 from huelapse.store.objects import Objects
 from huelapse.store.unfinished import beside
 
 PIECE_BYTES = 32 * 2**20
-"""The most that an object holds."""
+"""The most that is put into an object."""
+GREATEST = 64 * 2**20
+"""The most that is read of one."""
 CLOSING = "whole.json"
 CLOSING_BYTES = 2**16
 """What closes a file is filled up to this with spaces: so no more needs ever be read of it."""
@@ -224,17 +226,19 @@ class FilesInBucket:
         try:
             told: Any = json.loads(content)
             version, own = told["huelapse_pieces"], told["name"]
+            if version != VERSION:
+                raise NewerPartialError(
+                    f"{self._of(name)} is in format {version!r:.20}; this huelapse reads {VERSION}: "
+                    f"upgrade it with `pip install -U huelapse`"
+                )
             pieces = [_Piece(str(one["sha256"]), one["bytes"]) for one in told["pieces"]]
+        except NewerPartialError:  # which is a ValueError
+            raise
         except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise PartialError(f"{self._of(name)}: what closes it is damaged") from error
-        if version != VERSION:
-            raise PartialError(
-                f"{self._of(name)} is in format {version!r:.20}; this huelapse reads {VERSION}: "
-                f"upgrade it with `pip install -U huelapse`"
-            )
         fits = own == name and len(pieces) <= MOST_PIECES
         for piece in pieces:
-            sized = type(piece.size) is int and 0 < piece.size <= PIECE_BYTES
+            sized = type(piece.size) is int and 0 < piece.size <= GREATEST
             fits = fits and sized and SHA256.fullmatch(piece.sha256) is not None
         if not fits:
             raise PartialError(
