@@ -210,7 +210,7 @@ class Driver:
         ]
         odd = self._bucket.fetch_small(self._run, [p.name for p in beginnings if not p.is_file()])
         if odd:
-            raise ReplayError("; ".join(odd))
+            raise ReplayError("; ".join(odd.values()))
         self._bucket.commit(self._committer, paths)
 
     def _collect(self, *, wait: bool) -> None:

@@ -98,7 +98,7 @@ def _commit_left(run: Path, progress: Watch | None, bucket: InBucket | None) -> 
     elsewhere: list[PartHere] = []
     if bucket is not None:
         elsewhere, report.left = bucket.parts(run)
-        if not elsewhere and not left_in(run) and not roster.digests_in(run) and not bucket.known:
+        if not bucket.known:
             raise ReplayError(
                 f"{bucket.name} holds no parts of a replay: `huelapse replay --shard i/n --parts-at "
                 f"{bucket.name}` leaves them there"
@@ -195,7 +195,8 @@ class _Replay:
             if len(report.failed) == failed and len(whole) == len(self.found):
                 jobs = roster.left_by(self.run, self.digest)
                 done = _committed(self.run, self.digest)
-                if not roster.missing(jobs, done) and not _failures(jobs, done):
+                undone = {step for job in jobs for step in job.tasks} - done
+                if not roster.missing(jobs, done) and not _failures(jobs, done) and not undone:
                     state = "complete"
                     if done:
                         committer.begin()  # so that it is marked, though nothing was left to commit

@@ -76,6 +76,7 @@ class InBucket:
         self._files = FilesInBucket(self._objects)
         self._keep = keep
         self._noted: dict[str, Noted] = {}
+        self._known = False
         self.name = self._objects.name
 
     def try_out(self, *, writing: bool = True) -> None:
@@ -90,8 +91,8 @@ class InBucket:
 
     @property
     def known(self) -> bool:
-        """Whether something was committed from there before, as far as it was looked at."""
-        return bool(self._noted)
+        """Whether something of a replay was there when `parts` looked."""
+        return self._known
 
     # --- as it begins ------------------------------------------------------------------------------
 
@@ -238,10 +239,12 @@ class InBucket:
         """
         listed = self._files.listed()
         small = [n for n in listed.whole if BEGINNING.fullmatch(n) or ROSTER.fullmatch(n)]
-        odd = self.fetch_small(run, small)
+        why = self.fetch_small(run, small)
+        odd = [f"{name}: {told}" for name, told in why.items()]
         self.notes(listed.whole)
         self.check_run(run)
-        known = {match[1][:8] for match in map(BEGINNING.fullmatch, small) if match is not None}
+        small = [name for name in small if name not in why]
+        known = {match[1][:8] for match in map(BEGINNING.fullmatch, small) if match}
         found: list[PartHere] = []
         for name in listed.whole:
             part = _part_of(name)
@@ -249,16 +252,17 @@ class InBucket:
                 found.append(part)
             elif part is not None:
                 odd.append(f"{name}: nothing there says what it was recorded of")
-            elif name not in small and NOTE.fullmatch(name) is None:
+            elif name not in small and name not in why and NOTE.fullmatch(name) is None:
                 odd.append(f"{name}: it is no file of a replay")
         odd += [f"{k}: it is no file of a replay" for k in listed.others if not MARK.fullmatch(k)]
+        self._known = bool(found or small or self._noted)
         return found, odd
 
-    def fetch_small(self, run: Path, names: Sequence[str]) -> list[str]:
+    def fetch_small(self, run: Path, names: Sequence[str]) -> dict[str, str]:
         """What parts were recorded of, and what jobs say of themselves, into the run's `partial/`.
 
         Returns:
-            Which could not be, and why.
+            Those that could not be, and why.
         """
 
         def fetch(name: str) -> str | None:
@@ -267,15 +271,16 @@ class InBucket:
                 most = roster.MOST_BYTES if match is None else beginning.MOST_BYTES
                 self._files.fetch(name, path, most)
             except PartialError as error:
-                return f"{name}: {error}"
+                return str(error)
             if match is None:
                 return None
             if beginning.find(run, match[1], int(match[2]), int(match[3])) is None:
-                return f"{name}: it is damaged"
+                return "it is damaged"
             return None
 
         with ThreadPoolExecutor(AT_ONCE) as fetching:
-            return [told for told in fetching.map(fetch, names) if told is not None]
+            found = zip(names, fetching.map(fetch, names), strict=True)
+            return {name: told for name, told in found if told is not None}
 
     def commit(
         self, committer: Committer, paths: Sequence[Path], fetched: Sequence[Path] | None = None

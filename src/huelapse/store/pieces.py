@@ -225,12 +225,8 @@ class FilesInBucket:
             return None
         try:
             told: Any = json.loads(content)
-            version, own = told["huelapse_pieces"], told["name"]
-            if version != VERSION:
-                raise NewerPartialError(
-                    f"{self._of(name)} is in format {version!r:.20}; this huelapse reads {VERSION}: "
-                    f"upgrade it with `pip install -U huelapse`"
-                )
+            self._check_version(name, told["huelapse_pieces"])
+            own = told["name"]
             pieces = [_Piece(str(one["sha256"]), one["bytes"]) for one in told["pieces"]]
         except NewerPartialError:  # which is a ValueError
             raise
@@ -245,6 +241,13 @@ class FilesInBucket:
                 f"{self._of(name)}: what closes it belongs to another file, or to none"
             )
         return pieces
+
+    def _check_version(self, name: str, version: Any) -> None:
+        if version != VERSION:
+            raise NewerPartialError(
+                f"{self._of(name)} is in format {version!r:.20}; this huelapse reads {VERSION}: "
+                f"upgrade it with `pip install -U huelapse`"
+            )
 
     def _of(self, name: str) -> str:
         return f"{self._objects.name}/{name}"
