@@ -22,6 +22,7 @@ from huelapse.replaying.asked import Asked, Data
 from huelapse.replaying.engines import Job, Progress, Result, Task
 from huelapse.replaying.engines.remote import BucketMark, Remote, own_directory
 from huelapse.replaying.gathering import commit
+from huelapse.replaying.in_bucket import InBucket
 from huelapse.schema import VERSION
 from huelapse.store import objects, pieces
 from served_bucket import KEY, SECRET, Fault, Served, served
@@ -62,6 +63,7 @@ from huelapse.replaying.asked import Asked, Data
 from huelapse.replaying.engines import Job, Progress, Result, Task
 from huelapse.replaying.engines.remote import BucketMark, Remote, own_directory
 from huelapse.replaying.gathering import commit
+from huelapse.replaying.in_bucket import InBucket
 from huelapse.schema import VERSION
 from huelapse.store import objects, pieces
 objects.PATIENT = objects.RETRIES = {"max_retries": 3, "initial_delay": "1ms", "max_delay": "5ms"}
@@ -489,6 +491,7 @@ def test_what_closes_a_file_is_not_trusted(bucket: Served, tmp_path: Path, told:
     with pytest.raises(huelapse.errors.PartialError):
         files.fetch("x", tmp_path / "here/x", 2**40)
     assert not list((tmp_path / "here").iterdir())
+    assert not [path for path in bucket.asked if "passwd" in path]
 
 
 def test_what_a_newer_huelapse_has_put_there_is_left_as_it_is(
@@ -527,6 +530,9 @@ def test_another_replay_is_refused_at_an_address_that_has_one(
     shard(saved, tmp_path / "other", "1/2")
     assert sorted(commit(tmp_path / "run", parts_at=AT).committed) == [2, 6]
     assert huelapse.open(tmp_path / "run").status == "complete"
+    assert [name for name in left_in(bucket) if "committed" not in name] == []
+    with pytest.raises(ReplayError, match=r"mine has parts of another replay of 'val'"):
+        shard(saved, tmp_path / "other", "1/2", batch=20)  # what is there no more is known too
 
 
 def other_data() -> Any:
@@ -541,6 +547,10 @@ def test_other_samples_behind_the_same_name_are_told_from_machine_to_machine(
     other_data.__module__, other_data.__qualname__ = data.__module__, data.__qualname__
     monkeypatch.setattr("replayed.data", other_data)
     report = shard(saved, tmp_path / "other", "1/2")
+    assert not report.recorded
+    assert "the data give other samples than before" in report.failed[0].why
+    monkeypatch.setattr(InBucket, "begin", lambda *_: None)  # as when both had begun at once
+    report = shard(saved, tmp_path / "third", "1/2")
     assert not report.recorded
     assert "the data give other samples than before" in report.failed[0].why
 
