@@ -281,6 +281,20 @@ def test_who_commits_is_killed_at_any_moment_and_the_next_one_goes_on(
         assert not (run / "partial").exists()
 
 
+def test_copies_that_one_who_was_killed_has_left_do_not_count_twice(
+    saved: Path, whole: Path, bucket: Served, tmp_path: Path
+) -> None:
+    shard(saved, tmp_path / "shard", "0/1")
+    files = pieces.FilesInBucket(objects.Objects(AT))
+    one, two = (part.name for part in parts_in(bucket)[:2])
+    files.fetch(one, tmp_path / "run/partial" / one, 2**30)
+    (tmp_path / "run/partial" / two).write_bytes(b"cut short")
+    report = commit(tmp_path / "run", parts_at=AT)
+    assert (sorted(report.committed), report.failed) == (list(STEPS), [])
+    assert not (tmp_path / "run/partial").exists()
+    same(tmp_path / "run", whole)
+
+
 # --- what goes wrong on the way ---------------------------------------------------------------------
 
 
@@ -306,6 +320,7 @@ def test_a_part_that_could_not_be_sent_waits_where_it_was_made(
     (failed,) = report.failed
     assert failed.step == 2
     assert "cannot be written to" in failed.why
+    assert failed.tries == 2
     assert report.recorded == len(STEPS) - 1
     told = commit(tmp_path / "run", parts_at=AT)
     assert sorted(told.committed) == [0, 4, 6]
