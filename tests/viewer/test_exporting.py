@@ -17,9 +17,11 @@ from typer.testing import CliRunner
 from viewing import Viewer
 
 import huelapse
-from huelapse import painting
+from huelapse import stored
 from huelapse.cli import app
+from huelapse.measures import MEASURES, reading
 from huelapse.painting import PICTURE, Painter
+from huelapse.store import StoreReader
 from huelapse.store.layout import TILE_UNITS
 from huelapse.terminal import STOPPED
 from huelapse.viewer import exporting, numbers
@@ -30,13 +32,13 @@ from huelapse.viewer.standalone import write_page
 
 pytestmark = pytest.mark.timeout(300)
 
-UNITS, BAD = 600, 5
+UNITS, CLASSES, BAD = 600, 20, 5
 
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> huelapse.Run:
     path = tmp_path_factory.mktemp("exporting") / "large"
-    write(path, classes=20, units=UNITS, snapshots=3)
+    write(path, classes=CLASSES, units=UNITS, snapshots=3)
     return huelapse.open(path)
 
 
@@ -145,20 +147,51 @@ def test_a_snapshot_is_painted_some_units_at_a_time(
     large: huelapse.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Painter(large).chunk("val", "true", "margin", 0)
-    monkeypatch.setattr(painting, "AT_ONCE", 1)
+    monkeypatch.setattr(stored, "READ_AT_ONCE", 1)
+    monkeypatch.setattr(reading, "AT_ONCE", 100 * CLASSES)
     read: list[int] = []
-    moments = huelapse.Run.moments
+    looked_at: list[int] = []
+    read_by = StoreReader.read
 
-    def counted(self: Any, index: int, *where: Any) -> Any:
-        found = moments(self, index, *where)
-        read.append(found.mean.shape[1])
+    def counted(self: Any, path: str, *where: Any) -> Any:
+        found = read_by(self, path, *where)
+        if path.endswith("/mean"):
+            read.append(found.shape[1])
         return found
 
-    monkeypatch.setattr(huelapse.Run, "moments", counted)
+    def judged(moments: Any, **options: Any) -> Any:
+        looked_at.append(moments.mean.shape[1])
+        return reading.read_by(moments, **options)
+
+    monkeypatch.setattr(StoreReader, "read", counted)
+    monkeypatch.setattr(stored, "read_by", judged)
     parts = Painter(large).chunk("val", "true", "margin", 0)
     assert sorted(read) == [UNITS - TILE_UNITS] * 3 + [TILE_UNITS] * 3
+    assert sum(looked_at) == 3 * UNITS
+    assert max(looked_at) <= 100
     assert all(np.array_equal(parts[name], whole[name], equal_nan=True) for name in whole)
     assert set(PICTURE) < set(whole)
+
+
+def test_a_snapshot_is_read_once_for_all_measures(
+    large: huelapse.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = [Painter(large).chunk("val", "true", name, 0) for name in MEASURES]
+    read: Counter[str] = Counter()
+    of_place = StoreReader.read
+
+    def counted(self: Any, path: str, *where: Any) -> Any:
+        read[path] += 1
+        return of_place(self, path, *where)
+
+    monkeypatch.setattr(StoreReader, "read", counted)
+    painter = Painter(large)
+    together = painter.chunk_by("val", "true", list(MEASURES), 0)
+    assert [read[f"val/true/{name}"] for name in ("mean", "m2", "active", "nonfinite")] == [3] * 4
+    for one, other in zip(alone, together, strict=True):
+        assert all(np.array_equal(one[name], other[name], equal_nan=True) for name in one)
+    painter.chunk("val", "true", "separability", 0)
+    assert read["val/true/mean"] == 3
 
 
 def test_what_others_paint_ends_once_one_was_stopped(
@@ -167,20 +200,22 @@ def test_what_others_paint_ends_once_one_was_stopped(
     """Ctrl-C must not wait for the snapshots that are under way."""
     write(tmp_path / "run", classes=4, units=4 * TILE_UNITS, snapshots=4)
     run = huelapse.open(tmp_path / "run")
-    monkeypatch.setattr(painting, "AT_ONCE", 1)
+    monkeypatch.setattr(stored, "READ_AT_ONCE", 1)
     stopped, read = threading.Event(), Counter[int]()
-    moments = huelapse.Run.moments
+    of_place = StoreReader.read
 
-    def interrupted(self: Any, index: int, *where: Any) -> Any:
-        read[index] += 1
-        if index == 0:
+    def interrupted(self: Any, path: str, where: Any = ...) -> Any:
+        if not path.endswith("/mean"):
+            return of_place(self, path, where)
+        read[where[0]] += 1
+        if where[0] == 0:
             stopped.set()
             raise KeyboardInterrupt
         stopped.wait()
         time.sleep(0.3)
-        return moments(self, index, *where)
+        return of_place(self, path, where)
 
-    monkeypatch.setattr(huelapse.Run, "moments", interrupted)
+    monkeypatch.setattr(StoreReader, "read", interrupted)
     with pytest.raises(KeyboardInterrupt):
         Painter(run).chunk("val", "true", "margin", 0)
     assert max(read.values()) == 1, read
