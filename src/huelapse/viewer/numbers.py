@@ -24,8 +24,10 @@ def table(run: Run, split: str, grouping: str, measure: str, index: int, layer: 
     wire = on_wire(reading)
     known = wire["preferred"] != NO_CLASS
     at = np.where(known, wire["preferred"], 0), np.arange(layer.units)
-    mean, n = moments.mean[at], moments.n[at]
-    low, high = interval_of(mean, moments.variance[at], n)
+    # of these alone: an array of all classes would take longer than all the rest
+    mean, n = moments.mean[at], moments.count[at[0]] - moments.nonfinite[at]
+    variance = np.where(n > 1, moments.m2[at] / np.maximum(n - 1, 1), np.nan)
+    low, high = interval_of(mean, variance, n)
     return {
         **wire,
         "runner_up": class_on_wire(reading.preference.runner_up),
