@@ -140,6 +140,25 @@ def test_a_table_has_intervals_of_preferred_classes_alone_made(
     assert made == [large.layers[0].units]
 
 
+def test_tables_of_a_snapshot_are_made_together_and_are_those_of_each_layer(
+    large: huelapse.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers = range(len(large.layers))
+    paths = [f"val/true/margin/table/{t}/{layer}.st" for t in range(3) for layer in layers]
+    alone = [Resources(large).get(path) for path in paths]
+    read: Counter[int] = Counter()
+    blocks = huelapse.Run.blocks
+
+    def counted(self: Any, index: int, *where: Any) -> Any:
+        read[index] += 1
+        return blocks(self, index, *where)
+
+    monkeypatch.setattr(huelapse.Run, "blocks", counted)
+    exported = Resources(large, exporting=True)
+    assert [exported.get(path) for path in paths] == alone
+    assert read == dict.fromkeys(range(3), 1)
+
+
 # --- pictures ------------------------------------------------------------------------------------
 
 
@@ -192,6 +211,42 @@ def test_a_snapshot_is_read_once_for_all_measures(
         assert all(np.array_equal(one[name], other[name], equal_nan=True) for name in one)
     painter.chunk("val", "true", "separability", 0)
     assert read["val/true/mean"] == 3
+
+
+def test_other_measures_are_read_together_where_there_is_room_and_not_at_all_where_there_is_none(
+    large: huelapse.Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    painted: list[tuple[str, ...]] = []
+    painted_at: list[tuple[str, str, int]] = []
+    snapshot = Painter._snapshot
+
+    def counted(self: Any, split: str, grouping: str, by: Any, index: int, *more: Any) -> Any:
+        painted.append(tuple(one.name for one in by))
+        painted_at.append((split, grouping, index))
+        return snapshot(self, split, grouping, by, index, *more)
+
+    monkeypatch.setattr(Painter, "_snapshot", counted)
+    parts = Parts(large, None)
+    whole = parts.collect(None, bytes)
+    others = tuple(one["name"] for one in whole.manifest["measures"][1:])
+    assert len(others) > 5
+    assert set(painted) == {("margin",), others}
+    assert painted.count(others) == painted.count(("margin",)) == len(set(painted_at))
+
+    # room for all that comes before, and for some of a measure's curves
+    before = [part.name for part in parts.parts]
+    first = next(i for i, name in enumerate(before) if name.startswith("measure "))
+    painted.clear()
+    parts = Parts(large, None)
+    sizes = sum(
+        len(content) + len(path) + 80
+        for path, content in whole.content.items()
+        if not any(f"/{name}/" in path for name in others)
+    )
+    found = parts.collect(sizes + 100, bytes)
+    assert set(painted) == {("margin",)}
+    kept = [name for name in before[first:] if name not in found.left_out]
+    assert not [name for name in kept if name.startswith("measure ")]
 
 
 def test_what_others_paint_ends_once_one_was_stopped(
