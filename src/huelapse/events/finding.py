@@ -58,8 +58,8 @@ class Found:
 EVENT = np.dtype(
     [(one.name, np.bool_ if one.name == "suppressed" else np.int64) for one in fields(Found)]
 )
-"""An event as it is kept, `kind` as an index into `KINDS`. Were each an object, tens of thousands would be
-made and sorted while other threads of Python wait."""
+"""An event as it is kept, `kind` as an index into `KINDS`. Were each an object, tens of thousands would
+be made and sorted while other threads of Python wait."""
 
 Batch = np.ndarray
 """Events of `EVENT`, along `event`."""
