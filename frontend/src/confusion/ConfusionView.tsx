@@ -91,8 +91,14 @@ function Matrix(of: { now: ConfusionNow; scale: number; width: number; height: n
     const grown = K <= FEW ? 7 / K : 1;
     return {
       classes: K,
-      width: Math.max(14, Math.min(Math.round(grown * WIDEST), Math.floor((width - labels - RECALL) / K))),
-      height: Math.max(14, Math.min(Math.round(grown * TALLEST), Math.floor((height - HEADER - 8) / K))),
+      width: Math.max(
+        14,
+        Math.min(Math.round(grown * WIDEST), Math.floor((width - labels - RECALL) / K)),
+      ),
+      height: Math.max(
+        14,
+        Math.min(Math.round(grown * TALLEST), Math.floor((height - HEADER - 8) / K)),
+      ),
     };
   }, [K, width, height, labels]);
   const [w, h] = [K * layout.width, K * layout.height];
