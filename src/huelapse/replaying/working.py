@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from huelapse.capture import Capture, Captured, ProbeBatch, SameSamples
+from huelapse.capture import Capture, Captured, ProbeBatch, SameSamples, run_probe
 from huelapse.errors import FactoryError, HuelapseError, PartialError
 from huelapse.replaying import weights
 from huelapse.replaying.asked import Asked
@@ -125,7 +125,7 @@ class Worker:
         capture = self._weighted(loaded)
         samples = self._made.samples(task.part, task.parts)
         started = time.monotonic()
-        captured = capture.run(_Counted(samples, progress))
+        captured = run_probe(capture, _Counted(samples, progress))
         captured.check()
         seconds = time.monotonic() - started
         split = self._split(capture, captured)
