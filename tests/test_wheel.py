@@ -1,6 +1,7 @@
 """The built wheel, outside the checkout and without Node: a model of one's own, recorded and viewed."""
 
 import ast
+import gzip
 import os
 import subprocess
 import sys
@@ -73,6 +74,18 @@ def test_the_wheel_holds_the_page_the_data_and_the_notices(wheel: Path) -> None:
     assert any(name.endswith("licenses/NOTICE") for name in names)
     assert not any("node_modules" in name or name.endswith(".ts") for name in names)
     assert size < 250_000  # page and font
+
+
+def test_all_of_the_page_is_at_most_150_kb_over_the_wire(wheel: Path) -> None:
+    """What is loaded on demand too, whatever it is called; the font is told apart."""
+    with zipfile.ZipFile(wheel) as archive:
+        parts = {
+            name: len(gzip.compress(archive.read(name)))
+            for name in archive.namelist()
+            if "/static/" in name and name.endswith((".js", ".css", ".html"))
+        }
+    assert {Path(name).name for name in parts} >= {"main.js", "main.css", "film.js"}
+    assert sum(parts.values()) <= 150_000, parts
 
 
 DECLARED_AS = {"PIL": "pillow"}

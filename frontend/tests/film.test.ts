@@ -88,9 +88,9 @@ describe("the codec of a film", () => {
 
   it("is the one that every player shows, where there is one", async () => {
     supports(["avc1", "vp09"]);
-    expect((await codecFor(1920, 1080))?.container).toBe("avc");
+    expect((await codecFor(1920, 1080))?.codec).toBe("avc1.640028");
     supports(["vp09"]);
-    expect((await codecFor(1920, 1080))?.container).toBe("vp9");
+    expect((await codecFor(1920, 1080))?.codec).toBe("vp09.00.40.08");
     supports([]);
     expect(await codecFor(1920, 1080)).toBeNull();
   });

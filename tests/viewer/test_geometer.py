@@ -185,7 +185,7 @@ def test_the_panels_say_what_python_computes_of_the_chosen_layer(viewer: Viewer,
     now, end = (run.responses(at, path).astype(float) for at in (step, None))
     heading(viewer, "panel-similarity", f"{geometry.cka(now, end):.2f} like itself")
     assert f"Step {step}, layer {path}: " in viewer.by("title").inner_text()
-    viewer.by("geometry-layer").select_option("0")
+    viewer.by("layer").select_option("0")
     other = geometry.collapse(run, run.layers[0].path, steps=[step])
     heading(viewer, "panel-cdnv", f"is {other['cdnv'][0]:.2f} of their squared distance")
     assert "layer=0" in viewer.page.evaluate("() => location.hash")

@@ -1,15 +1,19 @@
 """In a real Chromium: recorded pictures are drawn as they were recorded, on the scales they claim."""
 
+import base64
+import io
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 from pictured_run import CLASSES, SNAPSHOTS, UNITS, WATCHED, Net, data, trained
+from PIL import Image
 from safetensors.numpy import load as load_tensors
-from viewing import Viewer, looked_at, served
+from viewing import Viewer, looked_at, saved, served
 
 import huelapse
 from huelapse.color import paint
@@ -141,13 +145,19 @@ def test_cells_of_another_class_than_the_highlighted_show_no_map(viewer: Viewer,
     preferred, state = run.preferred(step=step), run.state(step=step)
     unit = int(np.flatnonzero((state == 0)[:UNITS] & (preferred[:UNITS] != 0))[0])
     other = int(preferred[unit])
-    at = viewer.page.evaluate(
-        "(unit) => { const at = globalThis.huelapse.cellPixel(unit); return [at.x, at.y]; }", unit
-    )
-    middle = [int(at[1]) - 4 + 22, int(at[0]) + 1]
     maps = get(run, f"val/true/margin/maps/{LAST}.st")["maps.0"][unit]
     shown = [gray(int(maps[7, 7]))] * 3
-    until_pixel(viewer, "[data-testid=network]", 0, *middle, shown)
+    deadline = time.monotonic() + SETTLED
+    while True:  # a cell's color stands above its map once that has come, in its middle until then
+        at = viewer.page.evaluate(
+            "(unit) => { const { x, y } = globalThis.huelapse.cellPixel(unit); return [x, y]; }",
+            unit,
+        )
+        middle = [int(at[1]) - 4 + 22, int(at[0]) + 1]
+        if pixel(viewer, "[data-testid=network]", 0, *middle) == shown:
+            break
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
     viewer.page.keyboard.press("0")
     viewer.until("() => location.hash.includes('class=0')")
     time.sleep(0.2)
@@ -155,6 +165,36 @@ def test_cells_of_another_class_than_the_highlighted_show_no_map(viewer: Viewer,
     assert pixel(viewer, "[data-testid=network]", 0, *middle) == edge
     viewer.page.keyboard.press(str(other))
     until_pixel(viewer, "[data-testid=network]", 0, *middle, shown)
+
+
+def test_what_is_saved_has_the_maps_that_cells_show(viewer: Viewer, run: huelapse.Run) -> None:
+    step = int(run.steps[LAST])
+    viewer.open("theme=dark")
+    _, content = saved(viewer, "save-png")
+    picture = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
+    maps = get(run, f"val/true/margin/maps/{LAST}.st")
+    state = run.state(step=step)[: UNITS + 8]
+    units = np.flatnonzero(np.isin(state, [0, 1])).tolist()
+    assert len(units) > 12
+    inset, middle, edge = 48, 42, 9  # twice those of the page
+    wanted: set[bytes] = set()
+    for unit in units:
+        own = maps[f"maps.{int(unit >= UNITS)}"][unit - UNITS * int(unit >= UNITS)]
+        place = nearest(inset, own.shape[0], inset // 2 + 1)
+        at = viewer.page.evaluate("(unit) => globalThis.huelapse.framePixel(unit)", unit)
+        found = picture[int(at["y"]) - edge + middle + 1, int(at["x"]) + 1]
+        assert found.tolist() == [gray(int(own[place, place]))] * 3
+        wanted.add(np.vectorize(gray)(own).astype(np.uint8).tobytes())
+    _, drawing = saved(viewer, "save-svg")
+    images = list(ElementTree.fromstring(drawing).iter("{http://www.w3.org/2000/svg}image"))
+    assert len(images) == len(units)
+    drawn = {
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(i.attrib["href"].partition(",")[2]))))[
+            ..., 0
+        ].tobytes()
+        for i in images
+    }
+    assert drawn == wanted
 
 
 # --- a unit ----------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from closer_run import SNAPSHOTS, trained
 from PIL import Image
-from viewing import Viewer, looked_at, served
+from viewing import Viewer, looked_at, saved, served
 
 import huelapse
 from huelapse.color import paint
@@ -44,15 +44,6 @@ def expected(run: huelapse.Run, step: int) -> tuple[np.ndarray, np.ndarray]:
     return units, paint(run.preferred(step=step)[units], strength, palette(10), "dark")[:, :3]
 
 
-def saved(viewer: Viewer, button: str) -> tuple[str, bytes]:
-    viewer.by("export").click()
-    with viewer.page.expect_download(timeout=120_000) as download:
-        viewer.by(button).click()
-    content = Path(download.value.path()).read_bytes()
-    viewer.page.keyboard.press("Escape")
-    return download.value.suggested_filename, content
-
-
 def frames_of(content: bytes) -> tuple[Any, list[np.ndarray]]:
     """The codec, and the pictures as a player shows them: by the colors that the file says it has."""
     with av.open(io.BytesIO(content)) as film:
@@ -81,9 +72,9 @@ def colors_in(viewer: Viewer, picture: np.ndarray, units: np.ndarray) -> np.ndar
     return np.array([picture[int(at["y"]), int(at["x"])] for at in places], dtype=int)
 
 
-def check_film(viewer: Viewer, run: huelapse.Run, content: bytes) -> None:
-    codec, frames = frames_of(content)
-    assert codec == "h264"
+def check_film(viewer: Viewer, run: huelapse.Run, content: bytes, codec: str = "h264") -> None:
+    found_codec, frames = frames_of(content)
+    assert found_codec in (codec, f"lib{codec}", f"lib{codec}-vp9", "libdav1d")
     assert len(frames) == STANDS * (SNAPSHOTS - 1) + LAST
     assert {frame.shape for frame in frames} == {(1080, 1920, 3)}
     seen = 0
@@ -108,6 +99,21 @@ def test_a_film_has_every_snapshot_in_the_colors_of_the_run(
         assert viewer.snapshot() == 3  # the page stays where it was
 
 
+@pytest.mark.parametrize(("refused", "codec"), [("avc1", "vp9"), ("avc1|vp09", "av1")])
+def test_a_browser_without_h264_makes_films_in_another_codec(
+    browser: Any, address: str, run: huelapse.Run, refused: str, codec: str
+) -> None:
+    with looked_at(browser, address) as viewer:
+        viewer.page.add_init_script(
+            f"""const asked = globalThis.VideoEncoder?.isConfigSupported;
+            if (asked) VideoEncoder.isConfigSupported = async (config) =>
+                /{refused}/.test(config.codec) ? {{ supported: false }} : asked(config);"""
+        )
+        viewer.open("theme=dark")
+        _, content = saved(viewer, "save-mp4")
+        check_film(viewer, run, content, codec)
+
+
 def test_a_gif_has_a_frame_for_each_snapshot_in_exactly_its_colors(
     browser: Any, address: str, run: huelapse.Run
 ) -> None:
@@ -125,18 +131,36 @@ def test_a_gif_has_a_frame_for_each_snapshot_in_exactly_its_colors(
             assert (colors_in(viewer, np.asarray(film.convert("RGB")), units) == colors).all()
 
 
-def test_a_picture_has_the_colors_of_the_run_exactly(
-    browser: Any, address: str, run: huelapse.Run
+@pytest.mark.parametrize(
+    ("size", "name", "shape"),
+    [
+        ("screen", "", (1440, 2560, 3)),
+        ("slide", "-slide", (1440, 2560, 3)),
+        ("column", "-column", (None, 2010, 3)),
+    ],
+)
+def test_a_picture_of_each_size_has_the_colors_of_the_run_exactly(
+    browser: Any, address: str, run: huelapse.Run, size: str, name: str, shape: tuple[int, ...]
 ) -> None:
     with looked_at(browser, address) as viewer:
         step = int(run.steps[SNAPSHOTS // 2])
         viewer.open(f"theme=dark&step={step}")
-        name, content = saved(viewer, "save-png")
-        assert name == f"run_b_-network-step{step}.png"
+        found, content = saved(viewer, "save-png", size)
+        assert found == f"run_b_-network-step{step}{name}.png"
         picture = np.asarray(Image.open(io.BytesIO(content)).convert("RGB"))
-        assert picture.shape == (1440, 2560, 3)
+        assert picture.shape[1:] == shape[1:]
+        assert picture.shape[0] == (shape[0] or picture.shape[0])  # as tall as cells need
         units, colors = expected(run, step)
         assert (colors_in(viewer, picture, units) == colors).all()
+        # cells of a column, 6 pixels in the picture's own measure, can be told apart in print
+        ys = {
+            int(at["y"])
+            for at in viewer.page.evaluate(
+                "(units) => units.map((unit) => globalThis.huelapse.framePixel(unit))",
+                units[:40].tolist(),
+            )
+        }
+        assert np.diff(sorted(ys)).min(initial=99) >= (24 if size != "column" else 36)
 
 
 def test_a_drawing_has_the_same_picture_in_shapes(
@@ -212,3 +236,21 @@ def test_without_an_encoder_the_menu_says_what_to_do(browser: Any, address: str)
         assert not viewer.by("save-mp4").is_visible()
         assert viewer.by("save-png").is_visible()
         assert viewer.by("save-gif").is_enabled()  # it needs none
+
+
+def test_the_menu_says_what_is_saved_and_what_draws_the_view_that_is_open(
+    browser: Any, address: str
+) -> None:
+    with looked_at(browser, address) as viewer:
+        dialog = viewer.by("export-dialog")
+        viewer.open("view=network")
+        viewer.by("export").click()
+        assert "Not the view that is open" not in dialog.inner_text()
+        viewer.open("view=layer&layer=1")
+        viewer.by("export").click()
+        told = dialog.inner_text()
+        assert "Not the view that is open, but the network." in told
+        assert "--picture layer --layer" in told
+        viewer.open("view=classes")
+        viewer.by("export").click()
+        assert "huelapse export RUN -o classes.pdf --picture classes" in dialog.inner_text()

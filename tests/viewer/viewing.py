@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import huelapse
@@ -35,6 +36,17 @@ def looked_at(browser: Any, address: str) -> Iterator["Viewer"]:
     said = [line for line in viewer.said if "willReadFrequently" not in line]
     page.close()
     assert said == []
+
+
+def saved(viewer: "Viewer", button: str, size: str = "screen") -> tuple[str, bytes]:
+    """Name and content of what the page saves."""
+    viewer.by("export").click()
+    viewer.by(f"size-{size}").click()
+    with viewer.page.expect_download(timeout=120_000) as download:
+        viewer.by(button).click()
+    content = Path(download.value.path()).read_bytes()
+    viewer.page.keyboard.press("Escape")
+    return download.value.suggested_filename, content
 
 
 class Viewer:

@@ -22,7 +22,7 @@ import { highlighted, session, snapshot, theme, threshold, track } from "../stat
 import { palette, positions } from "../state/shown";
 import { viewTitle } from "../titles";
 import { columnsOf, ShareCounter, shareScale, type Shares } from "./shares";
-import { drawTrellis, fullColor, GAP, layoutTrellis, RECALL, ROW_GAP } from "./trellis";
+import { drawTrellis, fullColor, layoutTrellis, RECALL, ROW_GAP } from "./trellis";
 
 /** Grows when cells that arrived were counted. */
 const counted = signal(0);
@@ -120,7 +120,7 @@ function Trellis(of: {
     () => layoutTrellis(size, shares.columns.length, rows.length, recalls !== null),
     [size, shares, rows.length, recalls !== null],
   );
-  const step = layout.panel + GAP;
+  const step = layout.panel + layout.gap;
   const width = (shares.columns.length + (recalls ? 1 : 0)) * step;
   const first = Math.max(0, Math.floor(top / layout.row) - BEYOND);
   const end = Math.min(rows.length, first + Math.ceil(size.height / layout.row) + 2 * BEYOND);

@@ -8,7 +8,9 @@ import { CUT, shareOf, type Shares } from "./shares";
 const LABELS = 122;
 const NARROW_LABELS = 30;
 export const RECALL = 46;
-export const GAP = 13;
+const GAP = 13;
+/** Where panels would else be cut off. */
+const LEAST_GAP = 4;
 export const ROW_GAP = 8;
 const TALLEST = 46;
 /** So many rows may be as tall as they like, up to `ALONE`. */
@@ -16,13 +18,15 @@ const FEW = 5;
 const ALONE = 112;
 export const LOWEST = 22;
 export const HEADER = 24;
-const NARROWEST_PANEL = 14;
+const NARROWEST_PANEL = 12;
 const NARROW = 560;
 
 export interface TrellisLayout {
   labels: number;
   named: boolean;
   panel: number;
+  /** Between two panels. */
+  gap: number;
   row: number;
 }
 
@@ -35,16 +39,19 @@ export function layoutTrellis(
   const named = size.width >= NARROW;
   const labels = named ? LABELS : NARROW_LABELS;
   const room = size.width - labels - (recall ? RECALL : 0) - 10;
+  const step = Math.floor(room / (columns + (recall ? 1 : 0)));
+  const gap = step - GAP < NARROWEST_PANEL ? LEAST_GAP : GAP;
   const row = Math.floor((size.height - HEADER - 6) / Math.max(1, rows));
   return {
     labels,
     named,
-    panel: Math.max(NARROWEST_PANEL, Math.floor(room / (columns + (recall ? 1 : 0))) - GAP),
+    panel: Math.max(NARROWEST_PANEL, step - gap),
+    gap,
     row: Math.max(LOWEST, Math.min(rows <= FEW ? ALONE : TALLEST, row)),
   };
 }
 
-/** Width with which no panel is cut off. */
+/** Width with which panels stand well apart. */
 export const leastWidth = (columns: number): number =>
   NARROW_LABELS + columns * (NARROWEST_PANEL + GAP) + 10;
 
@@ -72,7 +79,7 @@ export function drawTrellis(
 ): void {
   const { rows, shares, layout, scale, recalls, x, page } = of;
   const [w, h] = [layout.panel, layout.row - ROW_GAP];
-  const step = w + GAP;
+  const step = w + layout.gap;
   const T = x.length;
   const times = Array.from({ length: T }, (_, t) => t);
   const base = (): void => {

@@ -130,7 +130,7 @@ function layoutSide(layers: readonly Layer[], room: Room): Layout {
   const fit = (more: number): Layout =>
     layoutNetwork(layers, room.width, room.height + more, devicePixelRatio || 1);
   const first = fit(0);
-  if (!room.beside || first.cell >= SEEN) return first;
+  if (first.cell >= SEEN) return first;
   for (let more = TALLER; more <= TALLEST; more += TALLER) {
     const taller = fit(more);
     if (taller.cell >= SEEN) return taller;

@@ -7,7 +7,6 @@ import { columnsOf, ShareCounter, shareScale, type Shares } from "../classes/sha
 import {
   drawTrellis,
   fullColor,
-  GAP,
   HEADER,
   layoutTrellis,
   leastWidth,
@@ -113,8 +112,8 @@ function Panels(of: {
   const { index, counter, complete, rows, own, layout, scale } = of;
   const canvas = useRef<HTMLCanvasElement>(null);
   const { columns } = counter.shares;
-  const { panel, row, labels } = layout;
-  const step = panel + GAP;
+  const { panel, gap, row, labels } = layout;
+  const step = panel + gap;
   const height = rows.length * row;
   useEffect(() => {
     let pending = 0;

@@ -5,7 +5,9 @@ import { useEffect, useRef, useState } from "preact/hooks";
 import { home } from "../frame/home";
 import { CloseIcon } from "../frame/icons";
 import { count, durationText, plural, stepText } from "../format";
-import { exporting, session, snapshot, zoom } from "../state/chosen";
+import { exporting, session, snapshot, view, zoom } from "../state/chosen";
+import { shownLayer } from "../state/shown";
+import { FORMATS, type FormatName } from "./formats";
 import { LAST, RATE, STANDS, whyNoFilm } from "./film";
 import {
   askWhetherCanFilm,
@@ -50,11 +52,12 @@ export function Export() {
             </button>
           </h1>
           <p class="subtitle">
-            In this theme, with these classes and this threshold; title, step, run and key are in
-            it.
+            {view.value !== "network" && "Not the view that is open, but the network. "}In this
+            theme, with these classes and this threshold; title, step, run and key are in it.
           </p>
           <Pictures />
           <Films />
+          <OpenView />
           {trouble.value && (
             <p class="trouble" role="alert" data-testid="export-trouble">
               {trouble.value}
@@ -78,7 +81,22 @@ function Row(props: { name: string; about: JSX.Element | string; children?: JSX.
   );
 }
 
+const FOR: Record<FormatName, string> = {
+  screen: "For a screen",
+  slide: "For a slide",
+  column: "For a column",
+};
+
+/** What is paper's is as tall as it must be. */
+const pixelsOf = (name: FormatName): string => {
+  const { width, height, ratio } = FORMATS[name];
+  if (name === "column") return `${width * ratio} pixels wide: 3.35 inches at 600 dpi`;
+  const larger = name === "slide" ? ", texts twice as large" : "";
+  return `${width * ratio} × ${height * ratio} pixels${larger}`;
+};
+
 function Pictures() {
+  const [format, setFormat] = useState<FormatName>("screen");
   const step = stepText(session.value?.scalars.step[snapshot.value] ?? 0);
   const row = (kind: "png" | "svg", about: string) => (
     <Row name={`Picture (${kind.toUpperCase()})`} about={`Step ${step}, ${about}`}>
@@ -87,7 +105,7 @@ function Pictures() {
         class="do"
         data-testid={`save-${kind}`}
         disabled={making.value !== null}
-        onClick={() => void makePicture(kind)}
+        onClick={() => void makePicture(kind, format)}
       >
         Save
       </button>
@@ -95,9 +113,36 @@ function Pictures() {
   );
   return (
     <>
-      {row("png", "2560 × 1440 pixels")}
+      <span class="segments" role="group" aria-label="What a picture is for">
+        {(Object.keys(FOR) as FormatName[]).map((name) => (
+          <button
+            key={name}
+            type="button"
+            data-testid={`size-${name}`}
+            aria-pressed={format === name}
+            onClick={() => setFormat(name)}
+          >
+            {FOR[name]}
+          </button>
+        ))}
+      </span>
+      {row("png", pixelsOf(format))}
       {row("svg", "shapes and texts that a drawing program can change")}
     </>
+  );
+}
+
+/** What draws the view that is open, where the page itself does not. */
+function OpenView() {
+  const of = { layer: "layer", classes: "classes" }[view.value as string];
+  const path = session.value?.layers[shownLayer.value]?.path ?? "";
+  if (!of) return null;
+  const layer = of === "layer" ? ` --layer ${/^[\w.-]+$/.test(path) ? path : `'${path}'`}` : "";
+  return (
+    <Row
+      name={of === "layer" ? "This layer" : "The classes"}
+      about={`As PNG, SVG or PDF: huelapse export RUN -o ${of}.pdf --picture ${of}${layer}`}
+    />
   );
 }
 

@@ -6,19 +6,13 @@ export const RATE = 10;
 export const STANDS = 2;
 export const LAST = 18;
 
-/** A codec that the browser has an encoder for. */
-export interface Codec {
-  /** As the container calls it. */
-  container: "avc" | "vp9" | "av1";
-  config: VideoEncoderConfig;
-}
-
 export interface Film {
   /** Both even. */
   width: number;
   height: number;
   pictures: number;
-  codec: Codec;
+  /** That the browser has an encoder for. */
+  codec: VideoEncoderConfig;
   /** Pixels of a picture, RGBA. */
   picture(i: number): Promise<Uint8ClampedArray>;
   /** So many of them are in the film. */
@@ -32,21 +26,21 @@ export interface FilmMaker {
 }
 
 /** In order of preference: every player shows the first, of high, main and baseline profile. */
-const CODECS: readonly [Codec["container"], string][] = [
-  ["avc", "avc1.640028"],
-  ["avc", "avc1.4d0028"],
-  ["avc", "avc1.42002a"],
-  ["vp9", "vp09.00.40.08"],
-  ["av1", "av01.0.08M.08"],
+const CODECS: readonly string[] = [
+  "avc1.640028",
+  "avc1.4d0028",
+  "avc1.42002a",
+  "vp09.00.40.08",
+  "av01.0.08M.08",
 ];
 /** Bits a second that keep a cell's color within a few steps of 255. */
 const BITRATE = 16e6;
 
 /** The first codec that this browser can make; null where it can make none, or may not: a page over
  * plain http from another machine is not trusted with encoders. */
-export async function codecFor(width: number, height: number): Promise<Codec | null> {
+export async function codecFor(width: number, height: number): Promise<VideoEncoderConfig | null> {
   if (!("VideoEncoder" in globalThis)) return null;
-  for (const [container, codec] of CODECS) {
+  for (const codec of CODECS) {
     const config: VideoEncoderConfig = {
       codec,
       width,
@@ -54,10 +48,10 @@ export async function codecFor(width: number, height: number): Promise<Codec | n
       bitrate: BITRATE,
       bitrateMode: "variable",
       latencyMode: "quality",
-      ...(container === "avc" && { avc: { format: "avc" as const } }),
+      ...(codec.startsWith("avc1") && { avc: { format: "avc" as const } }),
     };
     try {
-      if ((await VideoEncoder.isConfigSupported(config)).supported) return { container, config };
+      if ((await VideoEncoder.isConfigSupported(config)).supported) return config;
     } catch {
       // a codec that the browser has not heard of
     }

@@ -7,13 +7,17 @@ import { CellColors, type PageColors } from "../network/colors";
 import { cellColorsNow, pageColorsNow } from "../network/current";
 import { drawNetwork, FONT } from "../network/draw";
 import { pixelIn } from "../network/drawn";
-import { layoutNetwork, type Layout } from "../network/layout";
+import { layoutNetwork, PICTURED_CELL, type Layout } from "../network/layout";
 import type { Scene } from "../network/scene";
+import { aboutInsets } from "../pictures/about";
+import { INSET_CELL, Insets } from "../pictures/insets";
 import { DAMAGED, HERE, tunedPerLayerAndClass } from "../run/counts";
 import { baseOf, levelOf } from "../run/groupings";
 import type { Session } from "../run/session";
 import type { Track } from "../run/tracks";
 import { networkSubtitle, networkTitle } from "../sentences/network";
+import type { Format } from "./formats";
+import { cut, lines } from "./texts";
 import { Vector } from "./vector";
 import { highlighted, pins, session, theme, threshold, track } from "../state/chosen";
 import { classOrder, placedOrder } from "../state/shown";
@@ -50,15 +54,9 @@ export function shotNow(): Shot | null {
   };
 }
 
-/** Sizes in CSS pixels. */
-const EDGE = 32;
-const TITLE_SIZES = [20, 18, 16, 14];
+/** Baselines where the title is explained, in CSS pixels. */
 const TITLE_BASE = 50;
 const SUBTITLE_BASE = 72;
-const TOP = 100;
-const KEY_LINE = 20;
-const FOOT = 34;
-const SWATCH = 11;
 /** A picture has room for larger cells than the page. */
 const LARGEST_CELL = 40;
 
@@ -72,23 +70,40 @@ export class Frame {
   private g: CanvasRenderingContext2D;
   private vectors: Vector | null = null;
   private scene: Scene | null = null;
+  /** Mean maps inside cells, where the page has them too. */
+  private insets: Insets | null = null;
+  /** In CSS pixels; taller than the format where a network does not fit into it. */
+  readonly width: number;
+  readonly height: number;
+  readonly ratio: number;
+  private readonly keyLine: number;
+  private readonly swatch: number;
 
-  /**
-   * @param width of the picture in CSS pixels, and so its height.
-   * @param ratio pixels of the picture to one of them. */
   constructor(
     readonly shot: Shot,
-    readonly width: number,
-    readonly height: number,
-    readonly ratio: number,
+    readonly format: Format,
   ) {
-    this.canvas.width = Math.round(width * ratio);
-    this.canvas.height = Math.round(height * ratio);
+    const { width, ratio, edge, top, foot, text } = format;
+    [this.width, this.ratio] = [width, ratio];
+    [this.keyLine, this.swatch] = [Math.round((5 / 3) * text), text - 1];
     this.g = this.canvas.getContext("2d", { willReadFrequently: true }) as typeof this.g;
     this.canvasContext = this.g;
     this.key = this.keyLines();
-    const room = height - TOP - FOOT - KEY_LINE * this.key.length - 16;
-    this.layout = layoutNetwork(shot.open.layers, width - 2 * EDGE, room, ratio, LARGEST_CELL);
+    const taken = top + foot + this.keyLine * this.key.length + 16;
+    const pictured = shot.open.has("cell_maps");
+    const largest = pictured ? PICTURED_CELL : LARGEST_CELL;
+    const lay = (height: number): Layout =>
+      layoutNetwork(shot.open.layers, width - 2 * edge, height - taken, ratio, largest);
+    let height = format.height;
+    let layout = lay(height);
+    while (layout.cell < format.leastCell && height < format.tallest) layout = lay((height += 10));
+    this.layout = layout;
+    if (pictured && this.layout.cell >= INSET_CELL)
+      this.insets = new Insets(shot.open, shot.track.grouping.name);
+    // a film's sides are even, at each of its ratios
+    this.height = height + 4 * Math.ceil((layout.height + taken - height) / 4);
+    this.canvas.width = Math.round(width * ratio);
+    this.canvas.height = Math.round(this.height * ratio);
     this.cells.width = Math.round(this.layout.width * ratio);
     this.cells.height = Math.round(this.layout.height * ratio);
   }
@@ -102,6 +117,7 @@ export class Frame {
     const missing = current.summary.missing[t];
     if (missing !== DAMAGED && (!cells || missing !== HERE))
       throw new Error(`The cells of step ${stepText(open.scalars.step[t])} have not come.`);
+    await this.insets?.settled(t);
     const { g } = this;
     g.setTransform(this.ratio, 0, 0, this.ratio, 0, 0);
     g.fillStyle = `rgb(${this.shot.page.page.join(",")})`;
@@ -138,12 +154,13 @@ export class Frame {
   pixelOf(unit: number): { x: number; y: number } | null {
     const at = this.scene && pixelIn(this.scene, unit);
     if (!at) return null;
-    return { x: at.x + Math.round(EDGE * this.ratio), y: at.y + Math.round(TOP * this.ratio) };
+    const { edge, top } = this.format;
+    return { x: at.x + Math.round(edge * this.ratio), y: at.y + Math.round(top * this.ratio) };
   }
 
   private drawNetwork(t: number, cells: Scene["paint"]): void {
     const { open, track: current, threshold, highlighted: k } = this.shot;
-    const { layout, ratio } = this;
+    const { layout, ratio, format } = this;
     const K = current.grouping.classes.length;
     const tuned = cells ? new Uint32Array(open.layers.length * K) : null;
     if (cells && tuned) tunedPerLayerAndClass(cells, open.layers, K, threshold, tuned);
@@ -152,9 +169,10 @@ export class Frame {
       ...{ layout, order, colors, classOrder, page, light, threshold },
       ...{ layers: open.layers, names: open.names, paint: cells, highlighted: k },
       pixelRatio: ratio,
+      maps: this.insets?.at(t, light ? "light" : "dark") ?? null,
     };
     const numbers = numbersAt(open, current, t, threshold, k, tuned);
-    const [x, y] = [Math.round(EDGE * ratio), Math.round(TOP * ratio)];
+    const [x, y] = [Math.round(format.edge * ratio), Math.round(format.top * ratio)];
     if (this.vectors) {
       this.vectors.place(this.cells, x / ratio, y / ratio, ratio);
       drawNetwork(this.g, this.scene, numbers, tuned);
@@ -173,53 +191,65 @@ export class Frame {
   }
 
   private drawTexts(t: number, cells: Scene["paint"]): void {
-    const { g, width, shot } = this;
+    const { g, width, shot, format } = this;
     const { open, track: current, page } = shot;
+    const { edge, text, titles, titleLines } = format;
     const at = `Step ${stepText(open.scalars.step[t])}`;
     const facts = factsAt(open, current, t, { ...shot, cells });
-    const room = width - 2 * EDGE;
+    const room = width - 2 * edge;
     g.textBaseline = "alphabetic";
     g.fillStyle = page.ink;
     const title = cells ? networkTitle(facts) : `${at}: this snapshot cannot be read back.`;
-    const size =
-      TITLE_SIZES.find((px) => {
-        g.font = `600 ${px}px ${FONT}`;
-        return g.measureText(title).width <= room;
-      }) ?? TITLE_SIZES[TITLE_SIZES.length - 1];
-    g.font = `600 ${size}px ${FONT}`;
-    g.fillText(cut(g, title, room), EDGE, TITLE_BASE);
-    g.font = `400 12px ${FONT}`;
+    let said: string[] = [];
+    let size = titles[0];
+    for (size of titles) {
+      g.font = `600 ${size}px ${FONT}`;
+      said = lines(g, title, room, titleLines);
+      if (said.join(" ") === title) break;
+    }
+    let base = format.explained ? TITLE_BASE : edge + size;
+    for (const line of said) {
+      g.fillText(line, edge, base);
+      base += Math.round(1.3 * size);
+    }
+    g.font = `400 ${text}px ${FONT}`;
     g.fillStyle = page.ink2;
-    if (cells) g.fillText(cut(g, networkSubtitle(facts), room), EDGE, SUBTITLE_BASE);
-    const base = this.height - 14;
+    if (cells && format.explained) {
+      const maps = this.scene?.maps ? ` ${aboutInsets(current.grouping.name)}` : "";
+      g.fillText(cut(g, networkSubtitle(facts) + maps, room), edge, SUBTITLE_BASE);
+    }
+    base = this.height - text - 2;
     g.fillStyle = page.ink3;
     const tuned = `Tuned: strength ${strengthOfLevel(shot.threshold)} or more`;
-    const where = `${tuned} · ${at} · snapshot ${count(t + 1)} of ${count(open.snapshots)}`;
-    g.fillText(where, width - EDGE - g.measureText(where).width, base);
+    const long = `${tuned} · ${at} · snapshot ${count(t + 1)} of ${count(open.snapshots)}`;
+    const where = g.measureText(long).width < 0.75 * room ? long : `${tuned} · ${at}`;
+    const wide = g.measureText(where).width;
+    g.fillText(where, width - edge - wide, base);
     const run = `${isolated(open.manifest.name)} · ${isolated(open.split.name)}`;
-    g.fillText(cut(g, run, room / 2), EDGE, base);
+    g.fillText(cut(g, run, room - wide - 2 * text), edge, base);
     // where in the run this is
     const span = Math.max(1, open.snapshots - 1);
     g.fillStyle = `rgb(${page.hair.join(",")})`;
-    g.fillRect(EDGE, this.height - 4, room, 2);
+    g.fillRect(edge, this.height - 4, room, 2);
     g.fillStyle = page.ink3;
-    g.fillRect(EDGE, this.height - 4, (room * t) / span, 2);
+    g.fillRect(edge, this.height - 4, (room * t) / span, 2);
   }
 
   /** The classes that have a color of their own, in lines; the rest by their number. */
   private keyLines(): string[][] {
-    const { g } = this;
+    const { g, swatch } = this;
+    const { edge, text } = this.format;
     const { classes } = this.shot.track.grouping;
     const listed = this.listed();
     g.setTransform(1, 0, 0, 1, 0, 0);
-    g.font = `400 12px ${FONT}`;
+    g.font = `400 ${text}px ${FONT}`;
     const lines: string[][] = [[]];
     let x = 0;
     for (let i = 0; i < listed.length; i++) {
       const name = said(classes[listed[i]]);
-      const w = g.measureText(name).width + SWATCH + 24;
-      if (x > 0 && x + w > this.width - 2 * EDGE - 90) {
-        if (lines.length === 2) break;
+      const w = g.measureText(name).width + swatch + 2 * text;
+      if (x > 0 && x + w > this.width - 2 * edge - 7.5 * text) {
+        if (lines.length === this.format.keyLines) break;
         lines.push([]);
         x = 0;
       }
@@ -237,39 +267,32 @@ export class Frame {
   }
 
   private drawKey(): void {
-    const { g, shot } = this;
+    const { g, shot, swatch, keyLine } = this;
+    const { edge, text, foot } = this.format;
     const listed = this.listed();
-    let y = this.height - FOOT - KEY_LINE * this.key.length + 10;
+    let y = this.height - foot - keyLine * this.key.length + text - 2;
     let i = 0;
-    let x = EDGE;
-    g.font = `400 12px ${FONT}`;
+    let x = edge;
+    g.font = `400 ${text}px ${FONT}`;
     for (const line of this.key) {
-      x = EDGE;
+      x = edge;
       for (const name of line) {
         const k = listed[i++];
         g.fillStyle = shot.colors.of(k, 100);
         g.beginPath();
-        g.roundRect(x, y - SWATCH + 1, SWATCH, SWATCH, 2.5);
+        g.roundRect(x, y - swatch + 1, swatch, swatch, 2.5);
         g.fill();
         g.fillStyle =
           shot.highlighted < 0 || shot.highlighted === k ? shot.page.ink2 : shot.page.ink3;
-        g.fillText(name, x + SWATCH + 6, y);
-        x += g.measureText(name).width + SWATCH + 24;
+        g.fillText(name, x + swatch + text / 2, y);
+        x += g.measureText(name).width + swatch + 2 * text;
       }
-      y += KEY_LINE;
+      y += keyLine;
     }
     const more = shot.track.grouping.classes.length - i;
     g.fillStyle = shot.page.ink3;
     const grey = listed !== shot.classOrder && baseOf(shot.track.grouping).rest !== "wheel";
     const rest = grey ? `the ${count(more)} others are grey` : `and ${count(more)} more`;
-    if (more > 0) g.fillText(rest, x, y - KEY_LINE);
+    if (more > 0) g.fillText(rest, x, y - keyLine);
   }
-}
-
-/** A sentence as far as there is room. */
-function cut(g: CanvasRenderingContext2D, text: string, room: number): string {
-  if (g.measureText(text).width <= room) return text;
-  let end = text.length;
-  while (end > 0 && g.measureText(`${text.slice(0, end)}…`).width > room) end--;
-  return `${text.slice(0, end)}…`;
 }

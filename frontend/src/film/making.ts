@@ -7,16 +7,13 @@ import { count, plural, stepText } from "../format";
 import { announcement, snapshot } from "../state/chosen";
 import { LOADING } from "../run/counts";
 import { codecFor, whyNoFilm } from "./film";
+import { FILMS, FORMATS, type FormatName } from "./formats";
 import { Frame, shotNow, type Shot } from "./frame";
 import { loadMaker } from "./load";
 
-/** Sizes in CSS pixels, drawn so many times as fine: 1920 × 1080. */
-const [WIDTH, HEIGHT, FINE] = [1280, 720, 1.5];
-const PICTURE_FINE = 2;
 /** Kinds of films, with what a file can have of snapshots: a GIF grows with each of them. */
 export type Kind = "mp4" | "gif";
 export const MOST: Record<Kind, number> = { mp4: 2000, gif: 200 };
-const FINENESS: Record<Kind, number> = { mp4: FINE, gif: 1 };
 
 export interface Making {
   kind: Kind;
@@ -37,7 +34,8 @@ export const last: { frame: Frame | null } = { frame: null };
 export const canFilm = signal<boolean | null>(null);
 
 export async function askWhetherCanFilm(): Promise<void> {
-  canFilm.value = (await codecFor(WIDTH * FINE, HEIGHT * FINE)) !== null;
+  const { width, height, ratio } = FILMS.mp4;
+  canFilm.value = (await codecFor(width * ratio, height * ratio)) !== null;
 }
 
 /** Snapshots `from` … `to` as a film. */
@@ -52,10 +50,9 @@ export async function makeFilm(kind: Kind, from: number, to: number): Promise<vo
   try {
     const maker = await loadMaker();
     const whole = await counted(shot, from, to, signal);
-    const fine = FINENESS[kind];
-    const frame = (last.frame = new Frame(whole, WIDTH, HEIGHT, fine));
+    const frame = (last.frame = new Frame(whole, FILMS[kind]));
     const plan = {
-      ...{ width: WIDTH * fine, height: HEIGHT * fine, pictures, signal },
+      ...{ width: frame.width * frame.ratio, height: frame.height * frame.ratio, pictures, signal },
       picture: (i: number) => frame.pixels(from + i),
       made: (made: number) => (making.value = { ...mine, made }),
     };
@@ -75,19 +72,19 @@ export async function makeFilm(kind: Kind, from: number, to: number): Promise<vo
 }
 
 /** The snapshot at the playhead, as a picture. */
-export async function makePicture(kind: "png" | "svg"): Promise<void> {
+export async function makePicture(kind: "png" | "svg", format: FormatName): Promise<void> {
   const shot = shotNow();
   if (!shot) return;
   const t = snapshot.peek();
   trouble.value = "";
   try {
-    const frame = (last.frame = new Frame(shot, WIDTH, HEIGHT, PICTURE_FINE));
+    const frame = (last.frame = new Frame(shot, FORMATS[format]));
     const picture =
       kind === "svg"
         ? new Blob([await frame.vector(t)], { type: "image/svg+xml" })
         : await pixels(await frame.draw(t));
     const at = stepText(shot.open.scalars.step[t]);
-    const name = `${safeName(`${shot.open.manifest.name}-network-step${at}`)}.${kind}`;
+    const name = `${safeName(`${shot.open.manifest.name}-network-step${at}${format === "screen" ? "" : `-${format}`}`)}.${kind}`;
     download(name, picture);
     announcement.value = `Saved as ${name}.`;
   } catch (error) {

@@ -1,12 +1,6 @@
 // Pictures to an MP4, by the browser's own encoder.
 
-import {
-  BufferTarget,
-  EncodedPacket,
-  EncodedVideoPacketSource,
-  Mp4OutputFormat,
-  Output,
-} from "mediabunny";
+import { mp4Of, type Encoded } from "./container";
 import { pause, unless } from "./pace";
 import { BT709, toYuv } from "./yuv";
 import { LAST, RATE, STANDS, type Film } from "./film";
@@ -19,24 +13,21 @@ const MICROSECONDS = 1e6;
 
 export async function makeMp4(film: Film): Promise<Blob> {
   const { width, height, pictures, signal } = film;
-  const target = new BufferTarget();
-  const output = new Output({ format: new Mp4OutputFormat({ fastStart: "in-memory" }), target });
-  const track = new EncodedVideoPacketSource(film.codec.container);
-  output.addVideoTrack(track, { frameRate: RATE });
-  await output.start();
-
+  const frames: Encoded[] = [];
+  let config: VideoDecoderConfig | undefined;
   let failed: unknown = null;
-  let written = Promise.resolve();
   const encoder = new VideoEncoder({
     output: (chunk, meta) => {
-      // one after another, in the order in which they come
-      written = written.then(() => track.add(EncodedPacket.fromEncodedChunk(chunk), meta));
-      written.catch((error: unknown) => (failed ??= error));
+      const data = new Uint8Array(chunk.byteLength);
+      chunk.copyTo(data);
+      const shown = Math.round((chunk.timestamp * RATE) / MICROSECONDS);
+      frames.push({ data, shown, key: chunk.type === "key" });
+      config ??= meta?.decoderConfig;
     },
     error: (error) => (failed ??= error),
   });
   try {
-    encoder.configure({ ...film.codec.config, framerate: RATE });
+    encoder.configure({ ...film.codec, framerate: RATE });
     const yuv = new Uint8Array((width * height * 3) / 2);
     for (let i = 0, frame = 0; i < pictures; i++) {
       signal.throwIfAborted();
@@ -59,13 +50,12 @@ export async function makeMp4(film: Film): Promise<Blob> {
       await pause();
     }
     await encoder.flush();
-    await written;
     if (failed) throw failed;
     signal.throwIfAborted();
-    await output.finalize();
-    return new Blob([target.buffer as ArrayBuffer], { type: "video/mp4" });
+    if (!config) throw new Error("The browser's encoder did not say how its frames are decoded.");
+    const file = mp4Of({ width, height, rate: RATE, config, frames });
+    return new Blob(file, { type: "video/mp4" });
   } catch (error) {
-    await output.cancel().catch(() => undefined);
     throw failed ?? error;
   } finally {
     if (encoder.state !== "closed") encoder.close();

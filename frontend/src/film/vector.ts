@@ -9,6 +9,7 @@ export class Vector {
   fillStyle = "#000";
   strokeStyle = "#000";
   lineWidth = 1;
+  imageSmoothingEnabled = false;
   textBaseline = "alphabetic";
   private spelled = "400 10px sans-serif";
   private readonly parts: string[] = [];
@@ -136,8 +137,22 @@ export class Vector {
       (image.width * scale) / this.at.scale,
       (image.height * scale) / this.at.scale,
     );
+    this.image(canvas, box);
+  }
+
+  /** A part of a canvas, pixel for pixel: a map inside a cell. */
+  drawImage(
+    ...[from, left, top, w, h, x, y, width, height]: [HTMLCanvasElement, ...number[]]
+  ): void {
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [w, h];
+    canvas.getContext("2d")?.drawImage(from, left, top, w, h, 0, 0, w, h);
+    this.image(canvas, this.box(x, y, width, height));
+  }
+
+  private image(canvas: HTMLCanvasElement, box: string): void {
     this.parts.push(
-      `<image ${box} style="image-rendering:pixelated" href="${canvas.toDataURL("image/png")}"/>`,
+      `<image ${box} preserveAspectRatio="none" style="image-rendering:pixelated" href="${canvas.toDataURL("image/png")}"/>`,
     );
   }
 

@@ -2,7 +2,7 @@
 // layer, and how alike the layers are to those at the end.
 
 import { useEffect } from "preact/hooks";
-import { Chooser } from "../frame/Chooser";
+import { LayerChooser } from "../layer/LayerChooser";
 import { count } from "../format";
 import { drawn } from "../network/drawn";
 import type { Geometry } from "../run/resources";
@@ -30,17 +30,7 @@ export function GeometryView() {
           <h1 data-testid="title">{viewTitle}</h1>
           <p class="subtitle">{found ? subtitleOf(found) : geometryProblem.value}</p>
         </div>
-        {there && (
-          <Chooser
-            label="Layer"
-            value={String(layer)}
-            options={open.names.map((name, l) => ({ value: String(l), name, about: "" }))}
-            testId="geometry-layer"
-            onChoose={(l) => {
-              chosenLayer.value = Number(l);
-            }}
-          />
-        )}
+        {there && <LayerChooser open={open} l={layer} onChoose={(l) => (chosenLayer.value = l)} />}
       </div>
       <div
         class="geometry"

@@ -1,12 +1,13 @@
 // A unit through training: the mean response of each class, and the cell's own colors beneath.
 
 import { quantileSorted } from "d3-array";
-import { area, line } from "d3-shape";
+import { area } from "d3-shape";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { digitsFor, fixed, stepText } from "../format";
 import { fitCanvas } from "../frame/size";
-import { home } from "../frame/home";
-import { cssColor, pageColors } from "../network/colors";
+import { cssColor } from "../network/colors";
+import { pageColorsNow } from "../network/current";
+import { lineThrough } from "./lines";
 import type { UnitHistory } from "../run/resources";
 import { highlighted, session, snapshot, theme } from "../state/chosen";
 import { palette, positions } from "../state/shown";
@@ -48,14 +49,10 @@ function linesOf(history: UnitHistory, K: number, x: Float64Array): Lines {
       high = Math.max(high, history.mean[t * K + k]);
     }
   const y = (v: number): number => HEIGHT - 3 - ((v - low) / (high - low)) * (HEIGHT - 8);
-  const times = Array.from({ length: T }, (_, t) => t);
   const shown = K <= MANY ? Array.from({ length: K }, (_, k) => k) : top(history, K, T);
-  const paths = shown.map(
-    (k) =>
-      line<number>()
-        .defined((t) => usable(t, k))
-        .x((t) => round(x[t] * WIDTH))
-        .y((t) => round(y(history.mean[t * K + k])))(times) ?? "",
+  const across = x.map((v) => v * WIDTH);
+  const paths = shown.map((k) =>
+    lineThrough(across, (t) => (usable(t, k) ? y(history.mean[t * K + k]) : NaN)),
   );
   const band = K <= MANY ? "" : bandOf(history, K, x, y, usable);
   return { low, high, paths, band, y, shown };
@@ -170,7 +167,7 @@ export function Barcode({ history }: { history: UnitHistory }) {
     const g = fitCanvas(canvas.current, WIDTH, CODE);
     g.clearRect(0, 0, WIDTH, CODE);
     const marks = spans(x, 0);
-    const line = pageColors(home().root).ink4;
+    const line = pageColorsNow().ink4;
     for (let t = 0; t < x.length; t++) {
       const left = Math.round(marks[t] * WIDTH);
       const width = Math.max(1, Math.round(marks[t + 1] * WIDTH) - left);

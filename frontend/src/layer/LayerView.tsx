@@ -1,8 +1,7 @@
 // One layer: what each class does to each unit now, and every unit's color through training.
 
 import { useMemo, useRef } from "preact/hooks";
-import { count, plural } from "../format";
-import { Chooser } from "../frame/Chooser";
+import { LayerChooser } from "./LayerChooser";
 import { useSize } from "../frame/size";
 import { shownOf } from "../pictures/about";
 import { LayerPictures, ShowsChoice } from "../pictures/Shows";
@@ -45,17 +44,7 @@ export function LayerView() {
           <p class="subtitle">{layerSubtitle}</p>
         </div>
         <ShowsChoice l={l} />
-        <Chooser
-          label="Layer"
-          value={String(l)}
-          options={open.layers.map((one, i) => ({
-            value: String(i),
-            name: open.names[i],
-            about: `${one.kind}, ${count(one.units)} ${plural(one.units, "unit")}`,
-          }))}
-          testId="layer"
-          onChoose={(value) => openLayer(Number(value))}
-        />
+        <LayerChooser open={open} l={l} onChoose={openLayer} />
       </div>
       <div class="layer-view" ref={frame} style={{ "--labels": `${labels}px` }}>
         {shownOf(l, layerShows.value) !== "cells" ? (

@@ -147,7 +147,9 @@ export function Pictures({ l, layout, named }: { l: number; layout: LayerLayout;
             onPointerLeave={hideTip}
           />
           {!there && <p class="note no-heat">Heat maps are not in this file.</p>}
-          <h2 class="between">The color of every unit at every snapshot</h2>
+          <h2 class="between">
+            {named ? "The color of every unit at every snapshot" : "At every snapshot"}
+          </h2>
           <canvas
             ref={timeCanvas}
             class="cells"

@@ -8,7 +8,7 @@ import { baseOf, levelWords } from "../run/groupings";
 import { cellSentence } from "../sentences/units";
 import { classOrder, classes, painted, palette, placedOrder, shownGrouping } from "../state/shown";
 import { highlighted, session, theme, threshold, track, unit } from "../state/chosen";
-import { openLayer, selectUnit } from "../state/choosing";
+import { foreseeUnit, openLayer, selectUnit } from "../state/choosing";
 import { HELD } from "../wire/manifest";
 import { cssColor } from "./colors";
 import { cellColorsNow, pageColorsNow } from "./current";
@@ -137,6 +137,7 @@ export function Network() {
           aria-label="Units of every layer, colored by preferred class. Select a unit, then use the up and down arrow keys to walk its layer."
           onPointerMove={onPointerMove}
           onPointerLeave={hideTip}
+          onPointerDown={(event) => foreseeUnit(unitAt(event))}
           onClick={(event) => {
             const u = unitAt(event);
             const l = u < 0 ? layerAt(event) : -1;

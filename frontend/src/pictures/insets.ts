@@ -33,6 +33,11 @@ export class Insets {
     void this.load();
   }
 
+  /** Until maps of that snapshot are here, or cannot be had. */
+  async settled(t: number): Promise<void> {
+    if (!this.known.has(t) && !this.refused.has(t)) await this.fetch(t);
+  }
+
   /** A sheet for each layer that has maps; null until they are here. */
   at(t: number, theme: Theme): Map<number, Sheet> | null {
     const maps = this.known.get(t);
@@ -53,17 +58,20 @@ export class Insets {
     if (this.underway) return;
     this.underway = true;
     try {
-      for (let t = this.next(); t >= 0; t = this.next())
-        try {
-          this.known.set(t, await cellMaps(this.open, this.grouping, t));
-          if (this.known.size > KEPT) this.known.delete(this.known.keys().next().value as number);
-          this.arrived.value++;
-        } catch (error) {
-          console.warn("huelapse:", error);
-          this.refused.add(t);
-        }
+      for (let t = this.next(); t >= 0; t = this.next()) await this.fetch(t);
     } finally {
       this.underway = false;
+    }
+  }
+
+  private async fetch(t: number): Promise<void> {
+    try {
+      this.known.set(t, await cellMaps(this.open, this.grouping, t));
+      if (this.known.size > KEPT) this.known.delete(this.known.keys().next().value as number);
+      this.arrived.value++;
+    } catch (error) {
+      console.warn("huelapse:", error);
+      this.refused.add(t);
     }
   }
 

@@ -16,41 +16,32 @@ export interface Scalars {
   loss: Float64Array | null;
 }
 
-/** One unit through time: arrays of unit/{u}.st. */
-export interface UnitHistory {
+/** What is known of a unit in numbers, along snapshots or along units. */
+export interface UnitNumbers {
+  preferred: Uint16Array;
+  runnerUp: Uint16Array;
+  state: Uint8Array;
+  level: Uint8Array;
+  flags: Uint8Array;
+  value: Float32Array;
+  strength: Float32Array;
+  sure: Float32Array;
+  /** Samples of a class, the mean response to them, and its 95 % interval. */
   n: Uint32Array;
   mean: Float32Array;
   low: Float32Array;
   high: Float32Array;
+}
+
+/** A layer's units at one snapshot, each with what its preferred class does: table/{t}/{l}.st. */
+export type UnitTable = UnitNumbers;
+
+/** One unit through time, with what each class does, `[snapshot, class]`: unit/{u}.st. */
+export interface UnitHistory extends UnitNumbers {
   active: Float32Array;
   activeLow: Float32Array;
   activeHigh: Float32Array;
-  preferred: Uint16Array;
-  runnerUp: Uint16Array;
-  state: Uint8Array;
-  level: Uint8Array;
-  flags: Uint8Array;
-  value: Float32Array;
-  strength: Float32Array;
-  sure: Float32Array;
   activeSamples: Uint32Array;
-}
-
-/** A layer's units at one snapshot, in the order of the units: arrays of table/{t}/{l}.st. */
-export interface UnitTable {
-  preferred: Uint16Array;
-  runnerUp: Uint16Array;
-  state: Uint8Array;
-  level: Uint8Array;
-  flags: Uint8Array;
-  value: Float32Array;
-  strength: Float32Array;
-  sure: Float32Array;
-  /** Samples of the preferred class, the mean response to them, and its 95 % interval. */
-  n: Uint32Array;
-  mean: Float32Array;
-  low: Float32Array;
-  high: Float32Array;
 }
 
 /** Events of a grouping and measure, in order of time: arrays of events.st. */
@@ -206,25 +197,6 @@ export const scalarsOf = (t: Tensors): Scalars => {
   };
 };
 
-export const unitHistoryOf = (t: Tensors): UnitHistory => ({
-  n: t.get("n", "U32"),
-  mean: t.get("mean", "F32"),
-  low: t.get("low", "F32"),
-  high: t.get("high", "F32"),
-  active: t.get("active", "F32"),
-  activeLow: t.get("active_low", "F32"),
-  activeHigh: t.get("active_high", "F32"),
-  preferred: t.get("preferred", "U16"),
-  runnerUp: t.get("runner_up", "U16"),
-  state: t.get("state", "U8"),
-  level: t.get("level", "U8"),
-  flags: t.get("flags", "U8"),
-  value: t.get("value", "F32"),
-  strength: t.get("strength", "F32"),
-  sure: t.get("sure", "F32"),
-  activeSamples: t.get("active_samples", "U32"),
-});
-
 export const unitTableOf = (t: Tensors): UnitTable => ({
   preferred: t.get("preferred", "U16"),
   runnerUp: t.get("runner_up", "U16"),
@@ -238,6 +210,14 @@ export const unitTableOf = (t: Tensors): UnitTable => ({
   mean: t.get("mean", "F32"),
   low: t.get("low", "F32"),
   high: t.get("high", "F32"),
+});
+
+export const unitHistoryOf = (t: Tensors): UnitHistory => ({
+  ...unitTableOf(t),
+  active: t.get("active", "F32"),
+  activeLow: t.get("active_low", "F32"),
+  activeHigh: t.get("active_high", "F32"),
+  activeSamples: t.get("active_samples", "U32"),
 });
 
 export const eventsOf = (t: Tensors): Events => ({

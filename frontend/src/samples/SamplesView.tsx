@@ -102,9 +102,9 @@ const NAMES: Record<Only, string> = { all: "All", wrong: "Wrong now", watched: "
 function Choice({ open }: { open: Session }) {
   const choices: Only[] = open.has("watched") ? ["all", "wrong", "watched"] : ["all", "wrong"];
   return (
-    <>
+    <span class="sample-choice">
       <input
-        class="find"
+        class="find-sample"
         type="search"
         data-testid="find"
         aria-label="Find samples"
@@ -126,7 +126,7 @@ function Choice({ open }: { open: Session }) {
           </button>
         ))}
       </span>
-    </>
+    </span>
   );
 }
 

@@ -54,6 +54,16 @@ export function openSample(i: number): void {
   });
 }
 
+/** Asks for a unit's history when it is pressed: the click comes a moment later. */
+export function foreseeUnit(u: number): void {
+  const grouping = shownGrouping.peek();
+  if (u >= 0 && grouping)
+    session
+      .peek()
+      ?.ofUnits.history(grouping.name, u)
+      .catch(() => undefined);
+}
+
 export function selectUnit(u: number): void {
   unit.value = u === unit.peek() ? -1 : u;
 }

@@ -1,8 +1,8 @@
 // The table twin of the picture: a layer's units as rows, for those who read rather than look.
 
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
-import { count, digitsFor, fixed, plural } from "../format";
-import { Chooser } from "../frame/Chooser";
+import { count, digitsFor, fixed } from "../format";
+import { LayerChooser } from "../layer/LayerChooser";
 import { download } from "../frame/download";
 import { useSize } from "../frame/size";
 import { isolated } from "../inline";
@@ -85,17 +85,11 @@ export function TableView() {
           </p>
         </div>
         <span class="field">
-          <Chooser
-            label="Layer"
-            value={String(l)}
-            options={open.layers.map((one, i) => ({
-              value: String(i),
-              name: open.names[i],
-              about: `${one.kind}, ${count(one.units)} ${plural(one.units, "unit")}`,
-            }))}
-            testId="layer"
-            onChoose={(value) => {
-              openLayer(Number(value));
+          <LayerChooser
+            open={open}
+            l={l}
+            onChoose={(chosen) => {
+              openLayer(chosen);
               view.value = "table";
             }}
           />
@@ -154,7 +148,14 @@ function Rows({ known, late, offset, name, measure }: Of) {
   const digits = useMemo(() => digitsFor(spanOf(known.mean)), [known]);
   useEffect(() => drawn.view(!late, 0));
   // it stands in the place of a picture, and is read from the keyboard
-  useEffect(() => frame.current?.focus({ preventScroll: true }), []);
+  useEffect(() => {
+    // nobody pressed Tab to come here, so nothing is framed
+    const quietly: FocusOptions & { focusVisible: boolean } = {
+      preventScroll: true,
+      focusVisible: false,
+    };
+    frame.current?.focus(quietly);
+  }, []);
   useEffect(() => {
     const box = frame.current;
     const at = rows.indexOf(chosen);
@@ -257,7 +258,7 @@ function Rows({ known, late, offset, name, measure }: Of) {
 /** Room for the rows that are out of sight. */
 const Gap = ({ rows }: { rows: number }) => (
   <tr aria-hidden="true">
-    <td colSpan={7} style={{ height: `${rows * ROW}px`, padding: 0, border: 0 }} />
+    <td style={{ height: `${rows * ROW}px`, padding: 0, border: 0 }} />
   </tr>
 );
 

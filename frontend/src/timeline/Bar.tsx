@@ -110,7 +110,7 @@ export function Bar({ chart }: { chart: Chart }) {
   return (
     <div
       ref={frame}
-      class="bar"
+      class="run-bar"
       data-testid="bar"
       style={{ left: `${chart.left}px`, top: `${BAR_Y}px`, width: `${wide}px` }}
       title="Drag to choose what the axis shows; double-click for all of it"
@@ -136,7 +136,7 @@ export function Bar({ chart }: { chart: Chart }) {
 
 function Now({ wide }: { wide: number }) {
   const x = (positions.value[snapshot.value] ?? 0) * wide;
-  return <i class="bar-now" style={{ transform: `translateX(${Math.round(x)}px)` }} />;
+  return <i class="run-bar-now" style={{ transform: `translateX(${Math.round(x)}px)` }} />;
 }
 
 export const nearestIn = (chart: Chart, x: number): number =>

@@ -33,8 +33,10 @@ def interval_of(
     from scipy.special import stdtrit
 
     samples = n.astype(np.float64)
+    # a probe has the same samples of a class at every snapshot
+    numbers, which = np.unique(n, return_inverse=True)
+    t = stdtrit(np.maximum(numbers - 1, 1), (1 + confidence) / 2)[which].reshape(n.shape)
     with np.errstate(divide="ignore", invalid="ignore"):
-        t = stdtrit(np.maximum(samples - 1, 1), (1 + confidence) / 2)
         half = np.where(samples > 1, t * np.sqrt(variance / samples), np.nan)
     known = np.where(samples > 0, mean, np.nan)
     return known - half, known + half

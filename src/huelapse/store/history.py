@@ -11,7 +11,7 @@ import itertools
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,21 +82,27 @@ class Blocks:
         above = self._cache.directory
         return None if above is None else above / KIND
 
-    def find(self, key: str, classes: int, units: int, unit: int) -> list[np.ndarray] | None:
-        """Each statistic of one unit as [snapshot, class], or None where no whole block is kept."""
-        directory = self.directory
-        if directory is None or not (directory / key).is_dir():
-            return None
-        try:
-            opened = _open(directory / key, metadata(classes, units), create=False)
-            bits = np.asarray(opened[:, :, :, unit].read().result())
-        except Exception as error:  # a damaged block is one to be made anew
-            logger.debug("%s cannot be used: %s", directory / key, error)
-            bits = np.full(1, FILL, np.uint32)
-        if (bits == FILL).any():
-            shutil.rmtree(directory / key, ignore_errors=True)
-            return None
-        return [bits[:, i].view(dtype) for i, dtype in enumerate(DTYPES)]
+    def find(
+        self, keys: Sequence[str], classes: int, units: int, unit: int
+    ) -> list[list[np.ndarray] | None]:
+        """Of each block, all read at once: each statistic of one unit as [snapshot, class], or None
+        where no whole block is kept."""
+        above, described = self.directory, metadata(classes, units)
+        if above is None:
+            return [None] * len(keys)
+        there = [(above / key).is_dir() for key in keys]
+        opening = [
+            _opening(above / key, described, create=False) if is_there else None
+            for key, is_there in zip(keys, there, strict=True)
+        ]
+        reading = [_begun(one, unit) for one in opening]
+        found: list[list[np.ndarray] | None] = []
+        for key, is_there, one in zip(keys, there, reading, strict=True):
+            statistics = _whole(one)
+            if is_there and statistics is None:  # damaged, and so one to be made anew
+                shutil.rmtree(above / key, ignore_errors=True)
+            found.append(statistics)
+        return found
 
     def has(self, key: str) -> bool:
         directory = self.directory
@@ -120,7 +126,7 @@ class Blocks:
         beside = directory / f".{key}.{os.getpid()}.{next(_numbers)}.tmp"
         beside.mkdir(parents=True, exist_ok=True)
         try:
-            block = _open(beside, metadata(source.classes, units), create=True)
+            block = _opening(beside, metadata(source.classes, units), create=True).result()
             width = shard_units(source.classes, units)
             for start in range(0, units, width):
                 own = slice(start, min(start + width, units))
@@ -164,11 +170,32 @@ class Source:
         return None if (bits == FILL).any() or missing.any() else bits
 
 
-def _open(directory: Path, described: layout.JSON, *, create: bool) -> Any:
+def _begun(opening: Any, unit: int) -> Any:
+    """The reading of one unit of a block; None where that cannot be opened."""
+    try:
+        return None if opening is None else opening.result()[:, :, :, unit].read()
+    except Exception as error:
+        logger.debug("a block of a history cannot be used: %s", error)
+        return None
+
+
+def _whole(reading: Any) -> list[np.ndarray] | None:
+    """Each statistic that was read; None where a part of the block is not there."""
+    try:
+        bits = None if reading is None else np.asarray(reading.result())
+    except Exception as error:
+        logger.debug("a block of a history cannot be used: %s", error)
+        return None
+    if bits is None or (bits == FILL).any():
+        return None
+    return [bits[:, i].view(dtype) for i, dtype in enumerate(DTYPES)]
+
+
+def _opening(directory: Path, described: layout.JSON, *, create: bool) -> Any:
     spec: dict[str, Any] = {
         "driver": "zarr3",
         "kvstore": {"driver": "file", "path": f"{directory}/"},
         "metadata": described,
     }
     how = {"create": True} if create else {"open": True, "assume_metadata": True}
-    return tensorstore().open({**spec, **how}).result()
+    return tensorstore().open({**spec, **how})

@@ -103,8 +103,7 @@ class ThroughTime:
         source = self._source(grouping, home)
         parts: list[list[np.ndarray]] = []
         first = 0
-        for key in self._keys(home):
-            kept = self._blocks.find(key, source.classes, source.units, unit)
+        for kept in self._blocks.find(self._keys(home), source.classes, source.units, unit):
             if kept is None:
                 kept = self._unit(home, slice(first, first + BLOCK), unit)
             parts.append(kept)
