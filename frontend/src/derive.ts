@@ -22,6 +22,7 @@ import { stepText } from "./format";
 import { firstClause } from "./explain";
 import { isolated } from "./inline";
 import { networkSubtitle, networkTitle, type NetworkFacts } from "./sentences/network";
+import { storySentence } from "./sentences/story";
 import type { Counted } from "./sentences/units";
 import { approximate, classes, painted } from "./state/shown";
 import { highlighted, session, snapshot, threshold, track } from "./state/chosen";
@@ -141,6 +142,22 @@ export interface Chosen {
   cells: Paint | null;
 }
 
+/** The class that most units are tuned to; null where classes are not shown by themselves. */
+function leadingClass(
+  current: Track,
+  t: number,
+  level: number,
+): { name: string; tuned: number } | null {
+  const { classes } = current.grouping;
+  if (levelOf(current.grouping) !== "class") return null;
+  let best = { cls: -1, tuned: 0 };
+  classes.forEach((_, k) => {
+    const tuned = tunedToClass(current.classBins, classes.length, t, k, level);
+    if (tuned > best.tuned) best = { cls: k, tuned };
+  });
+  return best.cls < 0 ? null : { name: classes[best.cls], tuned: best.tuned };
+}
+
 /** What the network's title says of a snapshot. */
 export function factsAt(open: Session, current: Track, t: number, chosen: Chosen): NetworkFacts {
   const L = open.layers.length;
@@ -167,6 +184,7 @@ export function factsAt(open: Session, current: Track, t: number, chosen: Chosen
     level: levelOf(current.grouping),
     multilabel: countedIn(open, current) === "label",
     measure: open.measure,
+    leading: leadingClass(current, t, level),
     present: present.map((c) => current.grouping.classes[c]),
     classes: own,
     highlighted:
@@ -190,6 +208,30 @@ export const facts = computed((): NetworkFacts | null => {
     highlighted: highlighted.value,
     cells: highlighted.value < 0 || approximate.value ? null : (painted.value?.paint ?? null),
   });
+});
+
+/** How the share of tuned units went through the run, once all of it is here. A snapshot at which less
+ * than half of the classes take part says too little: what is compared with few is strong by itself. */
+export const story = computed((): string => {
+  const [open, current] = [session.value, track.value];
+  if (!open || !current?.complete) return "";
+  const K = current.grouping.classes.length;
+  const own = ownClasses(current.grouping) || K;
+  const shares = Float64Array.from({ length: open.snapshots }, (_, t) => {
+    if (current.summary.missing[t]) return NaN;
+    const present = classesWithSamples(current.summary, K, t).filter((c) => c < own);
+    if (2 * present.length < own) return NaN;
+    const all = stateCounts(current.summary, open.layers.length, t);
+    if (all[HELD] + all[TIED] + all[SILENT] === 0) return NaN;
+    let tuned = 0;
+    open.layers.forEach((_, l) => {
+      tuned += tunedInLayer(current.summary, open.layers.length, t, l, threshold.value);
+    });
+    return tuned / (open.units - all[NOT_DEFINED]);
+  });
+  const { step, accuracy } = open.scalars;
+  const { state } = open.manifest;
+  return storySentence({ steps: step, shares, accuracy, live: state === "recording" });
 });
 
 const stepNow = computed(() => stepText(session.value?.scalars.step[snapshot.value] ?? 0));

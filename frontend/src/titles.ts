@@ -60,8 +60,12 @@ export const layerSubtitle = computed(() => {
   const where = last
     ? "the last snapshot"
     : `step ${stepText(session.value?.scalars.step[by] ?? 0)}`;
-  return `${layer.kind}. A column is a unit; it keeps its place, by its class at ${where}. On top: how much each class drives it now.`;
+  return `A column is a unit (${layer.kind}). Units stand by their class at ${where}, and keep their places.`;
 });
+
+export const heatTitle = computed(
+  () => `What drives each unit at step ${step.value}, no more vivid than its strength`,
+);
 
 const classesTitle = computed(() => {
   const open = session.value;
@@ -112,13 +116,13 @@ const confusionTitle = computed(() => {
   const at = `Step ${stepText(open.scalars.step[now.snapshot])}`;
   const worst = largestConfusion.value;
   if (all === 0) return `${at}: there is no sample.`;
-  if (all === right) return `${at}: all ${count(all)} samples are right.`;
+  if (all === right) return `${at}: all ${count(all)} samples are correct.`;
   const none = all - predicted;
   if (predicted === 0) return `${at}: none of ${count(all)} samples has a prediction.`;
   if (!worst)
-    return `${at}: ${count(none)} of ${count(all)} samples ${plural(none, "has", "have")} no prediction, the others are right.`;
+    return `${at}: ${count(none)} of ${count(all)} samples ${plural(none, "has", "have")} no prediction, the others are correct.`;
   const n = matrix[worst.true * K + worst.predicted];
-  return `${at}: ${count(all - right)} of ${count(all)} samples are wrong; most often ${said(names[worst.true])} is read as ${said(names[worst.predicted])} (${count(n)}).`;
+  return `${at}: ${count(all - right)} of ${count(all)} samples are wrong; most often ${said(names[worst.true])} is predicted as ${said(names[worst.predicted])} (${count(n)}).`;
 });
 
 const samplesTitle = computed(() => {
@@ -135,9 +139,9 @@ const samplesTitle = computed(() => {
       : `Step ${step.value}`;
   const { all, wrong, unknown } = countWrong(now.samples.label, now.samples.prediction);
   const at = `Step ${stepText(open.scalars.step[now.snapshot])}`;
-  if (all === 0 && unknown > 0) return `${at}: how samples are read was not kept here.`;
+  if (all === 0 && unknown > 0) return `${at}: what samples are predicted as was not kept here.`;
   const rest = unknown > 0 ? `; of ${count(unknown)} more it was not kept` : "";
-  return `${at}: ${count(wrong)} of ${count(all)} samples are read wrongly${rest}.`;
+  return `${at}: ${count(wrong)} of ${count(all)} samples are wrong${rest}.`;
 });
 
 export const viewTitle = computed(

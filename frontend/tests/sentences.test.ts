@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { cellSentence, type UnitFacts, unitSentence, unitWarning } from "../src/sentences/units";
+import { legendTexts } from "../src/sentences/timeline";
 import { classSentence } from "../src/sentences/classes";
-import { eventSentence, eventWords, noiseSentence } from "../src/sentences/events";
+import { eventSentence, eventWords, kindWords, noiseSentence } from "../src/sentences/events";
 import { floorSentence, thresholdSentence } from "../src/sentences/strength";
 import { networkSubtitle, networkTitle, type NetworkFacts } from "../src/sentences/network";
 import { missingSentence, splitSentence } from "../src/sentences/snapshots";
@@ -53,6 +54,17 @@ describe("network title", () => {
     );
   });
 
+  it("names one class that has most of the tuned units, before the layers", () => {
+    const many = { ...facts, classes: 10, leading: { name: "bag", tuned: 34 } };
+    expect(networkTitle(many)).toBe("Step 200: 23% of units are tuned, 69% of them to bag.");
+    const title = (more: Partial<NetworkFacts>) => networkTitle({ ...many, ...more });
+    // half, or three times its part of the classes, is not reached; or hardly a unit is tuned
+    expect(title({ leading: { name: "bag", tuned: 24 } })).not.toContain("bag");
+    expect(title({ classes: 4 })).not.toContain("bag");
+    const few = layersTuned(3, 6, 10);
+    expect(title({ layers: few, leading: { name: "bag", tuned: 19 } })).not.toContain("bag");
+  });
+
   it("names no leader where none leads", () => {
     const title = networkTitle({ ...facts, layers: layersTuned(20, 20, 10) });
     expect(title).toBe("Step 200: 24% of units are tuned.");
@@ -81,10 +93,10 @@ describe("network title", () => {
 
   it("says that step 0 is before training, and how many units are tuned even so", () => {
     expect(networkTitle({ ...facts, step: 0, layers: layersTuned(6, 0, 0) })).toBe(
-      "Step 0, before training: 3% of units are already tuned to one class.",
+      "Step 0, before training: 3% of units are already tuned to a class.",
     );
     expect(networkTitle({ ...facts, step: 0, layers: layersTuned(1, 0, 0) })).toContain(
-      "one unit is already tuned to one class",
+      "one unit is already tuned to a class",
     );
     expect(networkTitle({ ...facts, step: 0, layers: layersTuned(0, 0, 0) })).toBe(
       "Step 0, before training: no unit is tuned yet.",
@@ -137,13 +149,29 @@ describe("network title", () => {
     expect(networkSubtitle({ ...facts, grouping: predicted, classes: 10 })).toMatch(
       /^2 of 10 classes predicted:/,
     );
-    expect(networkSubtitle(facts)).toMatch(/^Hue: the true label that drives the unit most\./);
+    expect(networkSubtitle(facts)).toMatch(
+      /^A cell is a unit\. Its color: the true label it responds to most;/,
+    );
+  });
+
+  it("says beneath it what color, vividness, grey and hollow mean", () => {
+    const many = { ...facts, classes: 2 };
+    expect(networkSubtitle(many)).toBe(
+      "A cell is a unit. Its color: the true label it responds to most; the more vivid, the further ahead of the other. Grey: none is surely first. Hollow: silent.",
+    );
+    const three = { ...facts, classes: 3, present: ["bag", "coat", "hat"] };
+    expect(networkSubtitle(three)).toContain("the further ahead of the next.");
+    const index = { name: "cs", title: "Class selectivity", about: "", non_negative: true };
+    expect(networkSubtitle({ ...three, measure: index })).toContain(
+      "the more vivid, the greater its class selectivity.",
+    );
+    expect(networkSubtitle({ ...three, level: "finest" })).toContain("finest superclass of it,");
   });
 
   it("names a grouping of the user's own as it is", () => {
     const grouping = { name: "hospital", title: "hospital" };
     expect(networkSubtitle({ ...facts, grouping })).toMatch(
-      /^Hue: the class of “hospital” that drives the unit most\./,
+      /Its color: the class of “hospital” it responds to most;/,
     );
   });
 });
@@ -191,10 +219,10 @@ describe("what a measure has no meaning for", () => {
 
 describe("the noise floor", () => {
   it("is told, never below 0, and has its place before it is known", () => {
-    expect(floorSentence(0.034)).toMatch(/^Noise floor 0.03: /);
-    expect(floorSentence(-0.01)).toMatch(/^Noise floor 0.00: /);
-    expect(floorSentence(null)).toMatch(/^Noise floor …: /);
-    expect(floorSentence(null, false)).toMatch(/^Noise floor –: /);
+    expect(floorSentence(0.034)).toMatch(/^Noise floor 0.03 \(dotted\): /);
+    expect(floorSentence(-0.01)).toMatch(/^Noise floor 0.00 \(dotted\): /);
+    expect(floorSentence(null)).toMatch(/^Noise floor … /);
+    expect(floorSentence(null, false)).toMatch(/^Noise floor – /);
   });
 });
 
@@ -228,20 +256,21 @@ describe("events", () => {
 describe("why a unit has its color", () => {
   it("gives the evidence of a tuned unit in pairs of samples", () => {
     expect(unitSentence(unit)).toBe(
-      "Tuned to trouser: in about 97 of 100 pairs a sample of trouser drives it more than one of dress.",
+      "Tuned to trouser: in about 97 of 100 pairs a sample of trouser drives it more than a sample of dress.",
     );
   });
 
   it("does not call a unit tuned that is below the threshold", () => {
     const sentence = unitSentence({ ...unit, level: 49, value: 0.6 });
     expect(sentence).toMatch(/^Prefers trouser: in about 80 of 100 pairs/);
+    expect(unitSentence({ ...unit, value: 1 })).toContain("in more than 99 of 100 pairs");
     expect(sentence).toContain("Its strength, 0.49, is below the threshold of 0.50.");
     expect(unitSentence({ ...unit, level: 50 })).toMatch(/^Tuned to/);
   });
 
   it("turns the sentence around for suppressed units", () => {
     const sentence = unitSentence({ ...unit, flags: SUPPRESSED });
-    expect(sentence).toMatch(/^Suppressed by trouser: .* drives it less than one of dress/);
+    expect(sentence).toMatch(/^Suppressed by trouser: .* drives it less than a sample of dress/);
   });
 
   it("says of tied units how sure they are, or that samples are too few", () => {
@@ -265,6 +294,37 @@ describe("why a unit has its color", () => {
   });
 });
 
+describe("the timeline's legend", () => {
+  const all = { accuracy: true, loss: true, ofClass: false, ticks: true, half: true };
+
+  it("explains what is there, in three lengths", () => {
+    const [whole, shorter, shortest] = legendTexts({ ...all, notFinite: true });
+    expect(whole).toContain("lines: accuracy 0 to 100%, loss (grey) 0 to its greatest");
+    expect(whole).toContain("shade: mean strength of the layer, 0 to 1");
+    for (const text of [whole, shorter, shortest])
+      for (const mark of ["shade:", "ticks:", "◇", "✕"]) expect(text).toContain(mark);
+    expect(whole.length).toBeGreaterThan(shorter.length);
+    expect(shorter.length).toBeGreaterThan(shortest.length);
+  });
+
+  it("explains nothing that is not there", () => {
+    const none = { accuracy: false, loss: false, ticks: false, half: false, notFinite: false };
+    for (const text of legendTexts({ ...none, ofClass: true })) {
+      expect(text).toContain("tuned to it");
+      expect(text).not.toMatch(/lines|ticks|◇|✕|mean strength/);
+    }
+  });
+});
+
+describe("events of one snapshot together", () => {
+  it("are called by what they are of", () => {
+    expect(kindWords("tuned", 3)).toBe("tuned");
+    expect(kindWords("lost", 3)).toBe("no longer tuned");
+    expect(kindWords("half_tuned", 1)).toBe("layer half tuned");
+    expect(kindWords("half_lost", 2)).toBe("layers no longer half tuned");
+  });
+});
+
 describe("other sentences", () => {
   it("say what a snapshot of a split sums up", () => {
     const split = (fields: Partial<Split>): Split => ({
@@ -272,9 +332,9 @@ describe("other sentences", () => {
       ...{ multilabel: false, metrics: [], resources: [], groupings: [], incomplete: [] },
       ...fields,
     });
-    expect(splitSentence(split({}))).toBe("probe: the same samples each time");
+    expect(splitSentence(split({}))).toBe("probe: the same samples every time");
     expect(splitSentence(split({ weights: "averaged" }))).toBe(
-      "probe: the same samples each time, averaged weights",
+      "probe: the same samples every time, averaged weights",
     );
     expect(splitSentence(split({ kind: "window", mode: "train" }))).toBe(
       "window: the training samples, weights moving, train mode",
@@ -295,7 +355,7 @@ describe("other sentences", () => {
   });
 
   it("explains the threshold in pairs", () => {
-    expect(thresholdSentence(50, measure)).toContain("At 0.50,");
+    expect(thresholdSentence(50, measure)).toContain("from 0.50 on");
     expect(thresholdSentence(50, measure)).toContain("75 of 100");
     expect(thresholdSentence(90, measure)).toContain("95 of 100");
   });
@@ -313,7 +373,7 @@ describe("other sentences", () => {
       { name: "bag", samples: 0 },
     ];
     expect(classSentence("dress", 80, 97, others, false)).toBe(
-      "82% of 97 samples right; missed as shirt (15) and coat (2).",
+      "82% of 97 samples correct; mistaken for shirt (15) and coat (2).",
     );
     expect(classSentence("dress", 0, 0, others, true)).toBe(
       "No sample is predicted as dress here.",

@@ -1,5 +1,6 @@
 import { expect, test } from "vitest";
 import {
+  allUnreliable,
   asCsv,
   asJson,
   classText,
@@ -11,7 +12,15 @@ import {
   strengthText,
   type Known,
 } from "../src/table/rows";
-import { HELD, NO_CLASS, NO_DATA, SILENT, SUPPRESSED, TIED } from "../src/wire/manifest";
+import {
+  HELD,
+  NO_CLASS,
+  NO_DATA,
+  SILENT,
+  SUPPRESSED,
+  TIED,
+  UNRELIABLE,
+} from "../src/wire/manifest";
 
 const known: Known = {
   preferred: Uint16Array.of(1, 0, 2, NO_CLASS, 1),
@@ -100,4 +109,13 @@ test("the file quotes what needs it, rounds nothing, and leaves no data empty", 
   expect(read[1]).toMatchObject({ unit: 3, preferred: null, value: null, state: "no_data" });
   expect(fileName(told, "json")).toMatch(/-step94\.json$/);
   expect(fileName({ ...told, run: "../a b", layer: "x/y" })).toBe("_a_b-x_y-step94.csv");
+});
+
+test("that few samples speak for a unit is said once where it is so of all that are held", () => {
+  const few = { ...known, flags: Uint8Array.of(UNRELIABLE, UNRELIABLE, 0, 0, 0) };
+  expect(allUnreliable(known)).toBe(false);
+  expect(allUnreliable(few)).toBe(true);
+  expect(allUnreliable({ ...few, flags: Uint8Array.of(UNRELIABLE, 0, 0, 0, 0) })).toBe(false);
+  expect(stateText(few, 0, 50)).toBe("tuned, few samples");
+  expect(stateText(few, 0, 50, false)).toBe("tuned");
 });

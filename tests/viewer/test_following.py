@@ -128,7 +128,7 @@ def test_the_page_grows_with_the_run_and_nothing_else_moves(browser: Any, tmp_pa
             viewer.until("() => document.querySelector('[data-testid=events]') !== null")
             viewer.until(
                 "() => document.querySelector('[data-testid=events] small').innerText"
-                f".includes('of {len(now.events())} until')"
+                f".includes('of {len(now.events())} events')"
             )
 
             viewer.page.keyboard.press("ArrowLeft")  # who is not, stays
@@ -144,7 +144,7 @@ def test_the_page_grows_with_the_run_and_nothing_else_moves(browser: Any, tmp_pa
             viewer.page.keyboard.press("Escape")
             viewer.until(
                 "() => document.querySelector('[data-testid=events] small')?.innerText"
-                f".includes('of {len(run.refreshed().events())} until')"
+                f".includes('of {len(run.refreshed().events())} events')"
             )
 
             it.end()

@@ -179,20 +179,20 @@ def test_the_panels_say_what_python_computes_of_the_chosen_layer(viewer: Viewer,
     path = run.layers[1].path
     told = geometry.collapse(run, path, steps=[step])
     (decoded,) = geometry.decoded(run, path, steps=[step])
-    heading(viewer, "panel-cdnv", f"is {told['cdnv'][0]:.2f} of their squared distance")
-    heading(viewer, "panel-linear", f"right for {round(100 * decoded.linear)}%")
-    heading(viewer, "panel-equiangular", f"{told['equiangular'][0]:.2f} off")
+    heading(viewer, "panel-cdnv", f"is {told['cdnv'][0]:.2f} of that between")
+    heading(viewer, "panel-linear", f"classifies {round(100 * decoded.linear)}%")
+    heading(viewer, "panel-equiangular", f"{told['equiangular'][0]:.2f} from even")
     now, end = (run.responses(at, path).astype(float) for at in (step, None))
     heading(viewer, "panel-similarity", f"{geometry.cka(now, end):.2f} like itself")
     assert f"Step {step}, layer {path}: " in viewer.by("title").inner_text()
     viewer.by("layer").select_option("0")
     other = geometry.collapse(run, run.layers[0].path, steps=[step])
-    heading(viewer, "panel-cdnv", f"is {other['cdnv'][0]:.2f} of their squared distance")
+    heading(viewer, "panel-cdnv", f"is {other['cdnv'][0]:.2f} of that between")
     assert "layer=0" in viewer.page.evaluate("() => location.hash")
     viewer.page.keyboard.press("PageDown")
-    heading(viewer, "panel-cdnv", f"is {told['cdnv'][0]:.2f} of their squared distance")
+    heading(viewer, "panel-cdnv", f"is {told['cdnv'][0]:.2f} of that between")
     viewer.page.keyboard.press("End")
-    heading(viewer, "panel-similarity", "This is the end")
+    heading(viewer, "panel-similarity", "At the last snapshot")
 
 
 @pytest.mark.browser

@@ -106,7 +106,7 @@ def test_events_are_listed_and_lead_to_their_unit(viewer: Viewer) -> None:
     events = viewer.by("events")
     events.wait_for()
     assert "early 1 dog → owl" in events.inner_text().replace("\n", " ")
-    assert "By noise alone" in events.inner_text()
+    assert "Noise alone would give" in events.inner_text()
     events.get_by_text("dog → owl").click()
     assert viewer.snapshot() == 20
     assert "unit=1" in viewer.page.evaluate("() => location.hash")

@@ -112,7 +112,7 @@ def test_cells_keep_their_color_around_the_map_of_their_class(
 ) -> None:
     step = int(run.steps[LAST])
     viewer.open(f"theme={theme}")
-    viewer.until("() => document.querySelector('.subtitle').innerText.includes('In a cell')")
+    viewer.until("() => document.querySelector('.subtitle').innerText.includes('Pictures:')")
     colors = paint(
         run.preferred(step=step), np.nan_to_num(run.strength(step=step)), palette(3), theme
     )
@@ -140,7 +140,7 @@ def test_cells_keep_their_color_around_the_map_of_their_class(
 
 def test_cells_of_another_class_than_the_highlighted_show_no_map(viewer: Viewer, run) -> None:
     viewer.open("theme=dark")
-    viewer.until("() => document.querySelector('.subtitle').innerText.includes('In a cell')")
+    viewer.until("() => document.querySelector('.subtitle').innerText.includes('Pictures:')")
     step = int(run.steps[LAST])
     preferred, state = run.preferred(step=step), run.state(step=step)
     unit = int(np.flatnonzero((state == 0)[:UNITS] & (preferred[:UNITS] != 0))[0])
@@ -420,7 +420,7 @@ def test_a_file_holds_the_pictures_or_says_that_they_are_left_out(
         viewer.by("map-scale").wait_for()
         # by another measure cells have other classes: the maps of these go along too
         viewer.open("measure=separability")
-        viewer.until("() => document.querySelector('.subtitle').innerText.includes('In a cell')")
+        viewer.until("() => document.querySelector('.subtitle').innerText.includes('Pictures:')")
         viewer.open("view=layer&layer=0&shows=weights")
         text_of(viewer, "weights-scale", "One scale")
         viewer.open("view=layer&layer=1&shows=maps&class=2")

@@ -88,7 +88,7 @@ def test_every_view_unit_grouping_and_measure_is_in_it(viewer: Viewer) -> None:
     viewer.by("cell-samples").wait_for()
     viewer.until("() => document.querySelector('.thumbnail').width === 28")
     viewer.open("view=samples&sample=12")
-    viewer.page.get_by_text("rightly at").wait_for()
+    viewer.page.get_by_text("correct at").wait_for()
     viewer.open("unit=5&grouping=predicted")
     viewer.page.get_by_text("Through training").wait_for()
     viewer.open("view=geometry&step=0")
@@ -97,7 +97,7 @@ def test_every_view_unit_grouping_and_measure_is_in_it(viewer: Viewer) -> None:
     viewer.by("compare-b").wait_for()
     assert "Predicted" in viewer.by("side-b").inner_text()
     viewer.open("measure=class_selectivity&class=3")
-    viewer.by("inspector").get_by_text("Most strongly tuned now").wait_for()
+    viewer.by("inspector").get_by_text("Strongest units now").wait_for()
 
 
 @pytest.mark.browser

@@ -10,6 +10,7 @@ from viewing import Viewer
 import huelapse
 from huelapse.color import paint
 from huelapse.measures import State
+from huelapse.palette import level as level_of
 from huelapse.palette import palette
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(300)]
@@ -119,7 +120,7 @@ def test_the_kymograph_has_the_colors_python_computes(viewer: Viewer, run: huela
                 assert pixel.tolist() == colors[u][:3].tolist(), (t, u)
 
 
-def test_the_heat_map_draws_each_class_in_its_hue_and_unsure_units_neutral(
+def test_the_heat_map_is_no_more_vivid_than_the_units_are_strong(
     viewer: Viewer, run: huelapse.Run
 ) -> None:
     t = 6
@@ -131,6 +132,7 @@ def test_the_heat_map_draws_each_class_in_its_hue_and_unsure_units_neutral(
     wide, tall = cell_size(image, layer.units, 10)
     means = run.moments(t, "true").mean[:, layer.slice]
     state = run.state(step=step, layer=layer.path)
+    levels = level_of(np.nan_to_num(run.strength(step=step, layer=layer.path)))
     colors = palette(10).dark
     low, high = means.min(0), means.max(0)
     checked = 0
@@ -139,7 +141,9 @@ def test_the_heat_map_draws_each_class_in_its_hue_and_unsure_units_neutral(
             continue
         for k in range(10):
             share = (means[k, u] - low[u]) / (high[u] - low[u])
-            level = int(np.floor(100 * share**2 + 0.5)) if state[u] < State.TIED else 0
+            # no more vivid than the unit's own cell
+            held = levels[u] if state[u] < State.TIED else 0
+            level = int(np.floor(np.floor(100 * share**2 + 0.5) * held / 100 + 0.5))
             pixel = image[k * tall + tall // 2, column * wide + wide // 2]
             assert pixel.tolist() == colors[k, level, :3].tolist(), (u, k)
             checked += 1
@@ -236,7 +240,7 @@ def test_the_confusion_says_what_is_wrong_and_shows_the_largest_cell(viewer: Vie
     row, column, n = worst(run)
     whole = run.confusion()[-1]
     wrong = whole.sum() - np.trace(whole)
-    named = f"{run.classes[row]} is read as {run.classes[column]} ({n})"
+    named = f"{run.classes[row]} is predicted as {run.classes[column]} ({n})"
     assert (
         title(viewer)
         == f"Step {run.steps[-1]}: {wrong} of 300 samples are wrong; most often {named}."
@@ -254,7 +258,7 @@ def test_a_cell_shows_its_samples_what_they_were_read_as_and_their_pictures(view
     viewer.page.mouse.move(box["x"] + (column + 0.5) * at[0], box["y"] + (row + 0.5) * at[1])
     tip = viewer.page.get_by_role("tooltip").inner_text()
     assert f"{n} sample" in tip
-    assert f"read as {run.classes[column]}" in tip
+    assert f"predicted as {run.classes[column]}" in tip
     viewer.page.mouse.click(box["x"] + (column + 0.5) * at[0], box["y"] + (row + 0.5) * at[1])
     viewer.until(f"() => location.hash.includes('cell={row}%2C{column}')")
     viewer.by("cell-samples").wait_for()
@@ -291,7 +295,7 @@ def test_samples_stand_hardest_first_with_what_they_are_read_as(viewer: Viewer, 
     for place in (0, 1, 17, 150, 299):
         assert bar(viewer, place) == read_as(run, hardest(run)[place]), place
     wrong = (run.predictions() != run.labels()).sum()
-    assert title(viewer) == f"Step {run.steps[-1]}: {wrong} of 300 samples are read wrongly."
+    assert title(viewer) == f"Step {run.steps[-1]}: {wrong} of 300 samples are wrong."
     viewer.by("only-wrong").click()
     text_of(viewer, "samples-shown", f"{wrong} samples")
     assert "only=wrong" in viewer.page.evaluate("() => location.hash")
@@ -426,9 +430,9 @@ def test_a_sample_is_looked_at_walked_and_left(viewer: Viewer, run: huelapse.Run
     box = viewer.by("samples").bounding_box()
     viewer.page.mouse.click(box["x"] + 20, box["y"] + 20)
     text_of(viewer, "sample-card", f"sample {order[0]}")
-    told = text_of(viewer, "sample-card", "rightly at")
+    told = text_of(viewer, "sample-card", "correct at")
     right = sum(run.predictions(int(s))[order[0]] == run.labels()[order[0]] for s in run.steps)
-    assert f"rightly at {right} of {SNAPSHOTS} snapshots" in told
+    assert f"correct at {right} of {SNAPSHOTS} snapshots" in told
     viewer.page.keyboard.press("ArrowDown")
     text_of(viewer, "sample-card", f"sample {order[1]}")
     viewer.by("sample-units").locator(".unit").first.click()

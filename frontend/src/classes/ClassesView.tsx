@@ -4,6 +4,7 @@ import { effect, signal } from "@preact/signals";
 import type { ComponentChildren } from "preact";
 import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { ChevronIcon } from "../frame/icons";
+import { atEnd } from "../frame/Reading";
 import { fitCanvas, useSize, type Size } from "../frame/size";
 import { count, percent } from "../format";
 import { isolated } from "../inline";
@@ -90,7 +91,7 @@ function Panels({ open, current }: { open: Session; current: Track }) {
         <p class="subtitle">
           Height: the share of the {what} units tuned to the class{ofSuperclass}, up to{" "}
           {percent(scale.most)}
-          {cut}. Time runs as below. {follow}
+          {cut}. Time runs as on the axis below. {follow}
           {found}
         </p>
       </div>
@@ -178,9 +179,7 @@ function Trellis(of: {
     <div class="trellis-inside" style={{ width: `${layout.labels + width + RECALL}px` }}>
       <Heads shares={shares} open={open} left={layout.labels} step={step}>
         {recalls && (
-          <span class="path" style={{ width: `${step}px` }}>
-            {predicted ? "precision" : "recall"}
-          </span>
+          <span style={{ width: `${step}px` }}>{predicted ? "precision" : "recall"}</span>
         )}
       </Heads>
       <div class="trellis-body" style={{ height: `${height}px` }}>
@@ -192,7 +191,9 @@ function Trellis(of: {
           style={{ left: `${layout.labels}px`, top: `${first * layout.row}px` }}
         />
         {Array.from(
-          { length: rows.length > 0 ? shares.columns.length + (recalls ? 1 : 0) : 0 },
+          {
+            length: rows.length > 0 && !atEnd.value ? shares.columns.length + (recalls ? 1 : 0) : 0,
+          },
           (_, c) => (
             <i
               key={c}
@@ -235,7 +236,6 @@ function Heads(of: {
         <button
           key={c}
           type="button"
-          class="path"
           title={
             column.layers.length === 1
               ? `Look at ${open.layers[column.layers[0]].path}`
@@ -244,13 +244,17 @@ function Heads(of: {
           style={{ width: `${step}px` }}
           onClick={() => openLayer(column.layers[column.layers.length - 1])}
         >
-          {column.title}
+          {broken(column.title)}
         </button>
       ))}
       {children}
     </div>
   );
 }
+
+/** A name that may go on in a second line, at its dots. */
+const broken = (name: string) =>
+  name.split(".").map((part, i) => (i === 0 ? part : [<wbr key={i} />, `.${part}`]));
 
 const rowColor = (row: Row): string =>
   row.cls < 0 ? superclassColor(row.group) : fullColor(palette.value, row.cls);

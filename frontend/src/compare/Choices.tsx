@@ -1,5 +1,6 @@
 // With what is compared, how snapshots are paired, and in what the configs differ.
 
+import { computed } from "@preact/signals";
 import { Chooser } from "../frame/Chooser";
 import { isolated } from "../inline";
 import { baseOf, MARK } from "../run/groupings";
@@ -33,7 +34,7 @@ export function Choices() {
     <div class="compare-choices">
       {runs.value.length > 1 && (
         <Chooser
-          label="Beside it"
+          label="B"
           value={otherRun.value}
           options={runs.value
             .filter((run) => !run.error)
@@ -57,18 +58,24 @@ export function Choices() {
       )}
       {groupings.length > 0 && wanted && (
         <Chooser
-          label="Grouped by"
+          label="B grouped by"
           value={wanted.grouping.split(MARK)[0]}
           options={groupings.map((g) => ({ value: g.name, name: isolated(g.title), about: "" }))}
           testId="other-grouping"
           onChoose={(name) => choose({ split: wanted.split, grouping: name })}
         />
       )}
-      {against.value && <Align pairs={against.value.beside.pairs} />}
+      {against.value && !sameSnapshots.value && <Align pairs={against.value.beside.pairs} />}
       {config.length > 0 && <Config config={config} />}
     </div>
   );
 }
+
+/** Whether each snapshot goes with itself, whatever they are aligned by. */
+const sameSnapshots = computed(() => {
+  const found = against.value;
+  return found !== null && found.a.run === found.b.run && found.a.split.name === found.b.split.name;
+});
 
 function Align({ pairs }: { pairs: Beside["pairs"] }) {
   return (

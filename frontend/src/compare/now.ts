@@ -11,8 +11,8 @@ import type { Track } from "../run/tracks";
 import { by, other, runs, session, snapshot, threshold, track, view } from "../state/chosen";
 import { order, palette, shownGrouping } from "../state/shown";
 import type { Manifest, Split } from "../wire/manifest";
-import { tunedShare } from "./counts";
-import { compareSentence, type SideFacts } from "./sentences";
+import { differing, tunedShare } from "./counts";
+import { compareSentence, type Differ, type SideFacts } from "./sentences";
 import { sideOf, type Side } from "./side";
 
 /** What is laid beside A. */
@@ -295,6 +295,19 @@ export const facts = computed((): { a: SideFacts; b: SideFacts } | null => {
   return { a: factsOf(a, snapshot.value), b: factsOf(b, pairedSnapshot.value) };
 });
 
+/** How the same units differ; null where they are not the same, or not all here. */
+const differs = computed((): Differ | null => {
+  const found = against.value;
+  if (!found?.beside.same_units) return null;
+  const { a, b } = sidesOf(found);
+  const [one, two] = [a.cells.value, b.cells.value];
+  if (!one || !two) return null;
+  const { layers, names, units: all } = found.a;
+  const level = threshold.value;
+  const n = differing(one, two, layers, found.beside.classes, level, a.highlighted.value);
+  return { units: n.units, all, layer: names[n.layer] ?? "", inLayer: n.inLayer };
+});
+
 export const compareTitle: ReadonlySignal<string> = computed(() => {
   if (!comparable.value)
     return session.value?.leftOut("comparisons")
@@ -314,5 +327,6 @@ export const compareTitle: ReadonlySignal<string> = computed(() => {
     both.a,
     both.b,
     k < 0 ? null : (track.value?.grouping.classes[k] ?? ""),
+    differs.value,
   );
 });

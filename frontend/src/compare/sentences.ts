@@ -1,7 +1,8 @@
 // What the compare view says, in sentences that are true of what is beneath them.
 
-import { count, fixed, list, percent, stepText } from "../format";
+import { count, fixed, list, percent, plural, stepText } from "../format";
 import { said } from "../inline";
+import { spoken } from "../sentences/network";
 import type { By } from "../url";
 
 /** One side at the playhead; NaN where it has no such number. */
@@ -18,19 +19,41 @@ export const BY_TITLES: Record<By, string> = { step: "step", epoch: "epoch", acc
 const epochText = (epoch: number): string => String(Math.round(epoch * 100) / 100);
 const accuracyText = (accuracy: number): string => `${fixed(100 * accuracy, 1)}%`;
 
-/** @param cls the highlighted class, or null. */
+/** Of the same units, how many differ, and the layer where most do. */
+export interface Differ {
+  units: number;
+  all: number;
+  layer: string;
+  inLayer: number;
+}
+
+/** @param cls the highlighted class, or null.
+ * @param differ where both sides are of the same units, and all of them are here. */
 export function compareSentence(
   by: By,
   paired: boolean,
   a: SideFacts,
   b: SideFacts,
   cls: string | null,
+  differ: Differ | null = null,
 ): string {
   if (!paired) return `Step ${stepText(a.step)}: the two cannot be aligned by ${BY_TITLES[by]}.`;
   if (Number.isNaN(b.step))
     return `Step ${stepText(a.step)}: A has no ${BY_TITLES[by]} here to align B by.`;
   const to = cls === null ? "" : ` to ${said(cls)}`;
   const [one, two] = [shareText(a.share), shareText(b.share)];
+  if (differ && !Number.isNaN(a.share) && !Number.isNaN(b.share)) {
+    const { units, all, layer, inLayer } = differ;
+    const same =
+      units === 0
+        ? "no unit differs"
+        : `${count(units)} of ${count(all)} units ${plural(units, "differs", "differ")}`;
+    const most =
+      inLayer > 0 && inLayer < units ? `, most in ${said(spoken(layer))} (${count(inLayer)})` : "";
+    const both =
+      one === two ? `${one} are tuned${to} in both` : `${one} are tuned${to} in A, ${two} in B`;
+    return `${moment(by, a, b)}: ${same}${most}; ${both}.`;
+  }
   return `${moment(by, a, b)}: ${one} of units are tuned${to} in A, ${two} in B.`;
 }
 
@@ -70,7 +93,7 @@ export function compareSubtitle({ sameUnits, otherSamples, layers, n }: Caveats)
     layers !== null
       ? `Other layers (${layers}), so none stands beside another: of each, the share of units tuned to a class, on A’s time.`
       : sameUnits
-        ? "The same units in the same places."
+        ? "The same units in the same places: they differ where one is tuned on one side alone, or to another class."
         : "Units stand in each run’s own order: unit 7 of A is not unit 7 of B.",
   ];
   if (otherSamples) told.push("The samples differ, and a difference may be theirs.");

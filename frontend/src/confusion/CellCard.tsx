@@ -1,6 +1,5 @@
 // One cell of the confusion: its count through training, its samples, and the units that drive it.
 
-import { area } from "d3-shape";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { CloseIcon } from "../frame/icons";
 import { UnitRow } from "../inspector/UnitRow";
@@ -21,6 +20,8 @@ import { confusionNow, wholeConfusion } from "./now";
 
 const WIDTH = 304;
 const HEIGHT = 44;
+/** What stands before a strip of a sample, as before the picture of all of them. */
+const BESIDE = 8;
 const STRIP = 14;
 const THUMB = 26;
 const SHOWN = 16;
@@ -41,7 +42,7 @@ export function CellCard({ of }: { of: Cell }) {
         <h1>
           {dot(of.true)}
           <bdi class="path">{names[of.true]}</bdi>
-          {right ? "read rightly" : "read as"}
+          {right ? "correct" : "predicted as"}
           {!right && dot(of.predicted)}
           {!right && <bdi class="path">{names[of.predicted]}</bdi>}
         </h1>
@@ -93,27 +94,42 @@ function Most({ of }: { of: Cell }) {
   );
 }
 
+const besideOf = (open: Session): number => (open.has("thumbnails") ? THUMB : 40) + BESIDE;
+
 function History({ of }: { of: Cell }) {
   const open = session.value;
   const x = positions.value;
   const palette = answerPalette();
+  const inset = open?.has("samples") ? besideOf(open) : 0;
+  const width = WIDTH - inset;
   const path = useMemo(() => {
     if (!open || wholeConfusion.value?.of !== open || open.snapshots < 2) return "";
     const values = Array.from({ length: open.snapshots }, (_, t) => countAt(of, t));
     const most = Math.max(1, ...values);
-    return (
-      area<number>()
-        .defined((_, t) => !wholeConfusion.peek()?.damaged?.[t])
-        .x((_, t) => Math.round(x[t] * WIDTH * 10) / 10)
-        .y0(HEIGHT - 1)
-        .y1((v) => Math.round((HEIGHT - 1 - (HEIGHT - 4) * (v / most)) * 10) / 10)(values) ?? ""
-    );
-  }, [open, of.true, of.predicted, x, wholeConfusion.value]);
-  if (!path) return null;
-  const at = x[snapshot.value] * WIDTH;
+    const marks = spans(
+      Array.from(x, (p) => p * width),
+      width,
+    ).map((at) => Math.round(10 * Math.min(width, Math.max(0, at))) / 10);
+    // in steps, as in the cell: nothing is between two snapshots
+    return values
+      .map((v, t) => {
+        if (!(v > 0) || wholeConfusion.peek()?.damaged?.[t]) return "";
+        const tall = Math.round(10 * (HEIGHT - 4) * (v / most)) / 10;
+        return `M${marks[t]} ${HEIGHT - 1}v${-tall}H${marks[t + 1]}v${tall}z`;
+      })
+      .join("");
+  }, [open, of.true, of.predicted, x, width, wholeConfusion.value]);
+  if (!open || open.snapshots < 2 || !wholeConfusion.value) return null;
+  const at = x[snapshot.value] * width;
   return (
-    <svg class="cell-history" width={WIDTH} height={HEIGHT} aria-hidden="true">
-      <path class="hair" d={`M0 ${HEIGHT - 0.5}H${WIDTH}`} />
+    <svg
+      class="cell-history"
+      width={width}
+      height={HEIGHT}
+      style={{ marginLeft: `${inset}px` }}
+      aria-hidden="true"
+    >
+      <path class="hair" d={`M0 ${HEIGHT - 0.5}H${width}`} />
       <path d={path} fill={answerColor(palette, of.predicted)} opacity={0.85} />
       <line class="now" x1={at} x2={at} y1={0} y2={HEIGHT} />
     </svg>
@@ -138,7 +154,7 @@ function Samples({ open, of }: { open: Session; of: Cell }) {
   return (
     <section data-testid="cell-samples">
       <h2>
-        Samples <small>what each was read as, step by step</small>
+        Samples <small>predicted as: thick wrong, thin correct</small>
       </h2>
       <div class="samples">
         {Array.from({ length: shown }, (_, i) => (
@@ -154,7 +170,7 @@ function Samples({ open, of }: { open: Session; of: Cell }) {
             ) : (
               <span class="count">{value.sample[i]}</span>
             )}
-            <Strip samples={value} i={i} of={of} width={WIDTH - (pictures ? THUMB : 40) - 8} />
+            <Strip samples={value} i={i} of={of} width={WIDTH - besideOf(open)} />
           </button>
         ))}
       </div>
@@ -191,7 +207,7 @@ export function Strip(given: { samples: CellSamples; i: number; of: Cell; width:
   const at = Math.round((x[snapshot.value] ?? 0) * width);
   return (
     <span class="strip-of" style={{ width: `${width}px`, height: `${STRIP}px` }}>
-      <canvas ref={canvas} role="img" aria-label="What it was read as through training" />
+      <canvas ref={canvas} role="img" aria-label="What it was predicted as through training" />
       <i style={{ transform: `translateX(${at}px)` }} />
     </span>
   );

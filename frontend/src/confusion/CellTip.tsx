@@ -13,7 +13,7 @@ export function CellTip(of: { now: ConfusionNow; true: number; predicted: number
   return (
     <>
       {count(n)} {plural(n, "sample")} of {said(now.names[row])}{" "}
-      {row === column ? "read rightly" : `read as ${said(now.names[column])}`}
+      {row === column ? "correct" : `predicted as ${said(now.names[column])}`}
       <br />
       <span class="quiet">step {stepText(steps?.[now.snapshot] ?? 0)}</span>
     </>

@@ -3,7 +3,7 @@
 import { effect } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { count, percent } from "../format";
-import { fitCanvas, useSize } from "../frame/size";
+import { fitCanvas, textWidth, useSize } from "../frame/size";
 import { hideTip, tip } from "../frame/tip";
 import { said } from "../inline";
 import { pageColorsNow } from "../network/current";
@@ -28,9 +28,14 @@ import {
 import { confusionScale, shareRight } from "./scale";
 
 const LABELS = 112;
-const NARROW_LABELS = 34;
+const NARROW_LABELS = 84;
+/** Names that do not fit above their columns are turned, and need so much more room. */
+const TURNED = 42;
+const NAME_FONT = '400 11px "Inter", ui-sans-serif, system-ui, sans-serif';
 const RECALL = 56;
-const HEADER = 40;
+const HEADER = 46;
+/** A swatch before a name. */
+const DOT = 14;
 /** More classes than this are drawn as texels, with a list beside them. */
 const MOST_CELLS = 30;
 const WIDEST = 96;
@@ -57,8 +62,8 @@ export function ConfusionView() {
   if (!open) return null;
   const large = K > MOST_CELLS;
   const about = large
-    ? "A row is a true class, a column what its samples were read as; the stronger, the larger the share of the class. Click a cell for its samples."
-    : `Number: samples now. Behind it the same count through training, in the color of the answer (${count(scale)} fill a cell). Click a cell for its samples.`;
+    ? "A row is a true class, a column what its samples were predicted as; the stronger, the larger the share of the class. Click a cell for its samples."
+    : `A row is a true class, a column what its samples were predicted as: the number now, and behind it through training (${count(scale)} or more fill the cell). Click a cell for its samples.`;
   return (
     <>
       <div class="head">
@@ -87,20 +92,24 @@ function Matrix(of: { now: ConfusionNow; scale: number; width: number; height: n
   const K = names.length;
   const narrow = width < NARROW;
   const labels = narrow ? NARROW_LABELS : LABELS;
+  const across = Math.floor((width - labels - RECALL) / K);
+  const longest = useMemo(
+    () => Math.max(0, ...names.map((name) => textWidth(name, NAME_FONT))),
+    [names, drawn.fonts.value],
+  );
+  const turned = DOT + longest + 8 > Math.min(across, WIDEST);
+  const head = HEADER + (turned ? TURNED : 0);
   const layout = useMemo((): MatrixLayout => {
     const grown = K <= FEW ? 7 / K : 1;
     return {
       classes: K,
-      width: Math.max(
-        14,
-        Math.min(Math.round(grown * WIDEST), Math.floor((width - labels - RECALL) / K)),
-      ),
+      width: Math.max(14, Math.min(Math.round(grown * WIDEST), across)),
       height: Math.max(
         14,
-        Math.min(Math.round(grown * TALLEST), Math.floor((height - HEADER - 8) / K)),
+        Math.min(Math.round(grown * TALLEST), Math.floor((height - head - 8) / K)),
       ),
     };
-  }, [K, width, height, labels]);
+  }, [K, across, height, head]);
   const [w, h] = [K * layout.width, K * layout.height];
 
   useEffect(() => {
@@ -157,8 +166,11 @@ function Matrix(of: { now: ConfusionNow; scale: number; width: number; height: n
   const dot = (k: number) => <i class="dot" style={{ background: answerColor(palette, k) }} />;
   return (
     <div class="matrix" style={{ "--labels": `${labels}px` }}>
-      <div class="matrix-top">
-        <span class="corner">{narrow ? "" : "True"}</span>
+      <div class={turned ? "matrix-top turned" : "matrix-top"}>
+        <span class="corner">
+          <span>predicted →</span>
+          <span>true ↓</span>
+        </span>
         {names.map((name, k) => (
           <span key={k} style={{ width: `${layout.width}px` }} title={said(name)}>
             {dot(k)}
@@ -172,7 +184,7 @@ function Matrix(of: { now: ConfusionNow; scale: number; width: number; height: n
           {names.map((name, k) => (
             <span key={k} style={{ height: `${layout.height}px` }} title={said(name)}>
               {dot(k)}
-              {!narrow && <bdi class="path">{name}</bdi>}
+              <bdi class="path">{name}</bdi>
             </span>
           ))}
         </div>
@@ -183,7 +195,7 @@ function Matrix(of: { now: ConfusionNow; scale: number; width: number; height: n
             data-testid="confusion"
             role="img"
             tabIndex={0}
-            aria-label="Samples of each true class (rows) by what they were read as (columns); arrows go from cell to cell"
+            aria-label="Samples of each true class (rows) by what they were predicted as (columns); arrows go from cell to cell"
             onKeyDown={onCellKey}
             onClick={(event) => {
               const found = at(event);
@@ -204,7 +216,11 @@ function Matrix(of: { now: ConfusionNow; scale: number; width: number; height: n
         </div>
         <div class="matrix-recall">
           {names.map((_, k) => (
-            <span key={k} class="count" style={{ height: `${layout.height}px` }}>
+            <span
+              key={k}
+              class={shareRight(now.matrix, now.samples, k, "true") < 0.5 ? "count low" : "count"}
+              style={{ height: `${layout.height}px` }}
+            >
               {recall(now, k)}
             </span>
           ))}

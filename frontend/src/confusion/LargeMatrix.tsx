@@ -37,7 +37,7 @@ const NARROW = 560;
 const PARTED_BLOCK = 9;
 
 const ABOUT: Record<MatrixOrder, string> = {
-  given: "as they are numbered",
+  given: "as classes are numbered",
   superclass: "in what they belong to",
   alike: "those side by side that are most alike to the last hidden layer at the last snapshot",
 };
@@ -166,7 +166,7 @@ export function LargeMatrix({
             ref={canvas}
             data-testid="confusion"
             role="img"
-            aria-label="Share of each true class (rows) read as each class (columns)"
+            aria-label="Share of each true class (rows) predicted as each class (columns)"
             onClick={(event) => (cell.value = at(event))}
             onPointerMove={(event) => {
               const content = <CellTip now={now} {...at(event)} />;
@@ -183,7 +183,7 @@ export function LargeMatrix({
         {orders.length > 1 && (
           <div class="matrix-order" style={{ paddingLeft: `${names}px` }}>
             <Chooser
-              label="Classes in order"
+              label="Order"
               value={by}
               options={orders.map((name) => ({ value: name, name, about: ABOUT[name] }))}
               testId="matrix-order"
@@ -210,7 +210,7 @@ export function LargeMatrix({
             onClick={() => (cell.value = { true: one.true, predicted: one.predicted })}
           >
             <bdi class="path">{now.names[one.true]}</bdi>
-            <span class="quiet">read as</span>
+            <span class="quiet">as</span>
             <i class="dot" style={{ background: answerColor(palette, one.predicted) }} />
             <bdi class="path">{now.names[one.predicted]}</bdi>
             <span class="count">{count(one.samples)}</span>

@@ -53,7 +53,7 @@ export function drawHistories(
       g.fillRect(left, top, w, h);
       const right = row === column;
       g.fillStyle = right ? `rgb(${page.ink4.join(",")})` : color(palette, column);
-      g.globalAlpha = right ? 0.4 : ALPHA + 0.25;
+      g.globalAlpha = right ? 0.75 : ALPHA + 0.25;
       const full = right ? most : scale;
       for (let t = 0; t < T; t++) {
         const n = counts[(t * K + row) * K + column];
@@ -85,7 +85,7 @@ export function drawNumbers(
   for (let row = 0; row < K; row++)
     for (let column = 0; column < K; column++) {
       const [left, top] = [column * width, row * height];
-      if (at !== null) {
+      if (at !== null && at < 1) {
         g.fillStyle = page.ink3;
         g.globalAlpha = 0.6;
         g.fillRect(Math.round(left + at * (w - 1)), top, 1, h);
@@ -94,8 +94,18 @@ export function drawNumbers(
       const n = matrix[row * K + column];
       if (n === 0) continue;
       g.font = `${row === column ? 500 : 640} ${small ? 9 : 11}px ${FONT}`;
+      // on a plate of the page's color: a number is read on whatever stands behind it
+      const wide = g.measureText(String(n)).width + 4;
+      if (wide > width) continue;
+      const [x, y] = [left + (small ? 1 : 4), top + (small ? 2 : 4)];
+      g.fillStyle = `rgb(${page.page.join(",")})`;
+      g.globalAlpha = 0.86;
+      g.beginPath();
+      g.roundRect(x, y, wide, small ? 10 : 13, 2);
+      g.fill();
+      g.globalAlpha = 1;
       g.fillStyle = row === column ? page.ink2 : page.ink;
-      g.fillText(String(n), left + 5, top + (small ? 10 : 14));
+      g.fillText(String(n), x + 2, y + (small ? 8.5 : 10.5));
     }
   if (chosen) {
     g.strokeStyle = page.ink;

@@ -1,6 +1,7 @@
 import { useEffect, useRef } from "preact/hooks";
 import { KEYS } from "../keys";
 import { help } from "../state/chosen";
+import { Reading } from "./HowToRead";
 import { CloseIcon } from "./icons";
 
 /** A native dialog: it holds the focus, and gives it back when it closes. */
@@ -18,17 +19,19 @@ export function Help() {
     <dialog
       ref={dialog}
       class="help"
-      aria-label="Keys"
+      aria-label="How to read, and keys"
       onClose={close}
       onClick={(event) => event.target === dialog.current && close()}
     >
       <div>
         <h1>
-          Keys
+          How to read
           <button type="button" class="icon" aria-label="Close" onClick={close}>
             <CloseIcon />
           </button>
         </h1>
+        <Reading />
+        <h1>Keys</h1>
         <table>
           <tbody>
             {KEYS.map(([keys, does]) => (

@@ -260,8 +260,8 @@ export function TopBar() {
           type="button"
           class="icon"
           data-testid="keys"
-          title="Keys (?)"
-          aria-label="Keyboard help"
+          title="How to read, and keys (?)"
+          aria-label="How to read, and keys"
           onClick={() => (help.value = true)}
         >
           <KeysIcon />

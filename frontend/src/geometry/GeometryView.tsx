@@ -49,7 +49,7 @@ function subtitleOf(found: Geometry): string {
   const far = isWhole(found)
     ? ""
     : ` ${count(found.snapshot.length)} of ${count(found.wanted)} snapshots so far.`;
-  return `By true label. Lines are layers, early ones faint; a click chooses one.${far}`;
+  return `By true label. A line is a layer, fainter the earlier; click one to choose it. Dotted: chance. Collapse: every class shrinks to a point, all equally far apart.${far}`;
 }
 
 function Panels({ open, found }: { open: Session; found: Geometry }) {
@@ -66,7 +66,7 @@ function Panels({ open, found }: { open: Session; found: Geometry }) {
       {!kept && (
         <section class="geometry-panel" data-testid="geometry-missing">
           <h2>What a layer tells of the class was not recorded.</h2>
-          <p class="note">
+          <p class="note whole">
             {open.split.kind === "probe" && !open.split.multilabel
               ? "Probes, NC1, rotations and the similarity of layers need the responses themselves: record with Recorder(keep_responses=True)."
               : "Probes, NC1, rotations and the similarity of layers need the responses of a probe whose samples have one label each."}

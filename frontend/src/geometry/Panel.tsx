@@ -3,6 +3,7 @@
 import { line } from "d3-shape";
 import { useMemo, useRef } from "preact/hooks";
 import { stepText } from "../format";
+import { atEnd } from "../frame/Reading";
 import { useSize } from "../frame/size";
 import { hideTip, tip } from "../frame/tip";
 import type { Geometry } from "../run/resources";
@@ -125,6 +126,11 @@ function Lines({ spec, open, found }: PanelOf) {
               {axisText(v, spec)}
             </text>
           ))}
+          {spec.scale === "log" && (
+            <text x={AXIS - 6} y={PAD + height / 2 + 4} text-anchor="end">
+              log
+            </text>
+          )}
           {spec.scale === "signed" && (
             <path class="axis" d={`M${AXIS} ${Math.round(y(0)) + 0.5}h${width}`} />
           )}
@@ -154,7 +160,7 @@ function Now(of: {
   const x = Math.round(of.x(t)) + 0.5;
   return (
     <>
-      <path class="now" d={`M${x} ${PAD}v${of.height}`} />
+      {!atEnd.value && <path class="now" d={`M${x} ${PAD}v${of.height}`} />}
       {Number.isFinite(value) && <circle class="now-dot" cx={x} cy={of.y(value)} r={3} />}
     </>
   );

@@ -66,13 +66,13 @@ export function SimilarityPanel({ open }: { open: Session }) {
           {!loaded
             ? "How alike the layers are to those at the end."
             : loaded.at === loaded.value.last
-              ? "This is the end: layers against one another."
+              ? "At the last snapshot, layers compared with one another."
               : Number.isNaN(own)
                 ? `${name} cannot be compared with itself at the end.`
                 : `${loaded.at === t ? "" : `At step ${step(loaded.at)}, `}${name} is ${fixed(own)} like itself at step ${step(loaded.value.last)}.`}
           <Source term="CKA" text={SOURCE} />
         </h2>
-        <p class="note">Down: layers now; across: at the end. The more ink, the more alike.</p>
+        <p class="note">Down: layers now; across: the same at the end. Stronger: more alike.</p>
       </div>
       <div class="similarity" ref={frame}>
         <canvas

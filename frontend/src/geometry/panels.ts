@@ -30,7 +30,7 @@ export const PANELS: readonly PanelSpec[] = [
   {
     name: "linear",
     term: "linear probe",
-    sentence: (v) => `A linear probe is right for ${percent(v)}.`,
+    sentence: (v) => `A linear probe classifies ${percent(v)} correctly.`,
     about: "Ridge regression on the layer’s responses, tried on samples it has not seen.",
     source:
       "Five folds; scale, class means and penalty from the training folds alone. Dotted: the greatest class’s share. Hastie, Tibshirani and Friedman 2009, §4.2. Up to 1,000 samples, evenly chosen (more where classes are many).",
@@ -41,7 +41,7 @@ export const PANELS: readonly PanelSpec[] = [
   {
     name: "nearest_centre",
     term: "NC4",
-    sentence: (v) => `The nearest class center is right for ${percent(v)}.`,
+    sentence: (v) => `The nearest class mean is right for ${percent(v)}.`,
     about: "A sample is given the class whose mean response is closest, on samples not seen.",
     source:
       "Five folds, units scaled by the training folds. Nearest class center: Papyan, Han and Donoho 2020, NC4. Dotted: the greatest class’s share.",
@@ -52,8 +52,8 @@ export const PANELS: readonly PanelSpec[] = [
   {
     name: "cdnv",
     term: "CDNV",
-    sentence: (v) => `Variance within classes is ${ratio(v)} of their squared distance.`,
-    about: "The mean over pairs of classes; 0 at collapse.",
+    sentence: (v) => `Spread within classes is ${ratio(v)} of that between.`,
+    about: "Variance ÷ squared distance of class means, over pairs; 0 at collapse.",
     source:
       "Mean over pairs of (V_k + V_l) / (2 |μ_k − μ_l|²), V the sum of the units’ variances. Galanti, György and Hutter 2021. Log scale.",
     scale: "log",
@@ -63,8 +63,8 @@ export const PANELS: readonly PanelSpec[] = [
   {
     name: "within",
     term: "NC1",
-    sentence: (v) => `With all correlations counted it is ${ratio(v)}.`,
-    about: "Spread within classes along the directions that tell classes apart; 0 at collapse.",
+    sentence: (v) => `Where classes differ, their spread is ${ratio(v)}.`,
+    about: "Variance within ÷ between, correlations of units counted; 0 at collapse.",
     source: "tr(Σ_W Σ_B⁺) / C: Papyan, Han and Donoho 2020, NC1. Of all samples. Log scale.",
     scale: "log",
     kept: true,
@@ -73,8 +73,8 @@ export const PANELS: readonly PanelSpec[] = [
   {
     name: "equinorm",
     term: "NC2, norms",
-    sentence: (v) => `Distances of class centers vary by ${percent(v)}.`,
-    about: "From their middle, as a share of the mean distance; 0 at collapse.",
+    sentence: (v) => `Class means are unevenly far out, by ${percent(v)}.`,
+    about: "How distances from their middle vary, ÷ their mean; 0 at collapse.",
     source: "Standard deviation of |μ_k − μ| ÷ its mean. Papyan, Han and Donoho 2020, NC2.",
     scale: "linear",
     kept: false,
@@ -84,8 +84,8 @@ export const PANELS: readonly PanelSpec[] = [
   {
     name: "equiangular",
     term: "NC2, angles",
-    sentence: (v) => `Angles of class centers are ${fixed(v)} off a simplex.`,
-    about: "In cosine. At collapse the directions are as far apart as they can be, and this is 0.",
+    sentence: (v) => `Angles between class means are ${fixed(v)} from even.`,
+    about: "In cosine; 0 at collapse, when they are as wide as they can be.",
     source:
       "Mean over pairs of |cos(μ_k − μ, μ_l − μ) + 1/(C − 1)|. Papyan, Han and Donoho 2020, NC2.",
     scale: "linear",
@@ -100,7 +100,7 @@ export const PANELS: readonly PanelSpec[] = [
       Math.abs(v) < 0.005
         ? "Units are as selective as random directions."
         : `Units are ${fixed(Math.abs(v))} ${v > 0 ? "more" : "less"} selective than random directions.`,
-    about: "Mean margin strength of the units, less that of random directions in the same space.",
+    about: "In mean strength. Above 0, a unit tells more than a mixture of units.",
     source:
       "Four random rotations (Haar: Mezzadri 2007), up to 128 directions of each, all read as signed. Up to 1,000 samples. Above 0 the basis of units is special.",
     scale: "signed",

@@ -151,7 +151,7 @@ function Strongest({ cls, color }: { cls: number; color: string }) {
   return (
     <section>
       <h2>
-        Most strongly tuned now <small>strength</small>
+        Strongest units now <small>strength</small>
       </h2>
       {units.length === 0 && <p class="note">No unit holds this class at this snapshot.</p>}
       {units.map((u) => {

@@ -23,14 +23,19 @@ import { event as shownName, playing, session, snapshot, track, unit } from "../
 import { openLayer, show } from "../state/choosing";
 import { palette, shownGrouping } from "../state/shown";
 import { LEVELS, NO_CLASS, NO_UNIT, SUPPRESSED } from "../wire/manifest";
-import { eventWords } from "../sentences/events";
+import { eventWords, kindWords } from "../sentences/events";
 
 const SHOWN = 9;
 /** Of a moment; more would be no list. */
 const MOST = 200;
 
-/** An event, or a layer that stopped being finite. */
-type Item = { snapshot: number } & ({ i: number } | { bad: NotFinite });
+/** More events of a snapshot than this share a row. */
+const APART = 2;
+
+/** An event, all of a snapshot from one in the list to another, or a layer that stopped being finite. */
+type Item = { snapshot: number } & (
+  { i: number } | { from: number; to: number } | { bad: NotFinite }
+);
 
 /** The last events up to the playhead, and how many of all may be noise. */
 export function Happened() {
@@ -54,7 +59,7 @@ export function Happened() {
       <h2>
         What happened{toldBy.value !== shownGrouping.value && ", by class"}{" "}
         <small>
-          {count(here)} of {count(all)} until here
+          {count(here)} of {count(all)} events so far
         </small>
       </h2>
       {items.length === 0 && <p class="note">Nothing yet that three snapshots confirm.</p>}
@@ -69,9 +74,13 @@ export function Happened() {
 }
 
 const keyOf = (item: Item): string =>
-  "i" in item ? String(item.i) : `bad${item.bad.layer}/${item.snapshot}`;
+  "bad" in item
+    ? `bad${item.bad.layer}/${item.snapshot}`
+    : "i" in item
+      ? String(item.i)
+      : `all${item.snapshot}`;
 
-/** The newest so many, newest first. */
+/** The newest so many, newest first; those of one snapshot together where they are many. */
 function latest(until: number, events: Events | null, bad: readonly NotFinite[], most: number) {
   const items: Item[] = [];
   let [i, b] = [until - 1, bad.length - 1];
@@ -80,8 +89,12 @@ function latest(until: number, events: Events | null, bad: readonly NotFinite[],
       items.push({ snapshot: bad[b].snapshot, bad: bad[b] });
       b--;
     } else {
-      items.push({ snapshot: (events as Events).snapshot[i], i });
-      i--;
+      const at = (events as Events).snapshot[i];
+      const from = eventsUntil(events as Events, at - 1);
+      if (i + 1 - from > APART) items.push({ snapshot: at, from, to: i + 1 });
+      else
+        for (let e = i; e >= from && items.length < most; e--) items.push({ snapshot: at, i: e });
+      i = from - 1;
     }
   }
   return items;
@@ -158,13 +171,14 @@ function expectedWords(open: Session, events: Events): string {
   const told = open.manifest.event_kinds.flatMap((kind, i) => {
     const n = events.expected[i];
     if (Number.isNaN(n)) return [];
-    return [`${kind}: ${n < 0.05 ? "hardly any" : `at most ${fixed(n, 1)}`}`];
+    return [`${n < 0.05 ? "hardly any" : `at most ${fixed(n, 1)}`} “${kind}”`];
   });
-  return told.length > 0 ? `By noise alone, ${list(told)}.` : "";
+  return told.length > 0 ? `Noise alone would give ${list(told)} in the whole run.` : "";
 }
 
 function ItemRow({ open, events, item }: { open: Session; events: Events | null; item: Item }) {
   if ("i" in item) return events && <Row open={open} events={events} i={item.i} />;
+  if ("from" in item) return events && <Together open={open} events={events} item={item} />;
   const { layer, snapshot: t, units } = item.bad;
   return (
     <li>
@@ -182,6 +196,42 @@ function ItemRow({ open, events, item }: { open: Session; events: Events | null;
         <span class="words">
           <span class="ink2">{isolated(open.names[layer])} </span>
           {count(units)} {plural(units, "unit")} not finite
+        </span>
+      </button>
+    </li>
+  );
+}
+
+/** All events of a snapshot, by kind; a click lists them. */
+function Together(of: {
+  open: Session;
+  events: Events;
+  item: { snapshot: number; from: number; to: number };
+}) {
+  const { open, events, item } = of;
+  const t = item.snapshot;
+  const kinds = open.manifest.event_kinds;
+  const found = new Map<string, number>();
+  for (let i = item.from; i < item.to; i++) {
+    const kind = kinds[events.kind[i]];
+    found.set(kind, (found.get(kind) ?? 0) + 1);
+  }
+  const told = [...found].sort((a, b) => kinds.indexOf(a[0]) - kinds.indexOf(b[0]));
+  return (
+    <li>
+      <button
+        type="button"
+        data-testid="events-together"
+        title="List them"
+        onClick={() => {
+          playing.value = false;
+          show(t);
+          moment.value = { from: t, to: t, layer: -1, kind: "" };
+        }}
+      >
+        <span class="count">{stepText(open.scalars.step[t])}</span>
+        <span class="words together">
+          {told.map(([kind, n]) => `${count(n)} ${kindWords(kind, n)}`).join(", ")}
         </span>
       </button>
     </li>

@@ -19,7 +19,7 @@ export const isChosen = computed(
     shownEvent.value >= 0 ||
     highlighted.value >= 0 ||
     (view.value === "confusion" && cell.value !== null) ||
-    (view.value === "samples" && sample.value >= 0),
+    (view.value === "samples" && sample.value >= 0 && (session.value?.has("samples") ?? false)),
 );
 
 /** The event that is looked at, the moment that was clicked, the selected unit, else in the confusion a cell of it, else the highlighted class, else the

@@ -3,11 +3,12 @@
 import { area } from "d3-shape";
 import { computed, type ReadonlySignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
-import { counted, samples } from "../derive";
+import { counted, samples, story } from "../derive";
 import { count, fixed, list, stepText } from "../format";
 import { isolated } from "../inline";
 import { missingSentence, splitSentence } from "../sentences/snapshots";
 import { Happened } from "./Happened";
+import { HowToRead } from "../frame/HowToRead";
 import { Reading } from "../frame/Reading";
 import { stageRows, type StageRow } from "../network/stages";
 import { segmentSentence } from "../timeline/Axis";
@@ -26,9 +27,10 @@ const texts = {
     const open = session.value;
     if (!open) return "";
     const { split } = open;
-    const place = `${count(snapshot.value + 1)} of ${count(open.snapshots)}`;
-    const mode = split.kind === "window" || !split.mode ? "" : `, in ${split.mode} mode`;
-    return `${place} of split ${isolated(split.name)} – ${splitSentence(split)}${mode}.`;
+    const place = `Number ${count(snapshot.value + 1)} of ${count(open.snapshots)}, split ${isolated(split.name)}`;
+    const mode = split.kind === "window" || !split.mode ? "" : `, model in ${split.mode} mode`;
+    const what = splitSentence(split);
+    return `${place}. ${what[0].toUpperCase()}${what.slice(1)}${mode}.`;
   }),
   step: computed(() => stepText(at(session.value?.scalars.step))),
   epoch: computed(() => {
@@ -68,9 +70,16 @@ export function SnapshotCard() {
         </p>
       )}
       {texts.missing.value && <p class="warning">{texts.missing}</p>}
+      <HowToRead />
+      {story.value && (
+        <section data-testid="story">
+          <h2>The whole run</h2>
+          <p class="ink2">{story}</p>
+        </section>
+      )}
       <Happened />
       <Strengths />
-      <HowToRead />
+      <Recorded />
     </>
   );
 }
@@ -100,20 +109,13 @@ function Strengths() {
   );
 }
 
-function HowToRead() {
+function Recorded() {
   const open = session.value;
   if (!open) return null;
   const { manifest } = open;
   return (
     <section>
-      <h2>How to read</h2>
-      <p class="note">
-        A cell is a unit. Its hue is the class it responds to most; its strength of color is how far
-        that class is ahead of the next.
-      </p>
-      <p class="note">
-        Grey means that no class is surely first. A unit keeps its place, so watch it change color.
-      </p>
+      <h2>This model</h2>
       <p class="note">
         {manifest.model.name}, {count(manifest.model.parameters)} parameters, {count(open.units)}{" "}
         units in {count(open.layers.length)} layers.

@@ -8,7 +8,8 @@ import { LayerPictures, ShowsChoice } from "../pictures/Shows";
 import { classes, shownLayer } from "../state/shown";
 import { layerShows, session, track } from "../state/chosen";
 import { openLayer } from "../state/choosing";
-import { layerSubtitle, viewTitle } from "../titles";
+import { heatTitle, layerSubtitle, viewTitle } from "../titles";
+import { areNamed } from "./beside";
 import { layoutLayer } from "./geometry";
 import { Pictures } from "./Pictures";
 
@@ -24,6 +25,7 @@ export function LayerView() {
   const l = shownLayer.value;
   const layer = open?.layers[l];
   const names = classes.value;
+  const shown = shownOf(l, layerShows.value);
   const labels = (size?.width ?? 0) < NARROW ? NARROW_LABELS : LABELS;
   const layout = useMemo(
     () =>
@@ -46,8 +48,14 @@ export function LayerView() {
         <ShowsChoice l={l} />
         <LayerChooser open={open} l={l} onChoose={openLayer} />
       </div>
+      {shown === "cells" && (
+        <div class="layer-over" style={{ paddingLeft: `${labels + 2}px` }}>
+          <h2 data-testid="heat-title">{heatTitle}</h2>
+          {layout && areNamed(layout, names.length) && <span class="note">tuned</span>}
+        </div>
+      )}
       <div class="layer-view" ref={frame} style={{ "--labels": `${labels}px` }}>
-        {shownOf(l, layerShows.value) !== "cells" ? (
+        {shown !== "cells" ? (
           <LayerPictures l={l} />
         ) : (
           layout &&

@@ -14,18 +14,22 @@ import { labelledRows, placeOf, shownAt, type LayerLayout } from "./geometry";
 /** Rows lower than this have no names. */
 const NAMED_ROW = 9;
 
+/** Whether each class has a row with its name. */
+export const areNamed = (layout: LayerLayout, classes: number): boolean =>
+  layout.heatRow >= NAMED_ROW && layout.heatRows >= classes;
+
 export function ClassNames({ layout, named }: { layout: LayerLayout; named: boolean }) {
   const names = classes.value;
   const shown = shownGrouping.value;
-  if (layout.heatRow < NAMED_ROW || layout.heatRows < names.length)
+  if (!areNamed(layout, names.length))
     return (
       <div class="layer-classes note">
         {count(names.length)} {plural(names.length, "class", "classes")},{" "}
-        {shown && isNested(shown) ? "by superclass" : "in order"}
+        {shown && isNested(shown) ? "by superclass" : "as numbered"}
       </div>
     );
   return (
-    <div class="layer-classes">
+    <div class="layer-classes" style={small(layout)}>
       {classOrder.value.map((k) => (
         <button
           key={k}
@@ -46,6 +50,12 @@ export function ClassNames({ layout, named }: { layout: LayerLayout; named: bool
   );
 }
 
+/** No larger than a row. */
+const small = ({ heatRow }: LayerLayout) => ({
+  fontSize: `${Math.min(11, heatRow)}px`,
+  lineHeight: 1,
+});
+
 export function Steps({ layout }: { layout: LayerLayout }) {
   const open = session.value;
   if (!open) return null;
@@ -53,6 +63,7 @@ export function Steps({ layout }: { layout: LayerLayout }) {
   const near = Math.ceil(14 / layout.timeRow);
   return (
     <div class="layer-steps" style={{ top: `${layout.timeTop}px` }}>
+      <span style={{ top: "-13px" }}>step</span>
       {labelledRows(layout.timeRows, layout.timeRow)
         .filter((row) => Math.abs(row - now) >= near)
         .map((row) => (
@@ -71,19 +82,21 @@ export function Steps({ layout }: { layout: LayerLayout }) {
 export function Totals({ l, layout }: { l: number; layout: LayerLayout }) {
   const names = classes.value;
   const counts = tunedByLayerAndClass.value?.counts;
-  if (!counts || layout.heatRow < NAMED_ROW || layout.heatRows < names.length) return null;
+  if (!counts || !areNamed(layout, names.length)) return null;
   const own = counts.subarray(l * names.length, (l + 1) * names.length);
   const most = Math.max(1, ...own);
   return (
-    <div class="layer-totals" aria-label="Units tuned to each class">
+    <div class="layer-totals" aria-label="Units tuned to each class" style={small(layout)}>
       {classOrder.value.map((k) => (
         <div key={k} style={{ height: `${layout.heatRow}px` }}>
-          <i
-            style={{
-              width: `${(22 * own[k]) / most}px`,
-              background: cssColor(palette.value, 4 * (k * LEVELS + LEVELS - 1)),
-            }}
-          />
+          {own[k] > 0 && (
+            <i
+              style={{
+                width: `${(22 * own[k]) / most}px`,
+                background: cssColor(palette.value, 4 * (k * LEVELS + LEVELS - 1)),
+              }}
+            />
+          )}
           <span class="count">{count(own[k])}</span>
         </div>
       ))}

@@ -67,8 +67,10 @@ export function drawHeat(
       const value = heat[best * layer.units + u - layer.offset];
       if (value === NO_HEAT) words[at] = ground;
       else {
-        // of a unit for which no class is surely first, nothing is claimed
-        const color = paint.state[u] === HELD ? colors.words[best * LEVELS + value] : neutral;
+        // no more vivid than the unit's own cell: of one for which no class is surely first nothing
+        // is claimed, of a weak one little
+        const level = Math.round((value * paint.level[u]) / (LEVELS - 1));
+        const color = paint.state[u] === HELD ? colors.words[best * LEVELS + level] : neutral;
         const own = highlighted >= from && highlighted < to;
         words[at] = !chosen || own ? color : faint(color);
       }

@@ -132,8 +132,8 @@ function drawBlockText(
     const silent = n.silent > 0 ? `${count(n.silent)} silent` : "";
     const wide = room >= 128;
     const none = n.damaged ? "cannot be read" : n.notDefined === units ? "not defined" : "no data";
-    const mean = Number.isNaN(n.meanStrength) ? none : `mean ${fixed(n.meanStrength)}`;
-    g.fillText(wide ? `of ${count(units)} units` : `of ${count(units)}`, after, y + 16);
+    const mean = Number.isNaN(n.meanStrength) ? none : `strength ${fixed(n.meanStrength)}`;
+    g.fillText(wide ? `of ${count(units)} tuned` : `of ${count(units)}`, after, y + 16);
     g.fillText(wide && silent ? `${mean} · ${silent}` : mean, block.x, y + 31);
     if (!wide && silent) g.fillText(silent, block.x, y + 45);
   } else if (named) {

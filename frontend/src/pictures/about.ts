@@ -31,5 +31,5 @@ export function aboutWeights(split: Pick<Split, "first_weights">): string {
 /** What the pictures in cells are. */
 export const aboutInsets = (grouping: string): string =>
   grouping === "true"
-    ? "In a cell: where the unit responds to its class, or to all samples where it is grey."
-    : "In a cell: where the unit responds, to all samples.";
+    ? "Pictures: where the unit responds to samples of its class; a grey one, to all samples."
+    : "Pictures: where the unit responds, over all samples.";

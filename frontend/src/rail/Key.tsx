@@ -76,7 +76,7 @@ export function Key() {
   const text = scale.diverging ? WIDTH / 2 : Math.min(WIDTH - 44, Math.max(44, marks[0]));
   return (
     <div class={scale.diverging ? "key diverging" : "key"}>
-      <h2>
+      <h2 title={`${open.measure.title}, less one standard error: ${open.measure.about}`}>
         Strength <small>{tunedShare}</small>
       </h2>
       <div
@@ -198,6 +198,7 @@ const numbers = [HELD, TIED, SILENT, NO_DATA, NOT_FINITE, NOT_RECORDED, NOT_DEFI
     return isDamaged.value ? count(n) : counted(n);
   }),
 );
+const tunedText = computed(() => counted(hasData.value ? tunedNow.value : NaN));
 const suppressedText = computed(() => counted(suppressedNow.value));
 
 function Glyphs() {
@@ -208,25 +209,30 @@ function Glyphs() {
     cssColor(palette.value, 4 * (k * LEVELS + level));
   const K = palette.value.length / (4 * LEVELS);
   const quarter = (i: number): number => Math.floor((i * K) / 4) % K;
+  const quarters = (level: number) =>
+    [0, 1, 2, 3].map((i) => (
+      <rect
+        key={i}
+        x={(i % 2) * 6.5}
+        y={i < 2 ? 0 : 6.5}
+        width={6.5}
+        height={6.5}
+        fill={color(quarter(i), level)}
+      />
+    ));
   const mayBeSuppressed = K >= 3 && open.layers.some((layer) => layer.signed);
   return (
     <div class="glyphs">
-      <Glyph name="below the threshold" n={numbers[HELD]}>
-        {[0, 1, 2, 3].map((i) => (
-          <rect
-            key={i}
-            x={(i % 2) * 6.5}
-            y={i < 2 ? 0 : 6.5}
-            width={6.5}
-            height={6.5}
-            fill={color(quarter(i), 30)}
-          />
-        ))}
+      <Glyph name="tuned, any class" n={tunedText}>
+        {quarters(92)}
       </Glyph>
-      <Glyph name="tied, no class first" n={numbers[TIED]}>
+      <Glyph name="below the threshold" n={numbers[HELD]}>
+        {quarters(30)}
+      </Glyph>
+      <Glyph name="tied: no clear first" n={numbers[TIED]}>
         <rect width={13} height={13} rx={3} fill={color(0, 0)} />
       </Glyph>
-      <Glyph name="silent" n={numbers[SILENT]}>
+      <Glyph name="silent: constant" n={numbers[SILENT]}>
         <rect class="line" x={0.5} y={0.5} width={12} height={12} rx={2.5} />
       </Glyph>
       {mayBeSuppressed && (

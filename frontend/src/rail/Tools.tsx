@@ -14,7 +14,7 @@ const SORT_NAMES: Record<Sort, [name: string, about: string]> = {
   given: ["as given", "in the order in which they are numbered"],
   superclass: ["superclass", "in what they belong to"],
   units: ["units", "most units tuned to it first"],
-  recall: ["recall", "most often read rightly first"],
+  recall: ["recall", "most often correct first"],
   change: ["change", "most units gained since the snapshot before first"],
   name: ["name", "by the alphabet"],
 };

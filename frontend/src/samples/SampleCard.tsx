@@ -2,7 +2,7 @@
 
 import { line } from "d3-shape";
 import { useEffect, useMemo, useState } from "preact/hooks";
-import { Strip, Thumbnail } from "../confusion/CellCard";
+import { noSamples, Strip, Thumbnail } from "../confusion/CellCard";
 import { answerColor, answerPalette } from "../confusion/answers";
 import { confusionNames } from "../confusion/now";
 import { count, fixed } from "../format";
@@ -59,7 +59,7 @@ export function SampleCard({ sample }: { sample: number }) {
       {failed && (
         <p class="subtitle">
           {!open.has("samples")
-            ? "It was not kept."
+            ? noSamples(open)
             : open.manifest.left_out
               ? "Its history is not in this file, which was kept small."
               : "This sample could not be read."}
@@ -82,10 +82,10 @@ function Details(of: { open: Session; sample: number; history: SampleHistory }) 
   const labelled = isClass(history.label);
   const how =
     now === NOT_KEPT
-      ? "What it is read as was not kept at this step"
+      ? "What it is predicted as was not kept at this step"
       : labelled && now === history.label
-        ? "Read rightly at this step"
-        : `Read as ${name(now)} at this step`;
+        ? "Correct at this step"
+        : `Predicted as ${name(now)} at this step`;
   return (
     <>
       <div class="sample-head">
@@ -98,7 +98,7 @@ function Details(of: { open: Session; sample: number; history: SampleHistory }) 
             </>
           )}
           {how}
-          {labelled && `; rightly at ${count(right)} of ${count(known.length)} snapshots`}.
+          {labelled && `; correct at ${count(right)} of ${count(known.length)} snapshots`}.
         </p>
       </div>
       <section>

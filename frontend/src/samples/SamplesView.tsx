@@ -44,7 +44,7 @@ import { isClass, isWrong } from "./reading";
 const TILE = 46;
 const PLAIN_TILE = 30;
 const GAP = 6;
-/** Under a picture: what the sample is read as, thin where it is right. */
+/** Under a picture: thin its class where that is predicted; thick its class and what is predicted. */
 const [RIGHT_BAR, WRONG_BAR] = [3, 8];
 const TOP = 2;
 
@@ -81,11 +81,11 @@ export function SamplesView() {
       <div class="head with-choice">
         <div>
           <h1 data-testid="title">{viewTitle}</h1>
-          <p class="subtitle">
+          <p class={there ? "subtitle" : "subtitle whole"}>
             {wrong
               ? wrong
               : there
-                ? "Hardest at the last snapshot first; each keeps its place. The bar: what it is read as, thick where that is wrong."
+                ? "Bar: its class, then what it is predicted as; thin where both agree. Hardest at the last snapshot first."
                 : noSamples(open)}
           </p>
         </div>
@@ -109,7 +109,7 @@ function Choice({ open }: { open: Session }) {
         data-testid="find"
         aria-label="Find samples"
         placeholder="number or class"
-        title="A sample’s number, its class, or “as” and what it is read as now: 12, shirt, shirt as coat, as coat"
+        title="A sample’s number, its class, or “as” and what it is predicted as now: 12, shirt, shirt as coat, as coat"
         value={find.value}
         onInput={(event) => (find.value = event.currentTarget.value)}
       />
@@ -209,7 +209,7 @@ function Tiles({ open }: { open: Session }) {
             ref={canvas}
             data-testid="samples"
             role="img"
-            aria-label="Samples with what each is read as. Choose one, then use the up and down arrow keys."
+            aria-label="Samples with what each is predicted as. Choose one, then use the up and down arrow keys."
             onClick={(event) => {
               const i = at(event);
               playing.value = false;
@@ -279,9 +279,16 @@ function drawTiles(g: CanvasRenderingContext2D, of: Drawing): boolean {
       g.font = '9px "Inter", ui-sans-serif, system-ui, sans-serif';
       g.fillText(String(i), x + 3, y + side / 2 + 3);
     }
+    // of a wrong one: its class, then what it is predicted as
+    const split = bar === WRONG_BAR && isClass(prediction[i]) ? Math.round(tile / 3) : tile;
+    if (isClass(label[i]) && bar === WRONG_BAR) {
+      g.fillStyle = answerColor(palette, label[i]);
+      g.fillRect(x, y + tile - bar, split - 1, bar);
+    }
     if (isClass(prediction[i])) {
       g.fillStyle = answerColor(palette, prediction[i]);
-      g.fillRect(x, y + tile - bar, tile, bar);
+      const from = split === tile ? 0 : split;
+      g.fillRect(x + from, y + tile - bar, tile - from, bar);
     }
     if (open.has("watched") && watched.has(i)) mark(g, x + tile - 7, y + 3, page);
     if (i === sample.peek()) {
@@ -320,8 +327,8 @@ function SampleTip({ i }: { i: number }) {
     prediction[i] === NOT_KEPT
       ? "not kept at this step"
       : isClass(label[i]) && !isWrong(label[i], prediction[i])
-        ? "read rightly"
-        : `read as ${name(prediction[i])}`;
+        ? "correct"
+        : `predicted as ${name(prediction[i])}`;
   return (
     <>
       <b>{isClass(label[i]) ? name(label[i]) : "no label"}</b> sample {i}

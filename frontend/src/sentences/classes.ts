@@ -22,6 +22,6 @@ export function classSentence(
     .slice(0, 3);
   const rest = list(top.map((o) => `${say(o.name)} (${count(o.samples)})`));
   if (predicted)
-    return `${count(n)} ${plural(n, "sample")} predicted as it, ${percent(right / n)} rightly${rest ? `; the others are ${rest}` : ""}.`;
-  return `${percent(right / n)} of ${count(n)} ${plural(n, "sample")} right${rest ? `; missed as ${rest}` : ""}.`;
+    return `${count(n)} ${plural(n, "sample")} predicted as it, ${percent(right / n)} correctly${rest ? `; the others are ${rest}` : ""}.`;
+  return `${percent(right / n)} of ${count(n)} ${plural(n, "sample")} correct${rest ? `; mistaken for ${rest}` : ""}.`;
 }

@@ -30,6 +30,14 @@ export function eventWords(
   }
 }
 
+/** What so many events of a kind are, in a list of kinds. */
+export function kindWords(kind: string, n: number): string {
+  const layers = plural(n, "layer");
+  if (kind === "half_tuned") return `${layers} half tuned`;
+  if (kind === "half_lost") return `${layers} no longer half tuned`;
+  return kind === "lost" ? "no longer tuned" : kind === "died" ? "silent" : kind;
+}
+
 const EVENT_TITLES: Record<string, string> = {
   tuned: "Became tuned",
   switched: "Switched to another class",

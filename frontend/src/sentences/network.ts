@@ -30,6 +30,8 @@ export interface NetworkFacts {
   /** Classes with samples at this snapshot, and all classes. */
   present: readonly string[];
   classes: number;
+  /** The class that most units are tuned to. */
+  leading?: { name: string; tuned: number } | null;
   /** `suppressed` of the units tuned to it respond to it least. */
   highlighted: { name: string; tuned: number; suppressed: number; samples: number } | null;
 }
@@ -50,7 +52,19 @@ export function networkTitle(facts: NetworkFacts, say: Say = said): string {
   if (tuned === 0)
     return `${at}: no unit is tuned to a ${facts.level === "finest" ? "class or superclass" : typeof facts.level === "number" ? "superclass" : "class"}${dead}.`;
   const living = facts.layers.filter((layer) => layer.silent !== layer.units);
-  return `${at}: ${percent(tuned / units)} of units are tuned${extremes(living, say)}${dead}.`;
+  const ends = mostly(facts, tuned, say) || extremes(living, say);
+  return `${at}: ${percent(tuned / units)} of units are tuned${ends}${dead}.`;
+}
+
+/** Fewer tuned units than this say little of one class. */
+const FEW_TUNED = 20;
+
+/** That one class has most of the tuned units, and three times its part: that comes before anything else. */
+function mostly({ leading, classes }: NetworkFacts, tuned: number, say: Say): string {
+  if (!leading || tuned < FEW_TUNED) return "";
+  const share = leading.tuned / tuned;
+  if (share < 0.5 || share < 3 / classes) return "";
+  return `, ${percent(share)} of them to ${say(leading.name)}`;
 }
 
 /** Layers of which every unit is silent: they are worth a word of their own. */
@@ -96,8 +110,8 @@ function ofClass(
 
 function already(tuned: number, units: number): string {
   if (tuned === 0) return "no unit is tuned yet";
-  if (tuned === 1) return "one unit is already tuned to one class";
-  return `${percent(tuned / units)} of units are already tuned to one class`;
+  if (tuned === 1) return "one unit is already tuned to a class";
+  return `${percent(tuned / units)} of units are already tuned to a class`;
 }
 
 /** More layers than this that stand at the same end are not worth their names. */
@@ -152,11 +166,11 @@ export function networkSubtitle(facts: NetworkFacts): string {
       : level === "finest"
         ? `${label}, or the finest superclass of it,`
         : `superclass of the ${label}`;
-  const strength = `Strength: ${facts.measure.title.toLowerCase()}, less one standard error`;
-  if (level === "class" && facts.classes === 2) {
-    const [one, other] = facts.present.map(said);
-    return `Hue: the ${which} that drives the unit most. One scale from ${one} to ${other}, grey where neither is surely first. ${strength}.${left(facts)}`;
-  }
-  const first = { class: "class", finest: "class or superclass" }[level] ?? "superclass";
-  return `Hue: the ${which} that drives the unit most. ${strength}; grey where no ${first} is surely first.${left(facts)}`;
+  const two = level === "class" && facts.classes === 2;
+  const vivid =
+    facts.measure.name === "margin"
+      ? "the further ahead of the next"
+      : `the greater its ${facts.measure.title.toLowerCase()}`;
+  const color = `A cell is a unit. Its color: the ${which} it responds to most; the more vivid, ${two ? vivid.replace("next", "other") : vivid}`;
+  return `${color}. Grey: none is surely first. Hollow: silent.${left(facts)}`;
 }

@@ -4,7 +4,7 @@ import { count, plural } from "../format";
 import { type Split } from "../wire/manifest";
 
 const KINDS: Record<Split["kind"], string> = {
-  probe: "the same samples each time",
+  probe: "the same samples every time",
   window: "the training samples, weights moving",
   evaluation: "the samples of the training’s own evaluation",
 };

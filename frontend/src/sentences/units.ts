@@ -71,7 +71,7 @@ function heldSentence(unit: UnitFacts): string {
   const pairs = Math.min(100, Math.max(50, 50 + 50 * unit.value));
   const evidence =
     unit.measure.name === "margin"
-      ? `in about ${pairs > 99.5 && pairs < 100 ? "99" : Math.round(pairs)} of 100 pairs a sample of ${preferred} drives it ${verb} than one of ${runnerUp}`
+      ? `in ${pairs > 99.5 ? "more than 99" : `about ${Math.round(pairs)}`} of 100 pairs a sample of ${preferred} drives it ${verb} than a sample of ${runnerUp}`
       : `its ${unit.measure.title.toLowerCase()} is ${fixed(unit.value)}, ahead of ${runnerUp}`;
   const lead = suppressed
     ? tuned

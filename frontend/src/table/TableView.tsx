@@ -17,6 +17,7 @@ import { HELD, LEVELS } from "../wire/manifest";
 import {
   FORMATS,
   type Format,
+  allUnreliable,
   classText,
   fileName,
   inSight,
@@ -80,7 +81,9 @@ export function TableView() {
         <div>
           <h1 data-testid="title">{viewTitle}</h1>
           <p class="subtitle">
-            Interval: 95% of the mean response to the class, over its n samples.
+            Mean: of the response to its class over n samples, as a 95% interval. Strength:{" "}
+            {open.measure.title.toLowerCase()}, less one standard error.
+            {shown && allUnreliable(shown.known) && " Few samples speak for any of them."}
             {!whole && " Value, interval and n were left out of this file: colors alone are here."}
           </p>
         </div>
@@ -193,6 +196,7 @@ function Rows({ known, late, offset, name, measure }: Of) {
     </th>
   );
   const colors = palette.value;
+  const few = useMemo(() => !allUnreliable(known), [known]);
   return (
     <div
       class="units"
@@ -213,7 +217,7 @@ function Rows({ known, late, offset, name, measure }: Of) {
             {head("strength", "Strength", true)}
             {head("value", measure, true)}
             <th scope="col" class="count">
-              Interval
+              Mean
             </th>
             <th scope="col" class="count">
               n
@@ -244,7 +248,9 @@ function Rows({ known, late, offset, name, measure }: Of) {
                 <td class="count">{known.value ? fixed(known.value[u]) : "–"}</td>
                 <td class="count">{intervalText(known, u, digits)}</td>
                 <td class="count">{known.n && known.n[u] > 0 ? count(known.n[u]) : "–"}</td>
-                <td class="path">{stateText(known, u, threshold.value)}</td>
+                <td class="path" title={stateText(known, u, threshold.value)}>
+                  {stateText(known, u, threshold.value, few)}
+                </td>
               </tr>
             );
           })}

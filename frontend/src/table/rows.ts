@@ -31,13 +31,25 @@ const STATES: Record<number, string> = {
   [NOT_DEFINED]: "not defined",
 };
 
-export function stateText(known: Known, u: number, threshold: number): string {
+/** Whether few samples speak for every unit that is held: then it is said once, not in each row. */
+export function allUnreliable({ state, flags }: Known): boolean {
+  let held = 0;
+  for (let u = 0; u < state.length; u++) {
+    if (state[u] !== HELD) continue;
+    if (!(flags[u] & UNRELIABLE)) return false;
+    held++;
+  }
+  return held > 1;
+}
+
+/** @param few whether it says of a unit that few samples speak for it. */
+export function stateText(known: Known, u: number, threshold: number, few = true): string {
   const { state, level, flags } = known;
   const held = state[u] === HELD;
   const words = [held ? (level[u] >= threshold ? "tuned" : "below threshold") : STATES[state[u]]];
   if (flags[u] & SUPPRESSED && state[u] <= TIED) words.push("suppressed");
   if (flags[u] & ALWAYS_ON) words.push("always on");
-  if (flags[u] & UNRELIABLE) words.push("few samples");
+  if (few && flags[u] & UNRELIABLE) words.push("few samples");
   return words.join(", ");
 }
 

@@ -4,8 +4,8 @@ import { session } from "../state/chosen";
 import type { Chart } from "./chart";
 import { pyramidOf } from "./pyramid";
 
-const TOP = 14;
-const BOTTOM = 48;
+const TOP = 12;
+const BOTTOM = 43;
 
 export const accuracyY = (accuracy: number): number => BOTTOM - (BOTTOM - TOP) * accuracy;
 

@@ -25,7 +25,7 @@ import { NAMED_ROW, rowAt, rowHeight, useDrawing } from "./Strip";
 const AROUND = 4;
 const LEAST_MARK = 2;
 /** Lower rows have no room for marks. */
-const LOWEST = 4;
+export const LOWEST = 4;
 /** From this mean strength on a row is nearer to the ink than to the page. */
 const STRONG = 0.5;
 
@@ -182,7 +182,7 @@ export function Switches({ chart }: { chart: Chart }) {
   return (
     <>
       <text x={-8} y={bottom - 2} text-anchor="end">
-        switched class
+        units that switched
       </text>
       <path class="switches" d={path} data-testid="switches" />
     </>

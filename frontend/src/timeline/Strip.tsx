@@ -19,7 +19,7 @@ import { stateCounts } from "../run/counts";
 import { happened, notFinite, switches } from "../run/happened";
 import { STATE_WORDS } from "../sentences/units";
 import { LEVELS, NOT_DEFINED, NOT_FINITE, NOT_RECORDED } from "../wire/manifest";
-import { AXIS_Y, ROOM, STRIP_TOP, type Chart, type Column } from "./chart";
+import { AXIS_Y, LEGEND_Y, ROOM, STRIP_TOP, type Chart, type Column } from "./chart";
 import { kindsBeside } from "./Marks";
 import { Pyramid, pyramidOf } from "./pyramid";
 
@@ -265,7 +265,6 @@ export function StripNumbers({ chart }: { chart: Chart }) {
   if (!open) return null;
   const row = rowHeight(open.layers.length);
   const named = row >= NAMED_ROW;
-  const narrow = chart.width - chart.right < 120;
   return (
     <div
       class="strip-numbers"
@@ -276,14 +275,9 @@ export function StripNumbers({ chart }: { chart: Chart }) {
       {switches.value && switches.value.length >= 3 && (
         <span style={{ top: `${AXIS_Y - 11 - STRIP_TOP}px` }}>{switchesNow}</span>
       )}
-      {!(narrow && named) && (
-        <span
-          class="quiet"
-          style={{ left: named ? "36px" : "0", top: `${named ? row / 2 : 6.5}px` }}
-        >
-          {highlighted.value >= 0 ? "units tuned to it" : "mean strength"}
-        </span>
-      )}
+      <span class="quiet" style={{ top: `${LEGEND_Y - 3 - STRIP_TOP}px` }}>
+        {highlighted.value >= 0 ? "units tuned to it" : "mean strength"}
+      </span>
     </div>
   );
 }

@@ -13,6 +13,7 @@ import { AXIS_Y, chartOf, type Chart } from "./chart";
 import { Controls } from "./Controls";
 import { accuracyY, Curves } from "./Curves";
 import { listMoment, StripMarks, Switches, useMarks } from "./Marks";
+import { Legend } from "./Legend";
 import { layerAt, StripLabels, StripNumbers, strip, useStrip } from "./Strip";
 import { barred, panBy, zoomBy } from "./zoom";
 import { indexAt, positionAt } from "./span";
@@ -149,6 +150,7 @@ function Scrubber({ chart }: { chart: Chart }) {
             <rect x={chart.left - 9} y={0} width={chart.right - chart.left + 18} height={206} />
           </clipPath>
           <Curves chart={chart} />
+          <Legend chart={chart} />
           <StripLabels />
           <Segments chart={chart} />
           <StripMarks chart={chart} />

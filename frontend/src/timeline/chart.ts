@@ -25,9 +25,10 @@ export interface Chart {
   columns: readonly Column[];
 }
 
-/** From the timeline's top: the strip, its height, the axis, the bar of the whole run. */
-export const STRIP_TOP = 60;
-export const ROOM = 96;
+/** From the timeline's top: the legend's base line, the strip, its height, the axis, the bar of the whole run. */
+export const LEGEND_Y = 57;
+export const STRIP_TOP = 62;
+export const ROOM = 95;
 export const AXIS_Y = 178;
 export const BAR_Y = 198;
 /** How far the first and the last snapshot reach beyond their place. */

@@ -3,9 +3,9 @@
 export type Axis = "snapshot" | "log" | "step";
 
 export const AXIS_TITLES: Record<Axis, string> = {
-  snapshot: "snapshot",
-  log: "log step",
-  step: "step",
+  snapshot: "even axis",
+  log: "log axis",
+  step: "step axis",
 };
 
 /** What the numbers under the axis are, and how they are spaced. */

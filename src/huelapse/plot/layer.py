@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from huelapse.painting import HELD
 from huelapse.plot import axes as ax
 from huelapse.plot.cells import Shown, counted, hatch_unknown, order
 from huelapse.plot.key import class_key
@@ -28,7 +29,8 @@ def layer(shown: Shown, path: str, index: int) -> Any:
     )
     with shown.style.figure(height=1.0 if len(rows) <= 12 else 1.5) as picture:
         heat, cells = picture.subplots(2, 1, height_ratios=[max(len(rows), 4), 1], sharex=True)
-        heat.imshow(_heat(mean[rows], rows, shown), aspect="auto", interpolation="nearest")
+        level = np.where(now["state"] == HELD, now["level"], 0)[columns]
+        heat.imshow(_heat(mean[rows], level, rows, shown), aspect="auto", interpolation="nearest")
         heat.set_yticks(np.arange(len(rows)))
         heat.set_yticklabels([shortened(shown.classes[k], 16) for k in rows])
         heat.tick_params(axis="x", labelbottom=False)
@@ -55,13 +57,14 @@ def layer(shown: Shown, path: str, index: int) -> Any:
     return picture
 
 
-def _heat(mean: np.ndarray, rows: np.ndarray, shown: Shown) -> np.ndarray:
-    """RGBA of [class, unit]: each unit between its own least and greatest, squared, in class hues."""
+def _heat(mean: np.ndarray, level: np.ndarray, rows: np.ndarray, shown: Shown) -> np.ndarray:
+    """RGBA of [class, unit]: each unit between its own least and greatest, squared, in class hues; no
+    more vivid than its level [unit], which is 0 where no class is surely first."""
     with np.errstate(invalid="ignore", divide="ignore"):
         low = np.nanmin(mean, 0) if np.isfinite(mean).any() else np.zeros(mean.shape[1])
         high = np.nanmax(mean, 0) if np.isfinite(mean).any() else np.zeros(mean.shape[1])
         scaled = np.where(high > low, (mean - low) / (high - low), 0.0) ** 2
-    levels = np.nan_to_num(np.rint(100 * scaled)).astype(int)
+    levels = np.nan_to_num(np.rint(scaled * level)).astype(int)
     colors = shown.palette.table(shown.style.theme)[rows[:, None], levels].copy()
     colors[~np.isfinite(mean)] = 0
     return colors
