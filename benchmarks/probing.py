@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 import huelapse
-from huelapse.capture import Capture, ProbeSet
+from huelapse.capture import Capture, ProbeSet, run_probe
 from huelapse.demo.model import FashionNet
 from huelapse.demo.training import load_data
 from huelapse.schema import Grouping, Split
@@ -27,7 +27,7 @@ def measure(quick: bool) -> harness.Numbers:
     model = FashionNet()
     probe = ProbeSet((data.test_images, data.test_labels), classes=10, samples=samples)
     capture = Capture(model, classes=10)
-    captured = capture.run(probe)
+    captured = run_probe(capture, probe)
     batches = list(probe.batches())
 
     def bare() -> None:
@@ -43,7 +43,7 @@ def measure(quick: bool) -> harness.Numbers:
         bare()
         middle = time.process_time()
         wall = time.perf_counter()
-        capture.run(probe)
+        run_probe(capture, probe)
         seconds.append(time.perf_counter() - wall)
         ratios.append((time.process_time() - middle) / (middle - started))
 

@@ -23,6 +23,7 @@ from torch.utils.data import Dataset
 
 import huelapse
 from huelapse.capture import Capture
+from huelapse.replaying import working
 
 QUICK = "--quick" in sys.argv
 CLASSES = 50 if QUICK else 1000
@@ -116,16 +117,16 @@ class Timed:
 
     def __init__(self) -> None:
         self.seconds = 0.0
-        run = Capture.run
+        run = working.run_probe
 
-        def timed(capture: Any, probe: Any) -> Any:
+        def timed(capture: Capture, probe: Any) -> Any:
             began = time.thread_time()
             try:
                 return run(capture, probe)
             finally:
                 self.seconds += time.thread_time() - began
 
-        Capture.run = timed
+        working.run_probe = timed
 
 
 def replay(folder: Path) -> harness.Numbers:

@@ -164,7 +164,8 @@ def crew(folder: Path, paths: list[Path], name: str, kind: str, workers: int) ->
     stop = threading.Event()
 
     def watch() -> None:
-        while not stop.wait(0.05):
+        # each process says its own peak; to look more often would take from two cores what is measured
+        while not stop.wait(1.0):
             peaks.extend(peak_bytes(WORKERS[kind]) if kind in WORKERS else [0.0])
 
     watcher = threading.Thread(target=watch)

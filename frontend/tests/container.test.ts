@@ -79,6 +79,13 @@ describe("a film's file", () => {
     expect(Math.min(...waits)).toBeGreaterThanOrEqual(0);
   });
 
+  it("refuses what its index cannot tell", () => {
+    const data = { length: 2 ** 31 } as Uint8Array<ArrayBuffer>; // no such memory is needed
+    const frames = [0, 1].map((shown) => ({ data, shown, key: true }));
+    const video = { width: 2, height: 2, rate: 10, config: AVC, frames };
+    expect(() => mp4Of(video)).toThrow("larger than 4 GB");
+  });
+
   it("says how frames are decoded, whatever the codec", async () => {
     const sample = async (config: typeof AVC | { codec: string }) => {
       const { of } = await written([frame(0, 1)], config);

@@ -126,6 +126,10 @@ class PartialError(HuelapseError, ValueError):
     """What one rank or worker has recorded is damaged, of another run, or cannot be merged."""
 
 
+class NewerPartialError(PartialError):
+    """A part that a newer huelapse has written: nothing is wrong with it."""
+
+
 class CheckpointError(HuelapseError, ValueError):
     """A checkpoint that is not there, cannot be read safely, or is of another model."""
 

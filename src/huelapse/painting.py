@@ -4,7 +4,9 @@ Snapshots are painted 16 at a time, with the counts that curves are made of; who
 in the run's cache, so that a run is painted once.
 """
 
+import os
 from collections import OrderedDict
+from collections.abc import Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from threading import Event, Lock
 from typing import Any
@@ -17,7 +19,6 @@ from huelapse.measures import MEASURES_VERSION, TUNED, Measure, Reading, find_me
 from huelapse.moments import Moments
 from huelapse.palette import LEVELS, level
 from huelapse.store.cache import digest
-from huelapse.store.layout import TILE_UNITS
 from huelapse.stored import Stored
 
 CHUNK = 16
@@ -37,8 +38,9 @@ SUPPRESSED, ALWAYS_ON, UNRELIABLE = 1, 2, 4
 
 MEMORY_BYTES = 256 * 2**20
 
-AT_ONCE = 2**20
-"""Numbers (classes × units) of a snapshot that are read and judged together."""
+WORKERS = min(4, os.cpu_count() or 1)
+"""Snapshots that are painted at a time: more than there are processors would only take each other's
+memory away."""
 
 KIND = "paint"
 
@@ -94,33 +96,56 @@ class Painter:
             FormatError: a part of the run is missing or damaged, unless that is passed over: then
                 the units of such a snapshot are in state `NOT_RECORDED`, `n` is 0 and means are NaN.
         """
-        # what a user's own function said may be something else tomorrow
-        lasting = not find_measure(measure).own
+        return self.chunk_by(split, grouping, [measure], chunk)[0]
+
+    def chunk_by(
+        self, split: str, grouping: str, measures: Sequence[str], chunk: int
+    ) -> list[Arrays]:
+        """The same by several measures: what none has painted yet is read once for all of them."""
+        by = [find_measure(measure) for measure in measures]
         self.run.grouping(grouping, split)
         total = len(self.run.coordinate("step", split))
         own = range(chunk * CHUNK, min((chunk + 1) * CHUNK, total))
         if not own:
             raise SelectionError(f"no chunk {chunk}: the run has {total} snapshots")
-        key = self._key(split, grouping, measure, own)
+        there = {one.name: self._found(split, grouping, one, own) for one in by}
+        found = {name: arrays for name, arrays in there.items() if arrays is not None}
+        missing = [one for one in by if one.name not in found]
+        if missing:
+            found |= self._paint(split, grouping, missing, own)
+        for one in by:
+            new = one in missing
+            self._keep(split, grouping, one, own, found[one.name], new=new)
+        return [found[one.name] for one in by]
+
+    def _found(self, split: str, grouping: str, measure: Measure, own: range) -> Arrays | None:
+        """Pictures of snapshots, if they are painted already."""
+        key = self._key(split, grouping, measure.name, own)
         with self._lock:
             if key in self._painted:
-                self._painted.move_to_end(key)
                 return self._painted[key]
-        cache = self.run.cache
-        found = cache.find(KIND, key) if lasting else None
-        if found is None or not self._fits(found, len(own), split, grouping):
-            found = self._paint(split, grouping, measure, own)
-            whole = not (found["state"] == NOT_RECORDED).any()  # what is damaged may be mended
-            if len(own) == CHUNK and lasting and whole:
-                cache.keep(KIND, key, found)
+        # what a user's own function said may be something else tomorrow
+        found = None if measure.own else self.run.cache.find(KIND, key)
+        fits = found is not None and self._fits(found, len(own), split, grouping)
+        return found if fits else None
+
+    def _keep(
+        self, split: str, grouping: str, measure: Measure, own: range, found: Arrays, *, new: bool
+    ) -> None:
+        """Keep pictures in memory, as the last that were asked for; new ones of a whole chunk in the
+        cache too."""
+        key = self._key(split, grouping, measure.name, own)
+        whole = not (found["state"] == NOT_RECORDED).any()  # what is damaged may be mended
+        if new and len(own) == CHUNK and whole and not measure.own:
+            self.run.cache.keep(KIND, key, found)
         with self._lock:
             self._painted[key] = found
+            self._painted.move_to_end(key)
             if len(own) == CHUNK:  # another commit makes another key of a part of one
                 self._curves[key] = {name: found[name] for name in CURVES}
             size = sum(array.nbytes for array in found.values())
             while len(self._painted) > max(1, MEMORY_BYTES // max(size, 1)):
                 self._painted.popitem(last=False)
-        return found
 
     def curves(self, split: str, grouping: str, measure: str, chunk: int) -> Arrays:
         """The curves of a chunk alone; those of whole chunks stay in memory."""
@@ -167,56 +192,80 @@ class Painter:
             name: (snapshots, *shape) for name, shape in expected.items()
         }
 
-    def _paint(self, split: str, grouping: str, measure: str, own: range) -> Arrays:
-        before = self._tails.get((split, grouping, measure), {})
+    def _paint(
+        self, split: str, grouping: str, measures: Sequence[Measure], own: range
+    ) -> dict[str, Arrays]:
+        """Pictures by name of the measure."""
+        before = {one.name: self._tails.get((split, grouping, one.name), {}) for one in measures}
+        keys = {
+            (one.name, t): self._key(split, grouping, one.name, range(t, t + 1))
+            for one in measures
+            for t in own
+        }
 
-        def one(index: int) -> Arrays:
-            key = keys[index]
-            if key in before:
-                return before[key]
+        def one(index: int) -> dict[str, Arrays]:
+            found = {
+                name: before[name][key]
+                for name in before
+                if (key := keys[name, index]) in before[name]
+            }
+            missing = [measure for measure in measures if measure.name not in found]
+            if not missing:
+                return found
             try:
-                return self._snapshot(split, grouping, find_measure(measure), index, stopped)
+                painted = self._snapshot(split, grouping, missing, index, stopped)
             except FormatError as error:
                 if not self.past_damage:
                     raise
-                self._damaged[key] = str(error)
-                return self._blank(split, grouping)
+                for measure in missing:
+                    self._damaged[keys[measure.name, index]] = str(error)
+                painted = [self._blank(split, grouping) for _ in missing]
+            names = (measure.name for measure in missing)
+            return found | dict(zip(names, painted, strict=True))
 
-        keys = {t: self._key(split, grouping, measure, range(t, t + 1)) for t in own}
         stopped = Event()
-        with ThreadPoolExecutor(max_workers=min(4, len(own))) as pool:
+        with ThreadPoolExecutor(max_workers=min(WORKERS, len(own))) as pool:
             try:
-                parts = list(pool.map(one, own))
+                snapshots = list(pool.map(one, own))
             except BaseException:  # Ctrl-C too
                 stopped.set()  # or the pool would go on to the end of what is under way
                 raise
-        if len(own) < CHUNK:  # the last: it grows by a snapshot, and is asked for again
-            with self._lock:
-                self._tails[split, grouping, measure] = dict(zip(keys.values(), parts, strict=True))
-        return {name: np.stack([part[name] for part in parts]) for name in parts[0]}
+        found: dict[str, Arrays] = {}
+        for name in before:
+            parts = [snapshot[name] for snapshot in snapshots]
+            if len(own) < CHUNK:  # the last: it grows by a snapshot, and is asked for again
+                with self._lock:
+                    tail = {keys[name, t]: part for t, part in zip(own, parts, strict=True)}
+                    self._tails[split, grouping, name] = tail
+            found[name] = {what: np.stack([part[what] for part in parts]) for what in parts[0]}
+        return found
 
     def _snapshot(
-        self, split: str, grouping: str, measure: Measure, index: int, stopped: Event
-    ) -> Arrays:
-        """One snapshot, some units at a time: read whole, its statistics in float64 would be ten times
-        what is stored of it, and each step of their making would come from main memory."""
+        self, split: str, grouping: str, measures: Sequence[Measure], index: int, stopped: Event
+    ) -> list[Arrays]:
+        """One snapshot by some measures; its statistics are read once, some units at a time."""
         run, count = self.run, np.zeros(0, np.int64)
-        classes = len(run.grouping(grouping, split).classes)
-        width = max(TILE_UNITS, AT_ONCE // max(classes, 1) // TILE_UNITS * TILE_UNITS)
-        pictures: list[Arrays] = []
-        for start in range(0, max(run.units, 1), width):
+        pictures: list[list[Arrays]] = [[] for _ in measures]
+        squares: list[Arrays] = []
+        for own, moments in run.blocks(index, grouping, split):
             if stopped.is_set():
                 raise CancelledError
-            own = slice(start, min(start + width, run.units))
-            moments = run.moments(index, grouping, split, own)
-            signed = run.signed[own]
-            reading = run.judged(moments, grouping, split, signed=signed, measure=measure)
-            pictures.append({**on_wire(reading), "strength": reading.strength, **_squares(moments)})
-            count = moments.count
-        whole = {name: np.concatenate([one[name] for one in pictures]) for name in pictures[0]}
-        picture = {name: whole[name] for name in PICTURE}
+            signed, count = run.signed[own], moments.count
+            readings = run.judged_by(
+                moments, grouping, split, signed=signed, measures=measures, held_alone=True
+            )
+            squares.append(_squares(moments))
+            for picture, reading in zip(pictures, readings, strict=True):
+                picture.append({**on_wire(reading), "strength": reading.strength})
+        whole = _joined(squares)
         magnitude = self._magnitude(whole["squares"], whole["samples"])
-        return picture | self._counted(picture, whole["strength"], count) | {"magnitude": magnitude}
+        found: list[Arrays] = []
+        for parts in pictures:
+            picture = _joined(parts)
+            strength = picture.pop("strength")
+            counted = self._counted(picture, strength, count)
+            found.append({**picture, **counted, "magnitude": magnitude})
+        return found
 
     def _blank(self, split: str, grouping: str) -> Arrays:
         """Of a snapshot that cannot be read back: no number, and no unit with a class."""
@@ -265,12 +314,19 @@ class Painter:
         return found
 
 
+def _joined(parts: Sequence[Arrays]) -> Arrays:
+    return {name: np.concatenate([one[name] for one in parts]) for name in parts[0]}
+
+
 def _squares(moments: Moments) -> Arrays:
     """Of each unit the sum of its squared responses, and how many samples these are."""
-    n = moments.n
+    n = moments.n if moments.nonfinite.any() else moments.count[:, None]
     with np.errstate(invalid="ignore", over="ignore"):
-        squares = (moments.m2 + n * moments.mean**2).sum(0)
-    return {"squares": squares, "samples": n.sum(0)}
+        squares = np.square(moments.mean)
+        squares *= n
+        squares += moments.m2
+    samples = np.broadcast_to(n.sum(0), squares.shape[1])
+    return {"squares": squares.sum(0), "samples": samples}
 
 
 def tuned(

@@ -1,6 +1,6 @@
 """What a run has stored of its units: statistics, counts, confusion. Read, checked, not judged."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,12 +8,16 @@ from jaxtyping import Bool, Float64, Int64
 
 from huelapse.errors import FormatError, SelectionError
 from huelapse.extras import Extras
-from huelapse.measures import Measure, Reading, read
+from huelapse.measures import Measure, Reading, blocks_of, read_by
 from huelapse.moments import Moments
 from huelapse.schema import TRUE
+from huelapse.store.layout import TILE_UNITS
 
 MEANS = ("mean", "m2")
 COUNTS = ("active", "nonfinite")
+
+READ_AT_ONCE = 2**20
+"""Numbers (classes × units) that are read together."""
 
 
 class Stored(Extras):
@@ -37,15 +41,47 @@ class Stored(Extras):
             SelectionError: there is no such snapshot or unit.
             FormatError: a part is missing or damaged.
         """
-        grouping, made = self.made_of(grouping, split)
-        base, home = self._homes(grouping, split, response)
-        part = (index, slice(None), unit)
-        self._check_within(index, self._reader.shape(f"{base}/count")[0], "snapshot")
         for end in (unit.start, unit.stop):
             if end is not None:
                 self._check_within(end, self.units + 1, "end of a range of units")
-        count = self._reader.read_counts(f"{base}/count", index)
-        return made(self._stored(home, count, *self._cubes(home, part)))
+        grouping, made = self.made_of(grouping, split)
+        home, count = self._counted(index, grouping, split, response)
+        return made(self._stored(home, count, *self._cubes(home, (index, slice(None), unit))))
+
+    def blocks(
+        self, index: int, grouping: str = TRUE, split: str | None = None
+    ) -> Iterator[tuple[slice, Moments]]:
+        """The same of all units, as many at a time as a processor keeps at hand: whole, in float64,
+        they would be ten times what is stored, and come from main memory at each step.
+
+        Yields:
+            Which units these are, and their statistics.
+        """
+        grouping, made = self.made_of(grouping, split)
+        home, count = self._counted(index, grouping, split, None)
+        tiles = max(1, READ_AT_ONCE // max(len(count), 1) // TILE_UNITS) * TILE_UNITS
+        for start in range(0, self.units, tiles):
+            end = min(start + tiles, self.units)
+            cubes = [
+                self._reader.read(f"{home}/{name}", (index, slice(None), slice(start, end)))
+                for name in (*MEANS, *COUNTS)
+            ]
+            for some in blocks_of(len(count), end - start):
+                mean, m2, *counts = (cube[:, some] for cube in cubes)
+                active, nonfinite = (
+                    self._reader.checked_counts(f"{home}/{name}", values)
+                    for name, values in zip(COUNTS, counts, strict=True)
+                )
+                own = slice(start + some.start, start + some.stop)
+                yield own, made(self._stored(home, count, mean, m2, active, nonfinite))
+
+    def _counted(
+        self, index: int, grouping: str, split: str | None, response: str | None
+    ) -> tuple[str, np.ndarray]:
+        """Where statistics of a snapshot are, and the samples of each class."""
+        base, home = self._homes(grouping, split, response)
+        self._check_within(index, self._reader.shape(f"{base}/count")[0], "snapshot")
+        return home, self._reader.read_counts(f"{base}/count", index)
 
     def made_of(self, grouping: str, split: str | None) -> tuple[str, Callable[[Moments], Moments]]:
         """The recorded grouping that statistics by a grouping are made of, and how: as they are, of
@@ -67,7 +103,24 @@ class Stored(Extras):
         measure: Measure,
     ) -> Reading:
         """What statistics by a grouping say of each unit."""
-        return read(moments, signed=signed, measure=measure)
+        return self.judged_by(moments, grouping, split, signed=signed, measures=[measure])[0]
+
+    def judged_by(
+        self,
+        moments: Moments,
+        grouping: str,
+        split: str,
+        *,
+        signed: Bool[np.ndarray, " unit"],
+        measures: Sequence[Measure],
+        held_alone: bool = False,
+    ) -> list[Reading]:
+        """The same by several measures.
+
+        Args:
+            held_alone: how sure a preference is need not be told: it may be NaN.
+        """
+        return read_by(moments, signed=signed, measures=measures, held_alone=held_alone)
 
     def history(
         self,
@@ -172,16 +225,19 @@ class Stored(Extras):
         Raises:
             FormatError: statistics are missing for samples that were counted, or the reverse.
         """
-        n = count[:, None] - nonfinite
-        if ((n > 0) == np.isnan(mean)).any() or ((n > 0) == np.isnan(m2)).any():
+        known = (count[:, None] > nonfinite) if nonfinite.any() else (count > 0)[:, None]
+        mean, m2 = mean.astype(np.float64), m2.astype(np.float64)
+        # what is finite in sum has nothing in it that is not a number, as nearly always
+        odd = not (known.all() and np.isfinite(mean.sum()) and np.isfinite(m2.sum()))
+        if odd and ((known == np.isnan(mean)).any() or (known == np.isnan(m2)).any()):
             raise FormatError(
                 f"{self.place}: part of {base} is missing or damaged: counts and means do not fit "
                 f"each other. Other snapshots of the run may still be whole"
             )
         return Moments(
             count=count,
-            mean=np.nan_to_num(mean.astype(np.float64), posinf=np.inf, neginf=-np.inf),
-            m2=np.nan_to_num(m2.astype(np.float64), posinf=np.inf),
+            mean=np.nan_to_num(mean, posinf=np.inf, neginf=-np.inf) if odd else mean,
+            m2=np.nan_to_num(m2, posinf=np.inf) if odd else m2,
             active=active,
             nonfinite=nonfinite,
         )

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from conftest import batches
-from huelapse.capture import Capture, ProbeSet
+from huelapse.capture import Capture, ProbeSet, run_probe
 from huelapse.capture.keeping import Part, Parts
 from huelapse.schema import Layer
 
@@ -35,7 +35,7 @@ def captured(model: nn.Module, parts: Sequence[Part], capture: Capture | None = 
     own = capture or Capture(model, classes=3)
     probe = ProbeSet([(X[i : i + 32], Y[i : i + 32]) for i in range(0, 90, 32)], classes=3)
     own.optional = Given(parts)  # type: ignore[assignment]
-    result = own.run(probe).parts
+    result = run_probe(own, probe).parts
     assert result is not None
     return result
 

@@ -10,7 +10,7 @@ from torch import nn
 
 import huelapse
 from huelapse import kept
-from huelapse.capture import Capture, Captured, Pass, ProbeSet, Samples
+from huelapse.capture import Capture, Captured, Pass, ProbeSet, Samples, run_probe
 from huelapse.capture.keeping import KeptResponses, Part, Parts
 from huelapse.capture.maps import SpatialMaps, WatchedSamples
 from huelapse.capture.weights import FirstWeighted, FirstWeights, first_weights
@@ -164,7 +164,7 @@ def test_what_a_probe_kept_is_what_the_run_reads(small_net: nn.Module, run_path:
     capture = Capture(small_net, classes=3, response=("mean", "peak"))
     probe = ProbeSet([(X[i : i + 32], Y[i : i + 32]) for i in range(0, 90, 32)], classes=3)
     with FirstWeighted(small_net) as first:
-        capture.run(probe)
+        run_probe(capture, probe)
     layers = dict(enumerate(capture.layers))
     thread = WriterThread(
         StoreWriter(
@@ -178,7 +178,7 @@ def test_what_a_probe_kept_is_what_the_run_reads(small_net: nn.Module, run_path:
         capture.optional = Given(
             [KeptResponses(), SpatialMaps(layers, 3), WatchedSamples([0, 80], layers), weights]
         )  # type: ignore
-        captured = capture.run(probe)
+        captured = run_probe(capture, probe)
         parts = captured.parts
         assert parts is not None
         expected.append(outputs(small_net, "relu1"))

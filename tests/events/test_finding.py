@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from huelapse.events import Finder, Found
+from huelapse.events import Finder, Found, each
 from huelapse.events.expected import false_switches, false_tunings
 from huelapse.measures import read
 from huelapse.moments import Moments
@@ -62,7 +62,7 @@ def found(story: list[tuple]) -> list[tuple]:
     finder = Finder(layers(1))
     events: list[Found] = []
     for picture in pictures(story):
-        events += finder.feed(picture, N)
+        events += each(finder.feed(picture, N))
     return [(e.snapshot, e.kind, e.before, e.after) for e in events if e.unit >= 0]
 
 
@@ -97,7 +97,7 @@ def test_a_switch_needs_the_other_class_three_times_in_a_row() -> None:
 def test_strength_is_that_at_the_date_and_of_a_switch_that_at_which_it_was_sure() -> None:
     finder, events = Finder(layers(1)), []
     for picture in pictures([(1, 55), (1, 45), (1, 47), ("tied", 2), (2, 20), (2, 21), (2, 22)]):
-        events += [e for e in finder.feed(picture, N) if e.unit >= 0]
+        events += [e for e in each(finder.feed(picture, N)) if e.unit >= 0]
     told = [(e.kind, e.level) for e in events]
     assert told == [("tuned", 55), ("lost", 0), ("switched", 22)]
 
@@ -128,7 +128,7 @@ def feed_layers(shares: list[float], n: np.ndarray = N) -> list[tuple]:
             "state": np.full(15, HELD, np.uint8),
             "flags": np.zeros(15, np.uint8),
         }
-        events += finder.feed(picture, n)
+        events += each(finder.feed(picture, n))
     return [(e.snapshot, e.kind, e.layer, e.level) for e in events if e.unit < 0]
 
 
@@ -146,7 +146,7 @@ def test_what_is_found_does_not_depend_on_when_one_looks(rng) -> None:
     whole, finder = [], Finder(layers(40))
     for t, picture in enumerate(story):
         before = list(whole)
-        whole += finder.feed(picture, N)
+        whole += each(finder.feed(picture, N))
         assert whole[: len(before)] == before
         assert all(e.snapshot == t - 2 or e.kind == "switched" for e in whole[len(before) :])
 
@@ -166,7 +166,7 @@ def test_two_equal_classes_hardly_ever_switch(rng) -> None:
     units, snapshots = 1500, 100
     finder, events = Finder(layers(units)), []
     for picture in noise(rng, snapshots, units):
-        events += finder.feed(picture, np.full(2, 50))
+        events += each(finder.feed(picture, np.full(2, 50)))
     switches = sum(e.kind == "switched" for e in events)
     assert switches / units <= 0.01
     assert switches <= false_switches(snapshots, units)
@@ -185,7 +185,7 @@ def test_slow_true_switches_are_found_where_they_are(rng) -> None:
         fresh = rng.standard_normal(noise_of_probe.shape)
         moments = Moments.from_samples(mean + 0.8 * noise_of_probe + 0.6 * fresh, labels, 2)
         picture = on_wire(read(moments, signed=np.zeros(units, bool)))
-        events += finder.feed(picture, np.full(2, n))
+        events += each(finder.feed(picture, np.full(2, n)))
     switches = [e for e in events if e.kind == "switched"]
     dated = [e for e in switches if abs(e.snapshot - 40) <= 3]
     assert len({e.unit for e in switches}) >= 0.9 * units
@@ -209,6 +209,6 @@ def test_false_tunings_of_noise_are_no_more_than_expected(rng) -> None:
     for _ in range(snapshots):
         moments = Moments.from_samples(rng.standard_normal((20, units)), labels, 2)
         picture = on_wire(read(moments, signed=np.zeros(units, bool)))
-        events += finder.feed(picture, np.full(2, 10))
+        events += each(finder.feed(picture, np.full(2, 10)))
     expected = false_tunings(np.full((snapshots, 2), 10), units)
     assert sum(e.kind == "tuned" for e in events) <= expected + 3 * np.sqrt(expected + 1)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,12 +11,13 @@ from typer.testing import CliRunner
 import huelapse
 from huelapse.cli import app
 from huelapse.errors import SelectionError
-from huelapse.events import Finder, Log
+from huelapse.events import KINDS, Finder, Log, finding
 from huelapse.moments import Moments
-from huelapse.painting import Painter
+from huelapse.painting import NO_CLASS, Painter
 from huelapse.schema import Grouping, Layer, Split
 from huelapse.snapshot import Snapshot
 from huelapse.store import StoreWriter
+from huelapse.viewer.happened import events
 
 CLASSES = ("cat", "dog", "owl")
 LABELS = np.repeat(np.arange(3), 60)
@@ -112,6 +114,27 @@ def test_a_log_of_a_run_that_went_another_way_is_read_anew(run_path: Path, tmp_p
     other = huelapse.open(record(tmp_path / "other", range(SNAPSHOTS)))
     again = Log(Painter(other), "val", "true", "margin", before=log)
     assert told(again.events()) == told(other.events())
+
+
+def test_the_page_is_answered_without_an_object_for_each(
+    run: huelapse.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    each = run.events()
+
+    def none(*_: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(finding, "Found", none)
+    arrays = events(Log(Painter(run), "val", "true", "margin"))
+    names = run.classes
+    assert arrays["snapshot"].tolist() == [one.snapshot for one in each]
+    assert [KINDS[k] for k in arrays["kind"]] == [one.kind for one in each]
+    assert [run.layers[i].path for i in arrays["layer"]] == [one.layer for one in each]
+    for name in ("before", "after"):
+        told = [None if k == NO_CLASS else names[k] for k in arrays[name]]
+        assert told == [getattr(one, name) for one in each]
+    assert (arrays["level"] / 100).tolist() == [one.strength for one in each]
+    assert (arrays["flags"] > 0).tolist() == [one.suppressed for one in each]
 
 
 def test_the_command_lists_them_and_gives_them_to_programs(run: huelapse.Run) -> None:

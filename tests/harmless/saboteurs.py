@@ -23,7 +23,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.data import DataLoader
 
 import huelapse
-from huelapse.capture import capturing, guard, probe
+from huelapse.capture import guard, probe, running
 from huelapse.capture.forwards import Forwards
 from huelapse.capture.watch import Hook
 from huelapse.capture.window import Window
@@ -339,12 +339,12 @@ class _Swallowing(blocks.WindowBlock):
 
 
 BREAKAGES: dict[str, tuple[Any, str, Any, str]] = {
-    "random states are not put back": (capturing, "same_randomness", _careless, "torch"),
-    "the model stays in eval mode": (capturing, "same_model", _stays_in_eval, "modes"),
-    "buffers are not put back": (capturing, "same_model", _forgets_buffers, "buffers"),
-    "every module is put in train mode": (capturing, "same_model", _forgets_frozen, "modes"),
-    "weights are touched by the probe": (capturing, "same_model", _touches_weights, "weights"),
-    "gradients are touched": (capturing, "same_model", _touches_gradients, "gradients"),
+    "random states are not put back": (running, "same_randomness", _careless, "torch"),
+    "the model stays in eval mode": (running, "same_model", _stays_in_eval, "modes"),
+    "buffers are not put back": (running, "same_model", _forgets_buffers, "buffers"),
+    "every module is put in train mode": (running, "same_model", _forgets_frozen, "modes"),
+    "weights are touched by the probe": (running, "same_model", _touches_weights, "weights"),
+    "gradients are touched": (running, "same_model", _touches_gradients, "gradients"),
     "a loader's generator is used up": (probe, "same_generators", _careless, "seen"),
     "random states of the probe's draw stay": (probe, "same_randomness", _careless, "torch"),
     "a hook replaces outputs": ("huelapse.capture.watch", "Hook", _Replacing, "seen"),

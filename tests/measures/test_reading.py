@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from huelapse.measures import MEASURES, State, interval, preferring, read
+from huelapse.measures import MEASURES, State, doubt, interval, preferring, read
 from huelapse.moments import Moments
 
 UNSIGNED = np.zeros(1, bool)
@@ -177,7 +177,7 @@ def test_units_that_are_sure_of_nothing_are_told_early_and_never_wrongly(
         )
         early = preferring.prefer(moments, signed=np.zeros(200, bool)).sure
         with monkeypatch.context() as patched:
-            patched.setattr(preferring, "_surely_none", lambda z, _: np.zeros(z.shape[1], bool))
+            patched.setattr(doubt, "_surely_all", lambda gaps: np.zeros(200, bool))
             whole = preferring.prefer(moments, signed=np.zeros(200, bool)).sure
         assert np.array_equal(early == 0, whole == 0)
         np.testing.assert_allclose(early, whole, rtol=0, atol=1e-13)

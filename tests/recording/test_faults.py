@@ -29,6 +29,7 @@ from huelapse.errors import (
     ScalarError,
     SplitNameError,
 )
+from huelapse.recording import taking
 from huelapse.store import StoreWriter, thread
 
 
@@ -42,7 +43,7 @@ def test_a_fault_is_one_warning_a_gap_and_silence(
     def broken(*_: Any) -> None:
         raise RuntimeError("out of luck")
 
-    monkeypatch.setattr(recorder._capture, "run", broken)
+    monkeypatch.setattr(taking, "run_probe", broken)
     recorder.step()
     with pytest.warns(HuelapseWarning, match=r"stopped recording .* at step 6.*out of luck"):
         recorder.step()
@@ -62,7 +63,7 @@ def test_a_fault_is_one_warning_a_gap_and_silence(
 def test_strict_raises_instead(run_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recorder = record(run_path, schedule=2, strict=True)
     recorder.step()
-    monkeypatch.setattr(recorder._capture, "run", lambda _: 1 / 0)
+    monkeypatch.setattr(taking, "run_probe", lambda *_: 1 / 0)
     with pytest.raises(ZeroDivisionError):
         recorder.step()
 
@@ -153,7 +154,7 @@ def test_warnings_turned_into_errors_do_not_reach_the_loop(
     run_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     recorder = record(run_path, schedule=1)
-    monkeypatch.setattr(recorder._capture, "run", lambda _: 1 / 0)
+    monkeypatch.setattr(taking, "run_probe", lambda *_: 1 / 0)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         recorder.step()

@@ -22,8 +22,9 @@ from conftest import SmallNet, batches
 from huelapse import Recorder
 from huelapse.care import verify
 from huelapse.errors import OptionError, ResumeError, RunLockedError
-from huelapse.store import StoreReader, StoreWriter, lease
+from huelapse.store import StoreReader, lease
 from huelapse.store.lock import WriterLock
+from huelapse.store.root import Root
 from huelapse.store.segments import superseded
 
 
@@ -214,7 +215,7 @@ def test_what_a_cut_off_commit_left_behind_is_written_over(
 ) -> None:
     train(run_path, 0, 2).close()
     with monkeypatch.context() as patched:  # all of a commit but its last rename
-        patched.setattr(StoreWriter, "_write_root", lambda _: None)
+        patched.setattr(Root, "write", lambda *_: None)
         writing = train(run_path, 2, 3)
         writing.end("interrupted")
     assert huelapse.open(run_path).steps.tolist() == [0, 1, 2]

@@ -7,9 +7,12 @@ from typing import Any
 import numpy as np
 import pytest
 from recorded import probed, record
+from typer.testing import CliRunner
 
 import huelapse
 from conftest import SmallNet
+from huelapse.care.info import _belonging
+from huelapse.cli import app
 from huelapse.errors import HierarchyError, ResumeError
 from huelapse.hierarchy import MOST_DEEP, Hierarchy
 from huelapse.superclasses import check_superclasses, parents_for, parents_of
@@ -35,6 +38,26 @@ def test_a_run_says_what_its_classes_belong_to(run_path: Path, given: Any) -> No
     assert hierarchy.levels[0].names == ("animal", "oak")
     leveled = run.finest(hierarchy)
     assert leveled.level.shape == (run.units,)
+
+
+def test_info_tells_them(run_path: Path) -> None:
+    probed(run_path, SmallNet(), classes=CLASSES, superclasses=TOLD)
+    told = CliRunner().invoke(app, ["info", str(run_path)]).output
+    assert "1 superclass: animal (cat, dog); on their own: oak" in told
+    assert (
+        json.loads(CliRunner().invoke(app, ["info", "--json", str(run_path)]).output)[
+            "superclasses"
+        ]
+        == TOLD
+    )
+
+
+def test_info_tells_a_few_of_many() -> None:
+    members = {f"class {k}": f"group {k % 12}" for k in range(120)}
+    told = _belonging(members)
+    assert told.startswith("12 superclasses: group 0 (class 0, class 12, class 24")
+    assert "class 48 and 5 more), group 1 (" in told
+    assert told.endswith("and 2 more")
 
 
 def test_superclasses_may_be_numbers_or_belong_to_others() -> None:

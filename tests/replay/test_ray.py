@@ -28,6 +28,7 @@ from huelapse.errors import MissingExtraError, OptionError, ReplayError
 from huelapse.replaying.engines import Job
 from huelapse.replaying.engines.ray import RayActors
 from huelapse.replaying.gathering import commit
+from served_bucket import Served, served
 
 pytestmark = pytest.mark.skipif(find_spec("ray") is None, reason="needs Ray")
 
@@ -122,7 +123,16 @@ def title(pid: int) -> str:
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[Cluster]:
+def bucket(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server of S3 that the cluster's machines know."""
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "bucket").mkdir()
+    with pytest.MonkeyPatch.context() as patched, served(folder, patched) as told:
+        yield told
+
+
+@pytest.fixture(scope="module")
+def cluster(bucket: Served) -> Iterator[Cluster]:
     """Of two CPUs; this process is connected to it."""
     started = Cluster(2)
     own = {name: started.env[name] for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")}
@@ -354,6 +364,32 @@ def test_a_run_that_workers_cannot_see_is_said_before_anything_is_done(
     finally:
         os.close(opened)
     assert not list((tmp_path / "run" / "partial").iterdir())
+
+
+def test_workers_that_do_not_see_the_run_hand_their_parts_over_by_a_bucket(
+    cluster: Cluster, bucket: Served, saved: Path, tmp_path: Path
+) -> None:
+    some = [saved / f"step={step}.pt" for step in MANY[:5]]
+    replay(some, tmp_path / "here", batch=20)
+    opened = os.open(tmp_path, os.O_RDONLY)
+    alone = Path(f"/proc/self/fd/{opened}/run")  # as above: nobody else sees it
+    killer = Killer(cluster, 1, seed=4, pause=3.0)
+    killer.start()
+    try:
+        report = on_ray(some, alone, model=slow_build, parts_at="s3://bucket/ray/mine")
+    finally:
+        killer.stop.set()
+        killer.join()
+        os.close(opened)
+    assert killer.killed
+    assert report.failed == []
+    assert sorted(report.committed) == list(MANY[:5])
+    sent = {key.split("/")[2] for key in bucket.written if key.endswith(".npz/whole.json")}
+    assert len(sent) == 5
+    left = [p.parent.name for p in (bucket.folder / "bucket/ray/mine").rglob("whole.json")]
+    assert [name for name in left if "committed" not in name] == []
+    assert not (tmp_path / "run/partial").exists()
+    same(tmp_path / "run", tmp_path / "here")
 
 
 # --- without a cluster ---------------------------------------------------------------------------

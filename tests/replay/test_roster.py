@@ -93,6 +93,25 @@ def test_a_job_that_was_lost_once_all_of_its_parts_were_there_lacks_nothing(
     assert huelapse.open(run_path).status == "complete"
 
 
+def test_a_part_that_was_lost_after_its_job_had_ended_is_waited_for(
+    saved: Path, whole: Path, run_path: Path
+) -> None:
+    replay(saved, run_path, shard="0/1")
+    for path in (run_path / "partial").glob("*.npz"):
+        path.unlink()
+    for _ in range(2):
+        report = commit(run_path)
+        assert (report.committed, report.waiting) == ([], list(STEPS))
+    replay(saved, run_path, shard="0/1")
+    next((run_path / "partial").glob("val-4-*.npz")).unlink()
+    for _ in range(2):
+        assert commit(run_path).waiting == [4]
+        assert huelapse.open(run_path).status == "interrupted"
+    replay(saved, run_path, shard="0/1")
+    assert commit(run_path).committed == [4]
+    same(run_path, whole)
+
+
 def test_what_a_job_failed_at_is_told_by_who_commits(
     saved: Path, run_path: Path, tmp_path: Path
 ) -> None:

@@ -1,14 +1,9 @@
 """`huelapse ls s3://bucket/folder`: which runs stand in a bucket."""
 
 import json
-import os
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
-from urllib.parse import parse_qs, unquote
-from xml.sax.saxutils import escape
 
-import elsewhere
 import extra_run
 import pytest
 from typer.testing import CliRunner
@@ -17,49 +12,12 @@ from huelapse import care
 from huelapse.cli import app
 from huelapse.errors import NotARunError, PlaceError
 from huelapse.store import bucket
-
-PAGE = 50
-"""Names told at a time, so that there are several pages."""
-
-
-class Listing(elsewhere.S3):
-    """Also ListObjectsV2, as far as it is used."""
-
-    def do_GET(self) -> None:  # noqa: N802
-        path, _, query = self.path.partition("?")
-        asked = {name: values[0] for name, values in parse_qs(query).items()}
-        if asked.get("list-type") != "2":
-            return super().do_GET()
-        self.asked.append(self.path)
-        folder = self.folder / unquote(path).strip("/")
-        if not folder.is_dir():
-            return self.fail(404, "NoSuchBucket")
-        if folder.name == "closed":
-            return self.fail(403, "AccessDenied")
-        files = (file for file in folder.rglob("*") if file.is_file())
-        names = sorted(file.relative_to(folder).as_posix() for file in files)
-        after = asked.get("continuation-token", asked.get("start-after", ""))
-        names = [n for n in names if n.startswith(asked.get("prefix", "")) and n > after]
-        told, more = names[:PAGE], len(names) > PAGE
-        text = "".join(f"<Contents><Key>{escape(n)}</Key><Size>1</Size></Contents>" for n in told)
-        if more:
-            text += f"<NextContinuationToken>{escape(told[-1])}</NextContinuationToken>"
-        text = (
-            f"<IsTruncated>{str(more).lower()}</IsTruncated><KeyCount>{len(told)}</KeyCount>{text}"
-        )
-        text = f"<?xml version='1.0'?><ListBucketResult>{text}</ListBucketResult>"
-        return self.give(200, text.encode(), None)
+from served_bucket import served
 
 
 @pytest.fixture
 def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """What a server was asked that has the buckets `bucket` and `closed`."""
-    for name in [name for name in os.environ if name.startswith("AWS_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", elsewhere.KEY)
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     inside = tmp_path / "bucket"
     for name in ("runs/b & co", "runs/a/one", "top", "runs/1/2/3/4", "runs/1/2/3/4_/5"):
         (inside / name).parent.mkdir(parents=True, exist_ok=True)
@@ -68,10 +26,8 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]
     (inside / "runs/cut/run.zarr/zarr.json").write_text("{")
     (inside / "runs/notes.txt").write_text("")
     (tmp_path / "closed").mkdir()
-    requests: list[str] = []
-    with elsewhere.serving(partial(Listing, tmp_path, requests)) as address:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", address)
-        yield requests
+    with served(tmp_path, monkeypatch) as told:
+        yield told.asked
 
 
 def test_the_runs_in_a_bucket_are_listed_as_those_in_a_folder(

@@ -28,7 +28,8 @@ from huelapse.listing import DEPTH
 from huelapse.moments import Moments
 from huelapse.schema import Grouping, Layer, Split
 from huelapse.snapshot import Snapshot
-from huelapse.store import StoreReader, StoreWriter, layout, writer
+from huelapse.store import StoreReader, StoreWriter, layout
+from huelapse.store import root as committed_root
 from huelapse.store.checking import StoredRun, read_metadata
 from huelapse.store.lock import WriterLock
 
@@ -345,12 +346,12 @@ def test_what_a_commit_cut_short_has_left_is_harmless(
 
     for cut in (0, 1):  # before, and after the split's own file was written
         with monkeypatch.context() as patch:
-            turns = iter([writer.replace_file] * cut)
+            turns = iter([committed_root.replace_file] * cut)
 
             def sometimes(file: Path, content: bytes, turns: Any = turns) -> None:
                 next(turns, refuse)(file, content)
 
-            patch.setattr(writer, "replace_file", sometimes)
+            patch.setattr(committed_root, "replace_file", sometimes)
             with pytest.raises(OSError, match="no space"):
                 store.commit(replace(snapshot(1), metrics={"late": 1.0}))
         assert care.verify(path).damages == []  # while the writer is there

@@ -17,7 +17,7 @@ import extra_run
 import numpy as np
 import pytest
 
-from huelapse.store import StoreReader, WriterThread, writer
+from huelapse.store import StoreReader, WriterThread, arrays
 
 STEPS = 4
 
@@ -141,14 +141,14 @@ def failing(kind: str, faults: Faults) -> Iterator[None]:
     """Before a file is opened, synced or renamed; after TensorStore has done its part of a commit."""
     with pytest.MonkeyPatch.context() as patch:
         if kind == "library":
-            whole = writer._all
+            whole = arrays._all
 
             def all_of(futures: Any) -> Any:
                 results = whole(futures)
                 faults()
                 return results
 
-            patch.setattr(writer, "_all", all_of)
+            patch.setattr(arrays, "_all", all_of)
         elif kind == "open":
             opened = Path.open
 

@@ -92,7 +92,7 @@ def test_shards_are_written_and_synced_before_anything_names_them(
     store.commit(snapshot(0))
     assert len(there) == 2
     assert there[0] == there[1] == len(list((run_path / "run.zarr").rglob("c.*"))) > 20
-    for path, (_, array) in store._arrays.items():
+    for path, (_, array) in store._arrays._open.items():
         own: Any = array.kvstore.spec(retain_context=True).to_json(include_defaults=True)
         assert own.get("context", {}).get("file_io_sync", True) is True, path
     assert tensorstore.Context()["file_io_sync"].to_json() is True

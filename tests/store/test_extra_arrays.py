@@ -16,7 +16,8 @@ from huelapse.grouping import check_grouping_name
 from huelapse.moments import Moments
 from huelapse.schema import RESERVED, Split
 from huelapse.snapshot import PendingSnapshot
-from huelapse.store import StoreReader, WriterThread, layout, writer
+from huelapse.store import StoreReader, WriterThread, layout
+from huelapse.store import root as committed_root
 
 LAYER = "a/b.relu#1"
 
@@ -99,14 +100,14 @@ def test_what_a_failed_commit_left_behind_never_shows(
     store = begin(run_path)
     store.add_split(split(), static())
     store.commit(snapshot(0))
-    real = writer.replace_file
+    real = committed_root.replace_file
 
     def stop(path: Path, content: bytes) -> None:
         if (path.parent.name == "run.zarr") == (stop_at == "root"):
             raise OSError(5, "Input/output error")
         real(path, content)
 
-    monkeypatch.setattr(writer, "replace_file", stop)
+    monkeypatch.setattr(committed_root, "replace_file", stop)
     with pytest.raises(OSError, match="Input/output"):
         store.commit(snapshot(1))
     monkeypatch.undo()

@@ -37,8 +37,8 @@ Where = str
 
 MOMENTS: dict[Where, str] = {
     "before anything is written": "huelapse.store.writer.values_of",
-    "before the split's file is renamed": "huelapse.store.writer.StoreWriter._write_split",
-    "before the root is renamed": "huelapse.store.writer.StoreWriter._write_root",
+    "before the split's file is renamed": "huelapse.store.root.Root.write_split",
+    "before the root is renamed": "huelapse.store.root.Root.write",
 }
 
 

@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -290,13 +290,13 @@ def test_a_growing_run_is_painted_once_and_leaves_nothing_in_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     painted: list[int] = []
-    moments = Run.moments
+    blocks = Run.blocks
 
-    def counting(self: Run, index: int, *more: Any) -> Moments:
+    def counting(self: Run, index: int, *more: Any) -> Iterator[tuple[slice, Moments]]:
         painted.append(index)
-        return moments(self, index, *more)
+        return blocks(self, index, *more)
 
-    monkeypatch.setattr(Run, "moments", counting)
+    monkeypatch.setattr(Run, "blocks", counting)
     store = begin(tmp_path / "run")
     painter: Painter | None = None
     for step in range(2 * CHUNK + 3):

@@ -138,6 +138,18 @@ def test_a_unit_is_picked_and_explained(viewer: Viewer, run: huelapse.Run) -> No
     viewer.until("() => !location.hash.includes('unit=')")
 
 
+def test_a_unit_is_asked_for_when_its_cell_is_pressed_and_once(viewer: Viewer) -> None:
+    asked: list[str] = []
+    viewer.page.on("request", lambda request: asked.append(request.url))
+    viewer.page.mouse.move(*viewer.place_of(200))
+    with viewer.page.expect_request("**/unit/200.st"):
+        viewer.page.mouse.down()
+    assert viewer.page.locator("svg.history").count() == 0  # a press is no choice
+    viewer.page.mouse.up()
+    viewer.page.locator("svg.history").wait_for()
+    assert sum(url.endswith("/unit/200.st") for url in asked) == 1
+
+
 def test_the_theme_switches_and_is_kept_in_the_address(viewer: Viewer) -> None:
     background = "() => getComputedStyle(document.body).backgroundColor"
     dark = viewer.page.evaluate(background)

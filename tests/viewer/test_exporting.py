@@ -17,26 +17,28 @@ from typer.testing import CliRunner
 from viewing import Viewer
 
 import huelapse
-from huelapse import painting
+from huelapse import stored
 from huelapse.cli import app
+from huelapse.measures import MEASURES, reading
 from huelapse.painting import PICTURE, Painter
+from huelapse.store import StoreReader
 from huelapse.store.layout import TILE_UNITS
 from huelapse.terminal import STOPPED
 from huelapse.viewer import exporting, numbers
-from huelapse.viewer.collecting import PROBED
+from huelapse.viewer.collecting import BESIDE, PROBED, Collected, collect
 from huelapse.viewer.parts import Parts
 from huelapse.viewer.resources import Resources
 from huelapse.viewer.standalone import write_page
 
 pytestmark = pytest.mark.timeout(300)
 
-UNITS, BAD = 600, 5
+UNITS, CLASSES, BAD = 600, 20, 5
 
 
 @pytest.fixture(scope="module")
 def large(tmp_path_factory: pytest.TempPathFactory) -> huelapse.Run:
     path = tmp_path_factory.mktemp("exporting") / "large"
-    write(path, classes=20, units=UNITS, snapshots=3)
+    write(path, classes=CLASSES, units=UNITS, snapshots=3)
     return huelapse.open(path)
 
 
@@ -138,6 +140,25 @@ def test_a_table_has_intervals_of_preferred_classes_alone_made(
     assert made == [large.layers[0].units]
 
 
+def test_tables_of_a_snapshot_are_made_together_and_are_those_of_each_layer(
+    large: huelapse.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layers = range(len(large.layers))
+    paths = [f"val/true/margin/table/{t}/{layer}.st" for t in range(3) for layer in layers]
+    alone = [Resources(large).get(path) for path in paths]
+    read: Counter[int] = Counter()
+    blocks = huelapse.Run.blocks
+
+    def counted(self: Any, index: int, *where: Any) -> Any:
+        read[index] += 1
+        return blocks(self, index, *where)
+
+    monkeypatch.setattr(huelapse.Run, "blocks", counted)
+    exported = Resources(large, exporting=True)
+    assert [exported.get(path) for path in paths] == alone
+    assert read == dict.fromkeys(range(3), 1)
+
+
 # --- pictures ------------------------------------------------------------------------------------
 
 
@@ -145,20 +166,84 @@ def test_a_snapshot_is_painted_some_units_at_a_time(
     large: huelapse.Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = Painter(large).chunk("val", "true", "margin", 0)
-    monkeypatch.setattr(painting, "AT_ONCE", 1)
+    monkeypatch.setattr(stored, "READ_AT_ONCE", 1)
+    monkeypatch.setattr(reading, "AT_ONCE", 100 * CLASSES)
     read: list[int] = []
-    moments = huelapse.Run.moments
+    looked_at: list[int] = []
+    read_by = StoreReader.read
 
-    def counted(self: Any, index: int, *where: Any) -> Any:
-        found = moments(self, index, *where)
-        read.append(found.mean.shape[1])
+    def counted(self: Any, path: str, *where: Any) -> Any:
+        found = read_by(self, path, *where)
+        if path.endswith("/mean"):
+            read.append(found.shape[1])
         return found
 
-    monkeypatch.setattr(huelapse.Run, "moments", counted)
+    def judged(moments: Any, **options: Any) -> Any:
+        looked_at.append(moments.mean.shape[1])
+        return reading.read_by(moments, **options)
+
+    monkeypatch.setattr(StoreReader, "read", counted)
+    monkeypatch.setattr(stored, "read_by", judged)
     parts = Painter(large).chunk("val", "true", "margin", 0)
     assert sorted(read) == [UNITS - TILE_UNITS] * 3 + [TILE_UNITS] * 3
+    assert sum(looked_at) == 3 * UNITS
+    assert max(looked_at) <= 100
     assert all(np.array_equal(parts[name], whole[name], equal_nan=True) for name in whole)
     assert set(PICTURE) < set(whole)
+
+
+def test_a_snapshot_is_read_once_for_all_measures(
+    large: huelapse.Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = [Painter(large).chunk("val", "true", name, 0) for name in MEASURES]
+    read: Counter[str] = Counter()
+    of_place = StoreReader.read
+
+    def counted(self: Any, path: str, *where: Any) -> Any:
+        read[path] += 1
+        return of_place(self, path, *where)
+
+    monkeypatch.setattr(StoreReader, "read", counted)
+    painter = Painter(large)
+    together = painter.chunk_by("val", "true", list(MEASURES), 0)
+    assert [read[f"val/true/{name}"] for name in ("mean", "m2", "active", "nonfinite")] == [3] * 4
+    for one, other in zip(alone, together, strict=True):
+        assert all(np.array_equal(one[name], other[name], equal_nan=True) for name in one)
+    painter.chunk("val", "true", "separability", 0)
+    assert read["val/true/mean"] == 3
+
+
+def test_other_measures_are_read_together_and_not_at_all_where_none_has_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "run", classes=4, units=4000, snapshots=3)
+    run = huelapse.open(tmp_path / "run")
+    painted: list[tuple[str, ...]] = []
+    snapshot = Painter._snapshot
+
+    def counted(self: Any, split: str, grouping: str, by: Any, *more: Any) -> Any:
+        painted.append(tuple(one.name for one in by))
+        return snapshot(self, split, grouping, by, *more)
+
+    def collected(room: int | None) -> Collected:
+        painted.clear()
+        parts = Parts(run, None)
+        some = [one for one in parts.parts if one.name.startswith(("split", "measure"))]
+        return collect(some, parts.resources, parts.whole, room, bytes)
+
+    monkeypatch.setattr(Painter, "_snapshot", counted)
+    whole = collected(None)
+    usual, *others = (one["name"] for one in whole.manifest["measures"])
+    assert len(others) > 5
+    assert painted == [(usual,)] * 3 + [tuple(others)] * 3
+    sizes = Counter[bool]()
+    for path, content in whole.content.items():
+        sizes[any(f"/{name}/" in path for name in others)] += len(content) + len(path) + BESIDE
+
+    # for one of them half the room it takes: what usual curves took tells nothing yet
+    found = collected(sizes[False] + int(0.6 * sizes[True] / len(others)))
+    assert painted == [(usual,)] * 3
+    assert len(found.left_out) == len(others)
 
 
 def test_what_others_paint_ends_once_one_was_stopped(
@@ -167,20 +252,22 @@ def test_what_others_paint_ends_once_one_was_stopped(
     """Ctrl-C must not wait for the snapshots that are under way."""
     write(tmp_path / "run", classes=4, units=4 * TILE_UNITS, snapshots=4)
     run = huelapse.open(tmp_path / "run")
-    monkeypatch.setattr(painting, "AT_ONCE", 1)
+    monkeypatch.setattr(stored, "READ_AT_ONCE", 1)
     stopped, read = threading.Event(), Counter[int]()
-    moments = huelapse.Run.moments
+    of_place = StoreReader.read
 
-    def interrupted(self: Any, index: int, *where: Any) -> Any:
-        read[index] += 1
-        if index == 0:
+    def interrupted(self: Any, path: str, where: Any = ...) -> Any:
+        if not path.endswith("/mean"):
+            return of_place(self, path, where)
+        read[where[0]] += 1
+        if where[0] == 0:
             stopped.set()
             raise KeyboardInterrupt
         stopped.wait()
         time.sleep(0.3)
-        return moments(self, index, *where)
+        return of_place(self, path, where)
 
-    monkeypatch.setattr(huelapse.Run, "moments", interrupted)
+    monkeypatch.setattr(StoreReader, "read", interrupted)
     with pytest.raises(KeyboardInterrupt):
         Painter(run).chunk("val", "true", "margin", 0)
     assert max(read.values()) == 1, read

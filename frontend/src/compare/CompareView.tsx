@@ -3,20 +3,18 @@
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import { drawn } from "../network/drawn";
 import { layoutNetwork, type Layout } from "../network/layout";
-import { useSize, type Size } from "../frame/size";
+import { useSize } from "../frame/size";
 import { isolated } from "../inline";
 import { samplesAt } from "../run/counts";
-import { highlighted, runs } from "../state/chosen";
+import { runs } from "../state/chosen";
 import { shownGrouping } from "../state/shown";
 import { viewTitle } from "../titles";
 import type { Layer } from "../wire/manifest";
-import { percent } from "../format";
 import { Block } from "./Block";
 import { Choices } from "./Choices";
 import {
   against,
   comparable,
-  facts,
   nothing,
   pairedSnapshot,
   refused,
@@ -24,7 +22,8 @@ import {
   unreadable,
   type Against,
 } from "./now";
-import { compareSubtitle, sideText } from "./sentences";
+import { compareSubtitle } from "./sentences";
+import { roomOf, SideHead, type Room } from "./SideHead";
 import { Trellises } from "./Trellises";
 
 export function CompareView() {
@@ -98,29 +97,6 @@ function namesOf(found: Against): [string, string] {
   ) as [string, string];
 }
 
-/** Of a side's name. */
-export const HEAD = 26;
-/** A network lower than this is no picture: where two do not stand above one another, they stand
- * beside one another. */
-const LEAST = 150;
-const BETWEEN = 24;
-const NARROWEST = 220;
-
-interface Room {
-  beside: boolean;
-  width: number;
-  height: number;
-}
-
-/** The room of each side, and whether they stand beside one another. */
-export function roomOf(size: Size, lowest = LEAST, narrowest = NARROWEST): Room {
-  const above = Math.floor(size.height / 2) - HEAD;
-  const width = Math.floor((size.width - BETWEEN) / 2);
-  if (above >= lowest || width < narrowest)
-    return { beside: false, width: size.width, height: Math.max(lowest, above) };
-  return { beside: true, width, height: Math.max(lowest, size.height - HEAD) };
-}
-
 /** Cells that can be told apart. */
 const SEEN = 4;
 const [TALLER, TALLEST] = [20, 120];
@@ -174,24 +150,5 @@ function Both({ found }: { found: Against }) {
             </section>
           ))}
     </div>
-  );
-}
-
-export function SideHead({ letter, name, index }: { letter: string; name: string; index: 0 | 1 }) {
-  const both = facts.value;
-  const side = both && (index === 0 ? both.a : both.b);
-  const share =
-    side && Number.isFinite(side.share)
-      ? ` · ${percent(side.share)} tuned${highlighted.value < 0 ? "" : " to it"}`
-      : "";
-  return (
-    <h2 class="side-head" data-testid={`side-${letter.toLowerCase()}`}>
-      <b>{letter}</b>
-      <bdi class="path">{name}</bdi>
-      <small>
-        {side && sideText(side)}
-        {share}
-      </small>
-    </h2>
   );
 }

@@ -22,7 +22,7 @@ import { mostTuned } from "../run/counts";
 import { classes, palette, positions } from "../state/shown";
 import { highlight } from "../state/choosing";
 import { highlighted, snapshot, theme, threshold } from "../state/chosen";
-import { roomOf, SideHead } from "./CompareView";
+import { roomOf, SideHead } from "./SideHead";
 import { against, pairs } from "./now";
 import { onTimeOf } from "./order";
 import type { Side } from "./side";

@@ -19,6 +19,8 @@ export interface Video {
   frames: readonly Encoded[];
 }
 
+/** Bytes: places in the file are told in 32 bits. */
+const MOST = 2 ** 32 - 1;
 /** Parts of a second that one frame is counted in. */
 const UNITS = 1000;
 const MATRIX = [0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000];
@@ -30,6 +32,8 @@ export function mp4Of(video: Video): Uint8Array<ArrayBuffer>[] {
   const size = frames.reduce((sum, { data }) => sum + data.length, 0);
   // an index is as long wherever the frames are
   const before = begin.length + index(video, 0).length + 8;
+  if (before + size > MOST)
+    throw new Error("The film would be larger than 4 GB; save a part of it.");
   const head = joined([begin, index(video, before), u32(size + 8), text("mdat")]);
   return [head, ...frames.map(({ data }) => data)];
 }

@@ -7,7 +7,7 @@ import { legendTexts } from "../sentences/timeline";
 import { highlighted, session } from "../state/chosen";
 import { LEGEND_Y, type Chart } from "./chart";
 import { LOWEST } from "./Marks";
-import { NAMED_ROW, rowHeight } from "./Strip";
+import { NAMED_ROW, rowHeight } from "./rows";
 
 const FONT = '400 10px "Inter", ui-sans-serif, system-ui, sans-serif';
 

@@ -19,7 +19,8 @@ import {
 import { session, theme, track } from "../state/chosen";
 import { AXIS_Y, ROOM, STRIP_TOP, type Chart } from "./chart";
 import { pyramidOf } from "./pyramid";
-import { NAMED_ROW, rowAt, rowHeight, useDrawing } from "./Strip";
+import { useDrawing } from "./drawing";
+import { NAMED_ROW, rowAt, rowHeight } from "./rows";
 
 /** Pixels to either side that a click means too. */
 const AROUND = 4;

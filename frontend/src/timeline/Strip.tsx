@@ -1,9 +1,8 @@
 // One row per layer through time: lightness is mean strength; with a class highlighted, the share
 // of the layer's units tuned to it, in its hue. Drawn once, not at every step.
 
-import { effect } from "@preact/signals";
 import type { RefObject } from "preact";
-import { useLayoutEffect, useMemo } from "preact/hooks";
+import { useMemo } from "preact/hooks";
 import { computed } from "@preact/signals";
 import { classShares, takesPart } from "../derive";
 import { count, fixed, percent, plural, stepText } from "../format";
@@ -20,12 +19,11 @@ import { happened, notFinite, switches } from "../run/happened";
 import { STATE_WORDS } from "../sentences/units";
 import { LEVELS, NOT_DEFINED, NOT_FINITE, NOT_RECORDED } from "../wire/manifest";
 import { AXIS_Y, LEGEND_Y, ROOM, STRIP_TOP, type Chart, type Column } from "./chart";
+import { useDrawing } from "./drawing";
 import { kindsBeside } from "./Marks";
 import { Pyramid, pyramidOf } from "./pyramid";
+import { layerAt, NAMED_ROW, rowAt, rowHeight } from "./rows";
 
-const TALLEST_ROW = 22;
-/** From this height on, each row has its name and number beside it. */
-export const NAMED_ROW = 8;
 /** A share this small still shows when the class has no greater one. */
 const LEAST_SCALE = 0.06;
 /** Few units make large shares: they do not set the scale. */
@@ -34,18 +32,6 @@ const NUMBER_GAP = 18;
 /** Wider snapshots are told apart by a line between them. */
 const APART = 8;
 const HATCH = 5;
-
-export function rowHeight(layers: number): number {
-  return Math.min(TALLEST_ROW, ROOM / layers);
-}
-
-/** Top and height of a row, on whole pixels. */
-export function rowAt(layers: number, l: number): [number, number] {
-  const row = rowHeight(layers);
-  const top = Math.round(STRIP_TOP + l * row);
-  const end = Math.round(STRIP_TOP + (l + 1) * row) - (row >= 6 ? 1 : 0);
-  return [top, Math.max(1, end - top)];
-}
 
 const neutrals = new Map<string, Uint32Array>();
 
@@ -178,35 +164,6 @@ function columnOf(columns: readonly Column[], t: number): Column | undefined {
 /** Milliseconds of the last drawing. */
 export const timing = { strip: 0 };
 
-/** Draws at once where another part of the run is shown, so that it moves with the axis; else in the
- * next frame. */
-export function useDrawing(
-  canvas: RefObject<HTMLCanvasElement | null>,
-  chart: Chart,
-  draw: (canvas: HTMLCanvasElement, chart: Chart) => void,
-  watch: () => void,
-): void {
-  useLayoutEffect(() => {
-    let pending = -1;
-    const stop = effect(() => {
-      watch();
-      if (pending < 0) {
-        pending = 0;
-        if (canvas.current) draw(canvas.current, chart);
-        return;
-      }
-      pending ||= requestAnimationFrame(() => {
-        pending = 0;
-        if (canvas.current) draw(canvas.current, chart);
-      });
-    });
-    return () => {
-      stop();
-      cancelAnimationFrame(pending);
-    };
-  }, [chart]);
-}
-
 export function useStrip(canvas: RefObject<HTMLCanvasElement | null>, chart: Chart): void {
   useDrawing(canvas, chart, draw, () => {
     void [track.value, highlighted.value, palette.value, theme.value];
@@ -287,13 +244,6 @@ const switchesNow = computed(() => count(switches.value?.[snapshot.value] ?? 0))
 function RowNumber({ layer, y }: { layer: number; y: number }) {
   const text = useMemo(() => computed(() => valueAt(layer)), [layer]);
   return <span style={{ top: `${y}px` }}>{text}</span>;
-}
-
-/** Which row is at a height; -1 for none. */
-export function layerAt(y: number): number {
-  const L = session.peek()?.layers.length ?? 0;
-  const l = Math.floor((y - STRIP_TOP) / rowHeight(L));
-  return l >= 0 && l < L ? l : -1;
 }
 
 export const strip = {

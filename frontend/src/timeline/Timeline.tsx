@@ -14,7 +14,8 @@ import { Controls } from "./Controls";
 import { accuracyY, Curves } from "./Curves";
 import { listMoment, StripMarks, Switches, useMarks } from "./Marks";
 import { Legend } from "./Legend";
-import { layerAt, StripLabels, StripNumbers, strip, useStrip } from "./Strip";
+import { layerAt } from "./rows";
+import { StripLabels, StripNumbers, strip, useStrip } from "./Strip";
 import { barred, panBy, zoomBy } from "./zoom";
 import { indexAt, positionAt } from "./span";
 

@@ -7,6 +7,7 @@ from huelapse.capture.optional import Wanted
 from huelapse.capture.passing import Pass
 from huelapse.capture.probe import ProbeBatch, ProbeSet, SameSamples, default_samples
 from huelapse.capture.ranks import process_rank
+from huelapse.capture.running import run_probe
 from huelapse.capture.scalars import ScalarMeans, means, one_epoch
 from huelapse.capture.selecting import Selection
 from huelapse.capture.sums import Captured
@@ -29,4 +30,5 @@ __all__ = [
     "means",
     "one_epoch",
     "process_rank",
+    "run_probe",
 ]

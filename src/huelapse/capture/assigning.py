@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from huelapse.capture.forwards import Doubt, Forward
+from huelapse.capture.forward import Doubt, Forward
 from huelapse.errors import GroupingError, LabelError
 from huelapse.grouping import (
     UNASSIGNED,

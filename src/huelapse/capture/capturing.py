@@ -1,8 +1,7 @@
 """A model and what is recorded of it: tracing it, and running a probe through it."""
 
-import sys
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from itertools import chain
 from typing import Any, Protocol, get_args
@@ -11,22 +10,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from huelapse.capture.assigning import Assigning, Rows, Rule, Samples
-from huelapse.capture.batches import described, moved
-from huelapse.capture.forwards import Forward
+from huelapse.capture.assigning import Assigning, Rows, Rule
+from huelapse.capture.forward import Forward
 from huelapse.capture.graph import trace_graph
-from huelapse.capture.guard import same_model, same_randomness
-from huelapse.capture.keeping import Parts
 from huelapse.capture.layers import Found, Tracer
 from huelapse.capture.optional import Optional, Wanted
-from huelapse.capture.passing import Pass
-from huelapse.capture.probe import SEED, ProbeBatch, SameSamples
+from huelapse.capture.probe import SameSamples
 from huelapse.capture.ranks import alone
 from huelapse.capture.responses import Response, Tokens, logits_of
 from huelapse.capture.selecting import Selection, select
-from huelapse.capture.sums import Captured
 from huelapse.capture.watch import seen_only_by
 from huelapse.capture.weights import FirstWeighted
+from huelapse.capture.wrapped import refuse_wrapped, unwrapped
 from huelapse.errors import HuelapseError, LayerError
 from huelapse.schema import Layer, total_units
 
@@ -75,9 +70,9 @@ class Capture:
             LayerError: the model is wrapped in what hooks cannot follow.
             GroupingError: a grouping that cannot be.
         """
-        _refuse_wrapped(model)
+        refuse_wrapped(model)
         self.wrapped = model
-        self.model = _unwrapped(model)
+        self.model = unwrapped(model)
         self.classes = classes
         self.responses = _check_responses(response)
         if tokens not in ("mean", "class", "last"):
@@ -267,56 +262,6 @@ class Capture:
             return self.model(*inputs)
         return self.model(inputs)
 
-    def run(self, probe: SameSamples) -> Captured:
-        """Forward the probe in eval mode, leaving no trace. Raises on what does not fit."""
-        self.check_ready()
-        with same_randomness(SEED), same_model(self.model):
-            if not self.traced:
-                inputs = next(iter(probe.batches())).inputs
-                if isinstance(inputs, Tensor):
-                    # fewer than a whole batch: an axis that only happens to be as long as a batch
-                    # is then not taken for the samples
-                    inputs = inputs[: max(1, len(inputs) // 2)]
-                self.trace(lambda: self._forward_of_probe(inputs, "first batch"))
-            one = Pass(self, own=False)
-            parts = self.optional.parts(self.model, self.found) if self.optional else None
-            with one.attached(), self._seen_by(one, parts):
-                for batch in probe.batches():
-                    with self.around():
-                        self._forward_of_probe(batch.inputs, "batch")
-                    one.add(self._known_of(batch))
-            return replace(one.result(), parts=parts)
-
-    def _forward_of_probe(self, inputs: Any, which: str) -> Any:
-        """What the model's own error does not say, a note on it does: what went in, and why."""
-        # a copy, as the forward may change its input in place
-        inputs = moved(inputs, self.device, copy=True)
-        try:
-            return self.forward(inputs)
-        except Exception as error:
-            error.add_note(
-                f"while the {which} of huelapse's probe ({described(inputs)}) ran through "
-                f"{type(self.model).__name__}; a probe's samples must be what the model takes"
-            )
-            raise
-
-    @contextmanager
-    def _seen_by(self, one: Pass, parts: Parts | None) -> Generator[None]:
-        """Forwards are for this pass alone, whatever else is attached."""
-        before, self.alone = self.alone, one.forwards
-        self.observers = [parts] if parts is not None else []
-        try:
-            with seen_only_by(one.forwards):
-                yield
-        finally:
-            self.alone, self.observers = before, []
-
-    def _known_of(self, batch: ProbeBatch) -> Samples:
-        """Labels of a probe's batch, and what it says of groupings without a rule."""
-        given: Any = batch.metadata if isinstance(batch.metadata, Mapping) else {}
-        groups = {name: given[name] for name in self.groupings if name in given}
-        return Samples(labels=batch.labels, metadata=batch.metadata, groups=groups)
-
     def nothing_ran(self) -> str:
         """Why there may be nothing to record."""
         if self.compiled:
@@ -348,40 +293,3 @@ def _check_responses(response: Any) -> tuple[Response, ...]:
         raise LayerError(f'response is {response!r}, expected "mean", "peak" or ("mean", "peak")')
     # in one order, whatever the user's: a run names the second one's arrays by it
     return tuple(names)
-
-
-def _refuse_wrapped(model: nn.Module) -> None:
-    if not isinstance(model, nn.Module):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise LayerError(f"model is {type(model).__name__}, expected a torch.nn.Module")
-    if isinstance(model, torch.jit.ScriptModule):
-        raise LayerError(
-            "the model is a TorchScript module, whose insides take no hooks; "
-            "record the Python module it was made from"
-        )
-    if isinstance(model, nn.DataParallel):
-        raise LayerError(
-            "the model is wrapped in DataParallel, which runs short-lived copies of it that "
-            "hooks cannot follow; record model.module, or use DistributedDataParallel"
-        )
-    sharded = sys.modules.get("torch.distributed.fsdp")
-    kinds = tuple(
-        kind
-        for name in ("FSDPModule", "FullyShardedDataParallel")
-        if isinstance(kind := getattr(sharded, name, None), type)
-    )
-    if kinds and any(isinstance(module, kinds) for module in model.modules()):
-        raise LayerError(
-            "the model is sharded (FSDP): a probe on one rank would wait for the others for ever, "
-            "and its weights are never whole in one place. Save checkpoints and replay them, or "
-            "record a DistributedDataParallel training"
-        )
-
-
-def _unwrapped(model: nn.Module) -> nn.Module:
-    """The user's own module inside torch.compile's or DistributedDataParallel's wrapper."""
-    inner = getattr(model, "_orig_mod", None)
-    if isinstance(inner, nn.Module):
-        return _unwrapped(inner)
-    if isinstance(model, nn.parallel.DistributedDataParallel):
-        return _unwrapped(model.module)
-    return model

@@ -2,16 +2,18 @@
 
 import sys
 import time
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from huelapse.capture import responses
 from huelapse.capture.batches import copied, tensors_of
+from huelapse.capture.buffers import Buffers
+from huelapse.capture.capturing import Capture
+from huelapse.capture.forward import Doubt, Forward
 from huelapse.capture.guard import same_model, same_randomness
 from huelapse.capture.layers import fused, fused_now, part_of
 from huelapse.capture.nodes import is_addition
@@ -28,57 +30,6 @@ from huelapse.capture.watch import (
 )
 from huelapse.errors import LayerError, OutputError, notice, without_frames
 
-if TYPE_CHECKING:
-    from huelapse.capture.capturing import Capture
-
-
-VIEWS = 10_000
-"""Of parts of blocks that are kept; making them anew would cost as much as a reduction's call."""
-
-
-@dataclass(frozen=True, slots=True)
-class Doubt:
-    """Something on a device that would be wrong if it were not 0, and that nobody waited for."""
-
-    count: Tensor
-    error: Callable[[int], Exception]
-
-    def resolve(self) -> None:
-        """Waits for the device, and raises the error if it must."""
-        count = int(self.count)
-        if count:
-            raise self.error(count)
-
-
-@dataclass(frozen=True, slots=True)
-class Forward:
-    """What one forward of a batch gave. Nothing here is part of a graph."""
-
-    responses: Mapping[Response, Tensor]
-    """[sample, unit] float32, of each response that is recorded."""
-    probabilities: Tensor
-    """[sample, output] float32."""
-    predicted: Tensor
-    """[sample] int64, -1 for none; with multi-label [sample, class] bool."""
-    output: Tensor
-    """[sample, class] as the model gave it."""
-    training: bool
-    """Whether the model was in train mode."""
-
-    @property
-    def samples(self) -> int:
-        return len(self.probabilities)
-
-    def part(self, start: int, stop: int) -> "Forward":
-        """Some of its samples."""
-        return Forward(
-            responses={name: r[start:stop] for name, r in self.responses.items()},
-            probabilities=self.probabilities[start:stop],
-            predicted=self.predicted[start:stop],
-            output=self.output[start:stop],
-            training=self.training,
-        )
-
 
 class Forwards:
     """While attached, hands each forward of the model to `on_forward`.
@@ -89,7 +40,7 @@ class Forwards:
     """
 
     def __init__(
-        self, capture: "Capture", on_forward: Callable[[Forward], None], *, own: bool = True
+        self, capture: Capture, on_forward: Callable[[Forward], None], *, own: bool = True
     ) -> None:
         """
         Args:
@@ -108,8 +59,7 @@ class Forwards:
         self._on_forward = on_forward
         self._own = own
         self._depth = 0
-        self._blocks: dict[tuple[Response, int], Tensor] = {}
-        self._views: dict[tuple[Response, int, int], Tensor] = {}
+        self._buffers = Buffers()
         self._rows: list[int] = []
         self._improbable: Tensor | None = None
         self._mask: Tensor | None = None
@@ -313,7 +263,7 @@ class Forwards:
             responses.reduce(
                 part,
                 layer.unit_axis,
-                self._block(response, index, rows, part),
+                self._buffers.block(response, index, rows, layer.units, part),
                 self._mask,
                 response=response,
                 tokens=capture.tokens,
@@ -366,11 +316,12 @@ class Forwards:
             self._improbable = outside if seen is None else seen | outside
         together: dict[Response, Tensor] = {}
         for response in capture.responses:
-            last = len(found.layers) - 1
-            self._block(response, last, n, tensor).copy_(probabilities)
-            together[response] = torch.cat(
-                [self._block(response, i, n, tensor) for i in range(last + 1)], 1
-            )
+            blocks = [
+                self._buffers.block(response, i, n, layer.units, tensor)
+                for i, layer in enumerate(found.layers)
+            ]
+            blocks[-1].copy_(probabilities)
+            together[response] = torch.cat(blocks, 1)
         return Forward(
             responses=together,
             probabilities=probabilities,
@@ -393,24 +344,6 @@ class Forwards:
                     f"layer {layer.path!r} gave {rows} rows for {n} samples: its first axis is not "
                     f"the batch, or it saw a part of it; leave it out: Recorder(layers=[…])"
                 )
-
-    def _block(self, response: Response, index: int, samples: int, like: Tensor) -> Tensor:
-        """This layer's own contiguous place for the responses of one batch, [sample, unit]."""
-        view = self._views.get((response, index, samples))
-        if view is not None:
-            return view
-        units = self._capture.found.layers[index].units
-        block = self._blocks.get((response, index))
-        if block is None or len(block) < samples:
-            with torch.inference_mode(False):  # buffers made inside could not be written outside
-                block = torch.empty((samples, units), dtype=torch.float32, device=like.device)
-            self._blocks[response, index] = block
-            for key in [key for key in self._views if key[:2] == (response, index)]:
-                del self._views[key]
-        if len(self._views) > VIEWS:  # a training with batches of very many sizes
-            self._views.clear()
-        view = self._views[response, index, samples] = block[:samples]
-        return view
 
 
 def _no_samples(args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from huelapse import kept
 from huelapse.capture.assigning import Rows
-from huelapse.capture.forwards import Forward
+from huelapse.capture.forward import Forward
 from huelapse.capture.responses import Response
 from huelapse.grouping import UNASSIGNED
 from huelapse.schema import LABELS, TRUE, ExtraArray

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from huelapse.capture.assigning import Rows
-from huelapse.capture.forwards import Forward
+from huelapse.capture.forward import Forward
 from huelapse.capture.keeping import Values
 from huelapse.errors import LayerError
 from huelapse.schema import TRUE, ExtraArray, Layer, layer_name

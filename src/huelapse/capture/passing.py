@@ -2,23 +2,22 @@
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
 from huelapse.capture.assigning import Samples, host_ids
-from huelapse.capture.forwards import Forward, Forwards
+from huelapse.capture.capturing import Capture
+from huelapse.capture.forward import Forward
+from huelapse.capture.forwards import Forwards
 from huelapse.capture.sums import Captured, Sums
 from huelapse.errors import LabelError, ProbeError
-
-if TYPE_CHECKING:
-    from huelapse.capture.capturing import Capture
 
 
 class Pass:
     """Samples being captured: after each forward, say what the batch's labels were."""
 
-    def __init__(self, capture: "Capture", *, own: bool = True, shared: bool = False) -> None:
+    def __init__(self, capture: Capture, *, own: bool = True, shared: bool = False) -> None:
         """
         Args:
             capture: what is recorded of which model.

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,16 +10,14 @@ from torch import Tensor
 
 from huelapse.capture.accumulator import Accumulator
 from huelapse.capture.assigning import EachOnce, Rows
-from huelapse.capture.forwards import Doubt, Forward
+from huelapse.capture.capturing import Capture
+from huelapse.capture.forward import Doubt, Forward
+from huelapse.capture.keeping import Parts
 from huelapse.capture.responses import Response
 from huelapse.grouping import UNASSIGNED
 from huelapse.moments import Moments
 from huelapse.schema import PREDICTED, TRUE
 from huelapse.snapshot import Held
-
-if TYPE_CHECKING:
-    from huelapse.capture.capturing import Capture
-    from huelapse.capture.keeping import Parts
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +55,13 @@ class Captured:
     training: bool | None
     """Whether the model was in train mode; None where it was now in one, now in the other."""
     doubts: Sequence[Doubt] = ()
-    parts: "Parts | None" = None
+    parts: Parts | None = None
     """What else was kept of the samples."""
     ready: torch.cuda.Event | None = None
     """Reached when the device has added up everything."""
     ids: Sequence[Any] | None = None
     """Of the samples in the sums, each once; None where not all came with one."""
-    held: "HeldBatch | None" = None
+    held: HeldBatch | None = None
     """The last batch, kept apart: another rank may have forwarded some of its samples too."""
 
     def check(self) -> None:
@@ -108,7 +106,7 @@ def _now_on(device: torch.device) -> torch.cuda.Event | None:
 class Sums:
     """Adds up forwards, sample by sample, until a snapshot is made of them."""
 
-    def __init__(self, capture: "Capture", *, shared: bool = False) -> None:
+    def __init__(self, capture: Capture, *, shared: bool = False) -> None:
         """
         Args:
             capture: what is recorded of which model.

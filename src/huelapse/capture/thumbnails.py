@@ -12,7 +12,7 @@ from torch.utils.data import Subset
 
 from huelapse.capture.assigning import Rows
 from huelapse.capture.batches import members_of, tensors_of
-from huelapse.capture.forwards import Forward
+from huelapse.capture.forward import Forward
 from huelapse.capture.guard import same_randomness
 from huelapse.capture.keeping import Values
 from huelapse.schema import ExtraArray

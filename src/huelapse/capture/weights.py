@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from huelapse.capture.assigning import Rows
-from huelapse.capture.forwards import Forward
+from huelapse.capture.forward import Forward
 from huelapse.capture.keeping import Values
 from huelapse.schema import ExtraArray
 

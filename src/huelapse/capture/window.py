@@ -3,15 +3,13 @@
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 from huelapse.capture.assigning import Samples, host_ids
-from huelapse.capture.forwards import Forward, Forwards
+from huelapse.capture.capturing import Capture
+from huelapse.capture.forward import Forward
+from huelapse.capture.forwards import Forwards
 from huelapse.capture.sums import Captured, Sums
 from huelapse.errors import ProbeError, ScheduleError
-
-if TYPE_CHECKING:
-    from huelapse.capture.capturing import Capture
 
 
 class Window:
@@ -22,7 +20,7 @@ class Window:
 
     def __init__(
         self,
-        capture: "Capture",
+        capture: Capture,
         samples: int,
         *,
         opens: Callable[[], bool],

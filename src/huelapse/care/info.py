@@ -1,6 +1,6 @@
 """What a run holds, for `huelapse info`."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,9 @@ from rich.table import Table
 
 from huelapse.store.partial import PARTIAL, SUFFIX
 from huelapse.terminal import shown
+
+GROUPS, MEMBERS = 10, 5
+"""Superclasses that are told, and of each so many of what belongs to it."""
 
 
 def summary(run: Any) -> dict[str, Any]:
@@ -38,6 +41,7 @@ def summary(run: Any) -> dict[str, Any]:
         "name": run.name,
         "state": run.status,
         "classes": list(run.classes) if run.splits else [],
+        "superclasses": run.superclasses,
         "units": run.units,
         "splits": {
             split.name: {
@@ -94,6 +98,31 @@ def _missing(incomplete: Sequence[dict[str, Any]]) -> str:
     )
 
 
+def _belonging(told: Mapping[str, str]) -> str:
+    """Which superclasses there are, and what belongs to each, in one line.
+
+    Args:
+        told: class or superclass → what it belongs to; one that stands alone to itself.
+    """
+    members: dict[str, list[str]] = {}
+    for name, parent in told.items():
+        if parent != name:
+            members.setdefault(parent, []).append(name)
+    alone = [name for name, parent in told.items() if parent == name and name not in members]
+    each = [f"{shown(name)} ({_few(own, MEMBERS)})" for name, own in members.items()]
+    return (
+        f"{len(members):,} superclass{'es' if len(members) > 1 else ''}: {', '.join(each[:GROUPS])}"
+        + (f" and {len(each) - GROUPS:,} more" if len(each) > GROUPS else "")
+        + (f"; on their own: {_few(alone, MEMBERS)}" if alone else "")
+    )
+
+
+def _few(names: Sequence[str], most: int) -> str:
+    """So many of the names, and how many more there are."""
+    more = len(names) - most
+    return ", ".join(map(shown, names[:most])) + (f" and {more:,} more" if more > 0 else "")
+
+
 def _gap(gap: dict[str, Any]) -> str:
     """What is missing, before its reason."""
     if "rank" in gap:
@@ -117,6 +146,8 @@ def print_summary(out: Console, found: dict[str, Any]) -> None:
         f"{len(found['classes'])} classes; {found['units']:,} units"
         + ("" if found["bytes"] is None else f"; {found['bytes'] / 1e6:.1f} MB on disk")
     )
+    if found["superclasses"]:
+        out.print(_belonging(found["superclasses"]), soft_wrap=True)
     for name, split in found["splits"].items():
         steps: list[int] = split["steps"]
         out.print(

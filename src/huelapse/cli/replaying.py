@@ -181,8 +181,19 @@ def replay(
     ] = None,
     commit: Annotated[
         bool,
-        typer.Option("--commit", help="Commit what shards have left in RUN; needs nothing but "
-                     "--out.", rich_help_panel=HOW),
+        typer.Option("--commit", help="Commit what shards have left in RUN, or in the bucket of "
+                     "--parts-at; needs nothing else.", rich_help_panel=HOW),
+    ] = False,
+    parts_at: Annotated[
+        str | None,
+        typer.Option(metavar="S3://BUCKET/KEY", help="Where machines that share no disk put what they "
+                     "have done, and --commit finds it: an address for each run.",
+                     rich_help_panel=HOW),
+    ] = None,
+    keep_parts: Annotated[
+        bool,
+        typer.Option("--keep-parts", help="Of --commit: leave in the bucket what is committed.",
+                     rich_help_panel=HOW),
     ] = False,
     device: Annotated[
         str, typer.Option(help="auto, cpu, cuda, cuda:1 …", rich_help_panel=HOW)
@@ -239,9 +250,11 @@ def replay(
 
       huelapse replay … --shard env        # in every job
       huelapse replay --commit --out runs/mine
+
+    Machines that share no disk say --parts-at s3://bucket/key, in every job and for --commit.
     """
     asked: dict[str, Any] = dict(locals())  # most options are those of `huelapse.replay`, by name
-    for own in ("checkpoints", "run", "commit", "as_json"):
+    for own in ("checkpoints", "run", "commit", "keep_parts", "as_json"):
         del asked[own]
     if run is None:
         raise OptionError("no run is named: --out runs/mine")
@@ -249,11 +262,20 @@ def replay(
 
     if commit:
         if checkpoints or model or data or shard:
-            raise OptionError("--commit needs nothing but --out: it commits what shards have left")
+            raise OptionError(
+                "--commit needs nothing but --out, and --parts-at: it commits what shards have left"
+            )
         from huelapse.replaying.gathering import commit as commit_run
 
-        ended = showing.run(out, err, lambda w: commit_run(run, progress=w), as_json=as_json)
+        ended = showing.run(
+            out,
+            err,
+            lambda w: commit_run(run, parts_at=parts_at, keep_parts=keep_parts, progress=w),
+            as_json=as_json,
+        )
         raise typer.Exit(ended)
+    if keep_parts:
+        raise OptionError("--keep-parts is of --commit")
     if not checkpoints or model is None or data is None:
         missing = [
             told

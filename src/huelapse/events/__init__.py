@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 
 from huelapse.events.expected import false_switches, false_tunings
-from huelapse.events.finding import KINDS, NONE, Finder, Found, Kind
+from huelapse.events.finding import EVENT, KINDS, NONE, Batch, Finder, Found, Kind, each
 from huelapse.measures import DEFAULT
 from huelapse.painting import CHUNK, PICTURE, Painter
 from huelapse.schema import TRUE
 
-__all__ = ["KINDS", "NONE", "Event", "Events", "Finder", "Found", "Kind", "Log"]
+__all__ = ["KINDS", "NONE", "Event", "Events", "Finder", "Found", "Kind", "Log", "each"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,19 +82,23 @@ class Log:
         self._measure = measure
         self._identity = self._run.identity(split, slice(None))
         total = len(self._run.coordinate("step", split))
-        self._finder, self.found = Finder(self._run.layers), list[Found]()
+        self._finder, self.found = Finder(self._run.layers), np.empty(0, EVENT)
+        """Events, in order of time; of one snapshot by layer and unit."""
         self._n: list[np.ndarray] = []
         if before is not None and before._is_start_of(self):
             self._finder = deepcopy(before._finder)  # the earlier state may still be asked
-            self.found, self._n = list(before.found), list(before._n)
+            self.found, self._n = before.found, list(before._n)
+        new: list[Batch] = []
         for chunk in range(self._finder.snapshots // CHUNK, painter.chunks(split)):
             painted = painter.chunk(split, grouping, measure, chunk)
             start = chunk * CHUNK
             for t in range(max(start, self._finder.snapshots), min(start + CHUNK, total)):
                 picture = {name: painted[name][t - start] for name in PICTURE}
-                self.found += self._finder.feed(picture, painted["n"][t - start].astype(np.int64))
+                new.append(self._finder.feed(picture, painted["n"][t - start].astype(np.int64)))
                 self._n.append(painted["n"][t - start])
-        self.found.sort(key=lambda e: (e.snapshot, e.layer, e.unit))
+        found = np.concatenate([self.found, *new])
+        order = np.lexsort([found[name] for name in ("unit", "layer", "snapshot")])
+        self.found = found[order]
 
     def _is_start_of(self, later: "Log") -> bool:
         same = (self._split, self._grouping, self._measure, self._run.layers) == (
@@ -129,7 +133,7 @@ class Log:
                     suppressed=e.suppressed,
                     confirmed=int(steps[e.confirmed]),
                 )
-                for e in self.found
+                for e in each(self.found)
             ),
             self.expected_false(),
             len(self._n),

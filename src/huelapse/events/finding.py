@@ -5,7 +5,7 @@ come, and a run that is being recorded is gone on with where the last reading st
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
 import numpy as np
@@ -55,6 +55,22 @@ class Found:
     suppressed: bool = False
 
 
+EVENT = np.dtype(
+    [(one.name, np.bool_ if one.name == "suppressed" else np.int64) for one in fields(Found)]
+)
+"""An event as it is kept, `kind` as an index into `KINDS`. Were each an object, tens of thousands would
+be made and sorted while other threads of Python wait."""
+
+Batch = np.ndarray
+"""Events of `EVENT`, along `event`."""
+
+
+def each(found: Batch) -> Iterator[Found]:
+    """One after the other."""
+    for snapshot, kind, *rest in found.tolist():
+        yield Found(snapshot, KINDS[kind], *rest)
+
+
 class Finder:
     """Finds events in pictures that are handed over one after the other.
 
@@ -91,9 +107,7 @@ class Finder:
         self._levels: list[np.ndarray] = []
         """Of the snapshots that confirm, the first of them first."""
 
-    def feed(
-        self, picture: Mapping[str, np.ndarray], n: Int64[np.ndarray, " class"]
-    ) -> list[Found]:
+    def feed(self, picture: Mapping[str, np.ndarray], n: Int64[np.ndarray, " class"]) -> Batch:
         """Look at the next snapshot; the events that it confirms.
 
         Args:
@@ -120,13 +134,8 @@ class Finder:
         changed += self._tunings(key, level, silent, known)
         changed += self._switches(key)
         self.snapshots += 1
-        found = [
-            event
-            for kind, units, before in changed
-            for event in self._units(kind, units, before, key, level)
-        ]
-        found += self._halves(level, known, n)
-        return found
+        found = [self._units(*one, key, level) for one in changed]
+        return np.concatenate([*found, self._halves(level, known, n)])
 
     # --- each kind -------------------------------------------------------------------------------
 
@@ -170,11 +179,11 @@ class Finder:
         yield "switched", enters & (self._settled != NONE), self._settled.copy()
         self._settled = np.where(enters, key, self._settled)
 
-    def _halves(self, level: np.ndarray, known: np.ndarray, n: np.ndarray) -> list[Found]:
+    def _halves(self, level: np.ndarray, known: np.ndarray, n: np.ndarray) -> Batch:
+        found: list[tuple[int | bool, ...]] = []
         if 2 * (n >= MIN_SAMPLES).sum() < len(n):
             self._half_for[:] = 0
-            return []
-        found: list[Found] = []
+            return np.array(found, EVENT)
         for i, layer in enumerate(self._layers):
             own = level[layer.slice]
             share = 100 * (own >= TUNED_AT).sum() / max(len(own), 1)
@@ -193,8 +202,9 @@ class Finder:
                 at = self.snapshots - CONFIRMED
                 then = 100 * (self._levels[0][layer.slice] >= TUNED_AT).mean()
                 last = self.snapshots - 1
-                found.append(Found(at, kind, NONE, i, NONE, NONE, int(then), last))
-        return found
+                told = at, KINDS.index(kind), NONE, i, NONE, NONE, int(then), last, False
+                found.append(told)
+        return np.array(found, EVENT)
 
     # --- telling ---------------------------------------------------------------------------------
 
@@ -205,22 +215,18 @@ class Finder:
         before: np.ndarray,
         key: np.ndarray,
         level: np.ndarray,
-    ) -> Iterator[Found]:
-        for unit in np.flatnonzero(units).tolist():
-            after = int(key[unit]) if kind in ("tuned", "switched") else NONE
-            earlier = int(before[unit])
-            switched = kind == "switched"
-            yield Found(
-                snapshot=int(self._leads_since[unit]) if switched else self.snapshots - CONFIRMED,
-                kind=kind,
-                unit=unit,
-                layer=self._layer_of(unit),
-                before=earlier // 2 if earlier != NONE else NONE,
-                after=after // 2 if after != NONE else NONE,
-                level=int((level if switched else self._levels[0])[unit]),
-                confirmed=self.snapshots - 1,
-                suppressed=after != NONE and after % 2 == 1,
-            )
-
-    def _layer_of(self, unit: int) -> int:
-        return int(np.searchsorted(self._offsets, unit, "right")) - 1
+    ) -> Batch:
+        own = np.flatnonzero(units)
+        found = np.empty(len(own), EVENT)
+        switched, nothing = kind == "switched", np.full(len(own), NONE)
+        after = key[own] if kind in ("tuned", "switched") else nothing
+        found["snapshot"] = self._leads_since[own] if switched else self.snapshots - CONFIRMED
+        found["kind"] = KINDS.index(kind)
+        found["unit"] = own
+        found["layer"] = np.searchsorted(self._offsets, own, "right") - 1
+        found["before"] = np.where(before[own] != NONE, before[own] // 2, NONE)
+        found["after"] = np.where(after != NONE, after // 2, NONE)
+        found["level"] = (level if switched else self._levels[0])[own]
+        found["confirmed"] = self.snapshots - 1
+        found["suppressed"] = (after != NONE) & (after % 2 == 1)
+        return found

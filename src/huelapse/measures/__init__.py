@@ -7,7 +7,7 @@ variance v_k; p is the preferred class, q the runner-up. Classes with n_k < 3 ta
 from huelapse.measures.controls import PERMUTATIONS, halves, permuted_bounds
 from huelapse.measures.intervals import FEW_ACTIVE, active_interval, interval, reliable, wilson
 from huelapse.measures.judged import Judged, Selectivity
-from huelapse.measures.levels import Leveled, grouped, read_levels
+from huelapse.measures.levels import Leveled, grouped, read_levels, read_levels_by
 from huelapse.measures.named import (
     DEFAULT,
     MEASURES,
@@ -24,7 +24,7 @@ from huelapse.measures.preferring import (
     Preference,
     prefer,
 )
-from huelapse.measures.reading import TUNED, Reading, State, read
+from huelapse.measures.reading import TUNED, Reading, State, blocks_of, read, read_by
 
 MEASURES_VERSION = 2
 """Of all that is computed here; what was derived by another version is derived anew."""
@@ -48,6 +48,7 @@ __all__ = [
     "Selectivity",
     "State",
     "active_interval",
+    "blocks_of",
     "find_measure",
     "grouped",
     "halves",
@@ -56,7 +57,9 @@ __all__ = [
     "precision_at_frequencies",
     "prefer",
     "read",
+    "read_by",
     "read_levels",
+    "read_levels_by",
     "register",
     "reliable",
     "wilson",

@@ -10,6 +10,7 @@ from huelapse.measures.judged import Judged
 from huelapse.measures.named import DEFAULT, MEASURES, Measure
 from huelapse.measures.preferring import MIN_SAMPLES, NO_CLASS
 from huelapse.measures.reading import read
+from huelapse.measures.spread import Spread
 from huelapse.moments import Moments
 
 PERMUTATIONS = 100
@@ -113,8 +114,9 @@ def _elsewhere(
     chosen_in: Moments, measured_in: Moments, signed: np.ndarray, measure: Measure
 ) -> np.ndarray:
     preference = read(chosen_in, signed=signed, measure=measure).preference
+    spread = Spread(measured_in)
     upward, downward = (
-        measure.compute(Judged.of(measured_in, preference, sign)).value for sign in (1.0, -1.0)
+        measure.compute(Judged(spread, preference, sign)).value for sign in (1.0, -1.0)
     )
     column = np.arange(len(signed))
     p, q = preference.preferred, preference.runner_up

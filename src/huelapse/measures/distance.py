@@ -13,13 +13,8 @@ def margin(units: Judged) -> Selectivity:
     d − √(1/n_p + 1/n_q + d² / (2(n_p + n_q))) in place of d (Hedges and Olkin 1985, the standard
     error of a standardised difference). With v_p = v_q = 0 both are 1 if m_p > m_q, else 0.
     """
-    return _told_apart(
-        units.of_p(units.mean) - units.of_q(units.mean),
-        units.of_p(units.variance),
-        units.of_q(units.variance),
-        units.of_p(units.n),
-        units.of_q(units.n),
-    )
+    p, q = units.preferred, units.runner_up
+    return _told_apart(p.mean - q.mean, p.variance, q.variance, p.n, q.n)
 
 
 def separability(units: Judged) -> Selectivity:
@@ -36,9 +31,8 @@ def separability(units: Judged) -> Selectivity:
     within = np.where(rest, units.variance + (units.mean - m_r) ** 2, 0.0)
     v_r = over(within.sum(0), others)
     n_r = over(others**2, over(rest, units.n).sum(0), 1.0)
-    return _told_apart(
-        units.of_p(units.mean) - m_r, units.of_p(units.variance), v_r, units.of_p(units.n), n_r
-    )
+    p = units.preferred
+    return _told_apart(p.mean - m_r, p.variance, v_r, p.n, n_r)
 
 
 def _told_apart(

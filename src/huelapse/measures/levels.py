@@ -1,6 +1,6 @@
 """What a unit is tuned to at every level of a hierarchy, and the finest level that holds."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +10,7 @@ from huelapse.hierarchy import Hierarchy
 from huelapse.measures.judged import Selectivity
 from huelapse.measures.named import DEFAULT, MEASURES, Measure
 from huelapse.measures.preferring import HELD, NO_CLASS, Preference
-from huelapse.measures.reading import Reading, read
+from huelapse.measures.reading import Reading, read_by
 from huelapse.moments import Moments
 
 
@@ -84,11 +84,27 @@ def read_levels(
     looked at once per level, it counts as held only where the doubt at a level is at most
     (1 − 0.975) / levels (Bonferroni); below that the reading of the level itself tells it as tied.
     """
+    return read_levels_by(moments, hierarchy, signed=signed, measures=[measure])[0]
+
+
+def read_levels_by(
+    moments: Moments,
+    hierarchy: Hierarchy,
+    *,
+    signed: Bool[np.ndarray, " unit"],
+    measures: Sequence[Measure],
+) -> list[Leveled]:
+    """The same by several measures: what they share is computed once."""
     by_level = [moments, *(grouped(moments, own.group) for own in hierarchy.levels)]
-    readings = tuple(read(own, signed=signed, measure=measure) for own in by_level)
+    readings = [read_by(own, signed=signed, measures=measures) for own in by_level]
+    return [_finest(own, signed) for own in zip(*readings, strict=True)]
+
+
+def _finest(readings: tuple[Reading, ...], signed: Bool[np.ndarray, " unit"]) -> Leveled:
+    """What holds of each unit, by its readings at all levels."""
     doubt = (1 - HELD) / len(readings)
     both_ways = np.where(signed, 2.0, 1.0)  # as `HELD_BOTH_WAYS`
-    units = moments.mean.shape[1]
+    units = len(signed)
     level = np.full(units, NO_CLASS, np.int64)
     group = np.full(units, NO_CLASS, np.int64)
     known = ~(readings[0].preference.no_data | readings[0].not_finite | readings[0].not_defined)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float64, Int64
 
+from huelapse.measures.doubt import Gaps, doubt, held
+from huelapse.measures.spread import Spread, floored
 from huelapse.moments import Moments
 
 MIN_SAMPLES = 3
@@ -21,24 +23,13 @@ HELD_BOTH_WAYS = 0.9875
 
 NO_CLASS = -1
 
-NEGLIGIBLE = 1e-19
-"""A probability that 1 less a sum of a thousand such still is 1."""
-
-FAR = 3.5
-"""Standard errors from which a normal tail adds nothing worth its computing to a lower bound."""
-
-STEP = 2.0**-24
-"""Greatest relative error of a float32, in which means are stored."""
-
-LEAST = float(np.finfo(np.float32).tiny)
-"""Least m2 that float32 keeps."""
-
 
 @dataclass(frozen=True, slots=True)
 class Preference:
     """Which class drives each unit most (or least, where `suppressed`), and how sure that is.
 
-    Arrays over units. `preferred` and `runner_up` are `NO_CLASS` where there is no data.
+    Arrays over units. `preferred` and `runner_up` are `NO_CLASS` where there is no data; `sure` is
+    NaN there, and everywhere where only what is `held` was asked for.
     """
 
     preferred: Int64[np.ndarray, " unit"]
@@ -57,119 +48,77 @@ def prefer(moments: Moments, *, signed: Bool[np.ndarray, " unit"]) -> Preference
     freedom each v_k is floored at the pooled within-class variance: without that floor, unequal
     n colors 10–15 % of pure noise. Equal means with zero variance are tied (z = 0), never sure.
     """
-    both_ways = signed & (moments.mean.shape[0] >= 3)
-    return prefer_by(moments, moments.mean, np.where(both_ways, HELD_BOTH_WAYS, HELD))
+    return Contest(Spread(moments)).preference(moments.mean, held_from(signed, len(moments.mean)))
 
 
-def prefer_by(moments: Moments, means: np.ndarray, held_from: np.ndarray) -> Preference:
-    n = moments.n.astype(np.float64)
-    units = means.shape[1]
-    taking_part = n >= MIN_SAMPLES
-    no_data = taking_part.sum(0) < 2
-    ranked = np.where(taking_part, means, -np.inf)
-    column: np.ndarray = np.arange(units)
-    p = ranked.argmax(0)
-    rest = ranked.copy()
-    rest[p, column] = -np.inf
-    q = rest.argmax(0)
-
-    variance = np.where(taking_part, spread(moments, of_mean=True), 0.0)
-    freedom = np.where(taking_part, n - 1, 0.0)
-    pooled = (variance * freedom).sum(0) / np.maximum(freedom.sum(0), 1.0)
-    floored = np.maximum(variance, pooled)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        of_mean = floored / n
-        of_p = of_mean[p, column]
-        total = of_p + of_mean
-        gap = ranked[p, column] - ranked
-        z = np.where(total > 0, gap / np.sqrt(total), np.where(gap > 0, np.inf, 0.0))
-    n_p = n[p, column]
-    counted = taking_part
-    counted[p, column] = False
-    open_ = ~_surely_none(z, counted)
-    sure = np.zeros(units)
-    if open_.any():
-        few = np.s_[:, open_]
-        with np.errstate(divide="ignore", invalid="ignore"):
-            divisor = of_p[open_] ** 2 / (n_p[open_] - 1) + of_mean[few] ** 2 / (n[few] - 1)
-            degrees = total[few] ** 2 / divisor
-        sure[open_] = _sure(z[few], degrees, counted[few])
-    # Nothing can be held where responses do not differ at all, or where there is no data.
-    held = (sure >= held_from) & (n_p >= MIN_HELD_SAMPLES) & ~no_data
-    return Preference(
-        preferred=np.where(no_data, NO_CLASS, p).astype(np.int64),
-        runner_up=np.where(no_data, NO_CLASS, q).astype(np.int64),
-        sure=np.where(no_data, np.nan, sure),
-        held=held,
-        suppressed=np.zeros(units, bool),
-        no_data=no_data,
-    )
+def held_from(signed: Bool[np.ndarray, " unit"], classes: int) -> Float64[np.ndarray, " unit"]:
+    """Sureness from which the preference for the greatest mean is held."""
+    return np.where(signed & (classes >= 3), HELD_BOTH_WAYS, HELD)
 
 
-def _surely_none(z: np.ndarray, counted: np.ndarray) -> np.ndarray:
-    """Units [unit] that are sure of nothing: T(−z) ≥ Φ(−z) for z ≥ 0, and already these sum up to one.
-    The sum over the t distribution, which takes much longer, need not be computed."""
-    from scipy.special import ndtr
+class Contest:
+    """What the tests between a unit's classes need, whichever of them is preferred.
 
-    least = np.zeros_like(z)
-    near = counted & (z < FAR)
-    least[near] = ndtr(-z[near])
-    return least.sum(0) >= 1 + 1e-9
-
-
-def _sure(z: np.ndarray, degrees: np.ndarray, counted: np.ndarray) -> np.ndarray:
-    """max(0, 1 − Σ T(−z)) over the classes that are counted."""
-    from scipy.special import stdtr
-
-    degrees = np.where(np.isfinite(degrees) & (degrees > 0), degrees, 1.0)
-    counted = counted & ~_negligible(z, degrees)
-    greater = np.zeros_like(z)
-    greater[counted] = stdtr(degrees[counted], -z[counted])
-    return np.clip(1.0 - greater.sum(0), 0.0, 1.0)
-
-
-def _negligible(z: np.ndarray, degrees: np.ndarray) -> np.ndarray:
-    """Where T(−z) is below `NEGLIGIBLE` for sure, without computing it, which takes much longer.
-
-    The density of T is at most 0.4 · (1 + t²/ν)^(−(ν+1)/2); times t/z ≥ 1 it can be integrated from z
-    on: T(−z) ≤ 0.4 · ν/(z(ν − 1)) · (1 + z²/ν)^(−(ν−1)/2), which for z ≥ 1 and ν ≥ 2 is less than the
-    last factor.
+    Arrays [class, unit], or [class, 1] where they are the same of all units.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        exponent = (degrees - 1) / 2 * np.log1p(z * z / degrees)
-    return (z >= 1) & (degrees >= 2) & (exponent > -np.log(NEGLIGIBLE))
 
+    def __init__(self, spread: Spread) -> None:
+        moments = spread.moments
+        self.n = spread.n
+        self.taking_part = self.n >= MIN_SAMPLES
+        self._all = bool(self.taking_part.all())
+        units = moments.mean.shape[1]
+        self.no_data = np.broadcast_to(self.taking_part.sum(0) < 2, units)
+        with np.errstate(over="ignore", invalid="ignore"):
+            variance = floored(moments.mean, moments.m2, self.n, spread.same, of_mean=True)
+            freedom = self.n - 1
+            n = self.n
+            if not self._all:
+                variance = np.where(self.taking_part, variance, 0.0)
+                freedom = np.where(self.taking_part, freedom, 0.0)
+                n = np.where(self.taking_part, n, 1.0)
+            pooled = (variance * freedom).sum(0) / np.maximum(freedom.sum(0), 1.0)
+            np.maximum(variance, pooled, out=variance)
+            variance /= n
+        self.of_mean = variance
+        """Squared standard error of each mean; without meaning where a class takes no part."""
 
-def spread(moments: Moments, *, of_mean: bool) -> np.ndarray:
-    """Variances [class, unit], taken as no less than what float32 on disk can tell apart.
+    def preference(
+        self,
+        means: Float64[np.ndarray, "class unit"],
+        held_from: Float64[np.ndarray, " unit"],
+        *,
+        held_alone: bool = False,
+    ) -> Preference:
+        """Which class has the greatest of these means, and whether that is held.
 
-    Rounding a stored mean by half a step must not look like a sure difference, nor a spread that
-    was too small to be stored like none: m2 ≥ float32's least number, and v ≥ (2⁻²⁴ · m)², or
-    n · (2⁻²⁴ · m)² where v/n is to be the error `of_mean`. Units that are constant over all classes
-    have none; where n < 2 it is 0.
-    """
-    n = moments.n
-    variance = np.where(n > 1, moments.variance, 0.0)
-    rounding = (STEP * moments.mean) ** 2 * (n if of_mean else 1)
-    least = rounding + LEAST / np.maximum(n - 1, 1)
-    return np.where((n > 1) & ~constant(moments), np.maximum(variance, least), variance)
-
-
-def constant(moments: Moments) -> np.ndarray:
-    """Whether a unit gave one and the same response to every sample (zero variance over all)."""
-    # few units are: what differs in its first two classes is not looked at further
-    n, mean = moments.n, moments.mean
-    same = np.ones(mean.shape[1], bool)
-    if len(mean) > 2:
-        both = (n[:2] > 0).all(0)
-        same = ~both | (mean[0] == mean[1])
-    if not same.any():
-        return same
-    some = np.flatnonzero(same)
-    n, mean, m2 = n[:, some], mean[:, some], moments.m2[:, some]
-    has = n > 0
-    low = np.where(has, mean, np.inf).min(0)
-    high = np.where(has, mean, -np.inf).max(0)
-    found = np.zeros_like(same)
-    found[some] = has.any(0) & (low == high) & (np.where(has, m2, 0.0).sum(0) == 0)
-    return found
+        Args:
+            means: of the responses, or of what they are with the other sign.
+            held_from: the sureness from which it is.
+            held_alone: `sure` is not needed: it is NaN, and what is held takes far less time.
+        """
+        column = np.arange(means.shape[1])
+        ranked = np.array(means) if self._all else np.where(self.taking_part, means, -np.inf)
+        p = ranked.argmax(0)
+        top = ranked[p, column]
+        ranked[p, column] = -np.inf
+        q = ranked.argmax(0)
+        # from here on p, like what takes no part, is infinitely far from p: it adds no doubt
+        n_p = np.broadcast_to(self.n, means.shape)[p, column]
+        gaps = Gaps(ranked, top, self.of_mean, self.of_mean[p, column], self.n, n_p)
+        possible = (n_p >= MIN_HELD_SAMPLES) & ~self.no_data
+        if held_alone:
+            sure = np.full(len(column), np.nan)
+            holds = held(gaps, possible, held_from)
+        else:
+            sure = np.where(self.no_data, np.nan, 1.0 - doubt(gaps, ~self.no_data))
+            # Nothing can be held where responses do not differ at all, or where there is no data.
+            holds = (sure >= held_from) & possible
+        return Preference(
+            preferred=np.where(self.no_data, NO_CLASS, p).astype(np.int64),
+            runner_up=np.where(self.no_data, NO_CLASS, q).astype(np.int64),
+            sure=sure,
+            held=holds,
+            suppressed=np.zeros(len(column), bool),
+            no_data=np.array(self.no_data),
+        )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from enum import IntEnum
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,11 @@ from huelapse.measures.named import DEFAULT, MEASURES, Measure
 from huelapse.measures.preferring import (
     HELD_BOTH_WAYS,
     NO_CLASS,
+    Contest,
     Preference,
-    constant,
-    prefer,
-    prefer_by,
+    held_from,
 )
+from huelapse.measures.spread import Spread
 from huelapse.moments import Moments
 from huelapse.palette import level
 
@@ -97,13 +98,36 @@ def read(
     Raises:
         MeasureError: a measure that was registered returned something else than a number per unit.
     """
-    classes, units = moments.mean.shape
-    width = max(1, AT_ONCE // max(classes, 1))
-    parts = [
-        _read(moments.of(slice(start, start + width)), signed[start : start + width], measure)
-        for start in range(0, max(units, 1), width)
-    ]
-    return parts[0] if len(parts) == 1 else _joined(parts)
+    return read_by(moments, signed=signed, measures=[measure])[0]
+
+
+def read_by(
+    moments: Moments,
+    *,
+    signed: Bool[np.ndarray, " unit"],
+    measures: Sequence[Measure],
+    held_alone: bool = False,
+) -> list[Reading]:
+    """The same by several measures: what they share is computed once.
+
+    Args:
+        held_alone: `Preference.sure` is not needed: it is NaN, and the rest takes far less time.
+    """
+    parts: list[list[Reading]] = []
+    for own in blocks_of(*moments.mean.shape):
+        units = _Units(moments.of(own), signed[own], held_alone)
+        parts.append([units.read(measure) for measure in measures])
+    by_measure = list(zip(*parts, strict=True))
+    return [own[0] if len(own) == 1 else _joined(own) for own in by_measure]
+
+
+def blocks_of(classes: int, units: int) -> list[slice]:
+    """Ranges of units that are looked at together: `AT_ONCE` numbers at most, where a unit has not
+    more. They are as wide as each other, to within a unit: of a single one numpy adds up the classes in
+    another order, and the sum may differ in its last digit."""
+    number = max(1, -(-units * classes // AT_ONCE))
+    ends = np.linspace(0, units, min(number, max(units, 1)) + 1).astype(int).tolist()
+    return [slice(start, end) for start, end in pairwise(ends)]
 
 
 def _joined(parts: Sequence[Any]) -> Any:
@@ -119,49 +143,79 @@ def _joined(parts: Sequence[Any]) -> Any:
     )
 
 
-def _read(moments: Moments, signed: Bool[np.ndarray, " unit"], measure: Measure) -> Reading:
-    preference = prefer(moments, signed=signed)
-    not_defined = signed if measure.non_negative else np.zeros_like(signed)
-    if not_defined.all():
-        nothing = np.full(len(signed), np.nan)
-        selectivity, strength = Selectivity(nothing, nothing), np.zeros(len(signed))
-    else:
-        selectivity = _measured(measure, Judged.of(moments, preference))
-        strength = _strength(preference, selectivity)
-    if signed.any() and not measure.non_negative and moments.mean.shape[0] >= 3:
-        preference, selectivity, strength = _with_suppression(
-            moments, signed, measure, preference, selectivity, strength
+class _Units:
+    """Some units, and what of their reading does not depend on the measure."""
+
+    def __init__(self, moments: Moments, signed: np.ndarray, held_alone: bool) -> None:
+        self.moments, self.signed = moments, signed
+        self.spread = Spread(moments)
+        contest, classes = Contest(self.spread), len(moments.mean)
+        self.upward = contest.preference(
+            moments.mean, held_from(signed, classes), held_alone=held_alone
         )
-    n = moments.n
-    responded = moments.active.sum(0)
-    # a sum that overflowed on its way to disk is no better than a response that was infinite
-    not_finite = (moments.nonfinite.sum(0) > 0) | ~np.isfinite(moments.mean + moments.m2).all(0)
-    unknown = not_finite | preference.no_data
-    unmeasured = unknown | not_defined
-    held = preference.held & ~unknown
-    of_p = preference.preferred, np.arange(len(signed))
-    trusted = enough(moments.active[of_p], n[of_p], signed)
-    return Reading(
-        preference=replace(
-            preference,
-            preferred=np.where(unknown, NO_CLASS, preference.preferred),
-            runner_up=np.where(unknown, NO_CLASS, preference.runner_up),
-            sure=np.where(unknown, np.nan, preference.sure),
-            held=held,
-            suppressed=preference.suppressed & ~unknown,
-        ),
-        selectivity=Selectivity(
-            value=np.where(unmeasured, np.nan, selectivity.value),
-            bound=np.where(unmeasured, np.nan, selectivity.bound),
-        ),
-        strength=np.where(unmeasured, np.nan, strength),
-        silent=constant(moments),
-        not_finite=not_finite,
-        not_defined=not_defined & ~unknown,
-        always_on=(responded == n.sum(0)) & (n.sum(0) > 0),
-        active_samples=responded,
-        unreliable=held & ~trusted,
-    )
+        self.downward: Preference | None = None
+        """For signed units: the class with the lowest mean against the second lowest."""
+        if signed.any() and classes >= 3:
+            both = np.full(len(signed), HELD_BOTH_WAYS)
+            self.downward = contest.preference(-moments.mean, both, held_alone=held_alone)
+        n, responded = self.spread.n.sum(0), moments.active.sum(0)
+        self.not_finite = _overflown(moments)
+        if not self.spread.finite:
+            self.not_finite |= moments.nonfinite.any(0)
+        self.active_samples = responded
+        self.always_on = (responded == n) & (n > 0)
+
+    def read(self, measure: Measure) -> Reading:
+        not_defined = self.signed if measure.non_negative else np.zeros_like(self.signed)
+        preference = self.upward
+        if not_defined.all():
+            nothing = np.full(len(self.signed), np.nan)
+            selectivity, strength = Selectivity(nothing, nothing), np.zeros(len(self.signed))
+        else:
+            selectivity = _measured(measure, Judged(self.spread, preference))
+            strength = _strength(preference, selectivity)
+        if self.downward is not None and not measure.non_negative:
+            preference, selectivity, strength = _with_suppression(
+                self, self.downward, measure, preference, selectivity, strength
+            )
+        unknown = self.not_finite | preference.no_data
+        unmeasured = unknown | not_defined
+        held = preference.held & ~unknown
+        of_p = preference.preferred, np.arange(len(self.signed))
+        n = np.broadcast_to(self.spread.n, self.moments.mean.shape)
+        trusted = enough(self.moments.active[of_p], n[of_p], self.signed)
+        return Reading(
+            preference=replace(
+                preference,
+                preferred=np.where(unknown, NO_CLASS, preference.preferred),
+                runner_up=np.where(unknown, NO_CLASS, preference.runner_up),
+                sure=np.where(unknown, np.nan, preference.sure),
+                held=held,
+                suppressed=preference.suppressed & ~unknown,
+            ),
+            selectivity=Selectivity(
+                value=np.where(unmeasured, np.nan, selectivity.value),
+                bound=np.where(unmeasured, np.nan, selectivity.bound),
+            ),
+            strength=np.where(unmeasured, np.nan, strength),
+            silent=self.spread.same,
+            not_finite=self.not_finite,
+            not_defined=not_defined & ~unknown,
+            always_on=self.always_on,
+            active_samples=self.active_samples,
+            unreliable=held & ~trusted,
+        )
+
+
+def _overflown(moments: Moments) -> Bool[np.ndarray, " unit"]:
+    """Units with a sum that overflowed on its way to disk: no better than an infinite response."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = moments.mean + moments.m2
+        # what is finite in sum is finite in all its terms
+        found = ~np.isfinite(sums.sum(0))
+        if found.any():
+            found[found] = ~np.isfinite(sums[:, found]).all(0)
+    return found
 
 
 def _measured(measure: Measure, units: Judged) -> Selectivity:
@@ -169,7 +223,7 @@ def _measured(measure: Measure, units: Judged) -> Selectivity:
     found = measure.compute(units)
     if measure.own:
         found = _checked(measure, found, len(units.p))
-    missing = (units.p == NO_CLASS) | ~np.isfinite(units.of_p(units.mean))
+    missing = (units.p == NO_CLASS) | ~np.isfinite(units.preferred.mean)
     return Selectivity(
         value=np.where(missing, np.nan, found.value), bound=np.where(missing, np.nan, found.bound)
     )
@@ -197,18 +251,17 @@ def _strength(preference: Preference, selectivity: Selectivity) -> np.ndarray:
 
 
 def _with_suppression(
-    moments: Moments,
-    signed: np.ndarray,
+    units: _Units,
+    mirrored: Preference,
     measure: Measure,
     preference: Preference,
     selectivity: Selectivity,
     strength: np.ndarray,
 ) -> tuple[Preference, Selectivity, np.ndarray]:
     """For signed units: the class with the lowest mean against the second lowest, if it says more."""
-    mirrored = prefer_by(moments, -moments.mean, np.full(moments.mean.shape[1], HELD_BOTH_WAYS))
-    low = _measured(measure, Judged.of(moments, mirrored, sign=-1.0))
+    low = _measured(measure, Judged(units.spread, mirrored, sign=-1.0))
     low_strength = _strength(mirrored, low)
-    take = signed & mirrored.held & (~preference.held | (low_strength > strength))
+    take = units.signed & mirrored.held & (~preference.held | (low_strength > strength))
     return (
         Preference(
             preferred=np.where(take, mirrored.preferred, preference.preferred),

@@ -5,7 +5,7 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
-from huelapse.capture import Capture, Captured, ProbeSet, Window
+from huelapse.capture import Capture, Captured, ProbeSet, Window, run_probe
 from huelapse.capture.budget import ProbeBudget
 from huelapse.capture.schedule import Every, ScheduleLike, due, expected, lasting
 from huelapse.errors import ScheduleError
@@ -130,7 +130,7 @@ class Taking:
         assert self.probe is not None
         self._owed = False
         started = time.monotonic()
-        captured = (capture or self._capture).run(self.probe)
+        captured = run_probe(capture or self._capture, self.probe)
         self.hand_over(
             captured,
             split or self.split,

@@ -67,29 +67,33 @@ def _extras(one: Beginning) -> list[Any]:
     return [extra.as_json() for extra in one.split.extras]
 
 
-def _file(run: Path, digest: str, part: int, parts: int) -> Path:
+def file_of(run: Path, digest: str, part: int, parts: int) -> Path:
+    """Where it stands, or would."""
     return run / PARTIAL / f".replay-{digest}-{part:04d}of{parts:04d}.safetensors"
 
 
 def is_left(run: Path, digest: str, part: int, parts: int) -> bool:
     """Whether somebody has left it."""
-    return _file(run, digest, part, parts).is_file()
+    return file_of(run, digest, part, parts).is_file()
 
 
-def leave(run: Path, beginning: Beginning) -> None:
+def leave(run: Path, beginning: Beginning) -> Path:
     """Put it beside the parts, unless it is there.
+
+    Returns:
+        Where it stands.
 
     Raises:
         ReplayError: one is there that differs.
         OSError: it cannot be written.
     """
-    path = _file(run, beginning.digest, beginning.part, beginning.parts)
+    path = file_of(run, beginning.digest, beginning.part, beginning.parts)
     known = find(run, beginning.digest, beginning.part, beginning.parts)
     if known is not None:
         difference = beginning.difference(known)
         if difference is not None:
             raise ReplayError(f"{difference}. Replay into another run, or under another split")
-        return
+        return path
     told = {
         **{name: getattr(beginning, name) for name in ("digest", "part", "parts", "hash")},
         "asked": dict(beginning.asked),
@@ -116,6 +120,7 @@ def leave(run: Path, beginning: Beginning) -> None:
             begun.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+    return path
 
 
 def find(run: Path, digest: str, part: int, parts: int) -> Beginning | None:
@@ -123,7 +128,7 @@ def find(run: Path, digest: str, part: int, parts: int) -> Beginning | None:
     damaged."""
     from safetensors import safe_open
 
-    path = _file(run, digest, part, parts)
+    path = file_of(run, digest, part, parts)
     try:
         if not path.is_file() or path.is_symlink() or path.stat().st_size > MOST_BYTES:
             return None

@@ -81,6 +81,7 @@ class Committer:
         """
         self._run, self._split, self._digest, self._parts = run, split, digest, parts
         self._name = name
+        self.split, self.place = split, str(run)
         self._writer: StoreWriter | None = None
         self._own = True
         self._beginning: Beginning | None = None
@@ -133,6 +134,27 @@ class Committer:
         if self._writer is None:
             self._writer = self._begun()
         return self._writer
+
+    @property
+    def durable(self) -> bool:
+        """Whether what was committed outlives a power cut: only then may its parts go."""
+        return self._writer is not None and self._writer.durable
+
+    @property
+    def run_id(self) -> str:
+        return "" if self._writer is None else self._writer.id
+
+    @property
+    def standing(self) -> Standing:
+        """What the run has of this replay, once it is begun."""
+        told, beginning = self._replayed[self._split], self._beginning
+        assert beginning is not None
+        return Standing(
+            asked=told["asked"],
+            digest=self._digest,
+            keys={int(step): str(key) for step, key in told["checkpoints"].items()},
+            keeps_responses=any(one.path == "responses" for one in beginning.split.extras),
+        )
 
     def close(self, state: RunState) -> None:
         """End it. A run that a training has begun keeps its own state.

@@ -6,14 +6,15 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from huelapse.errors import HuelapseError, ReplayError, RunLockedError
+from huelapse.errors import HuelapseError, PlaceError, ReplayError, RunLockedError
 from huelapse.replaying import reading
 from huelapse.replaying.asked import Asked
-from huelapse.replaying.beginning import of_all_parts
+from huelapse.replaying.beginning import file_of, of_all_parts
 from huelapse.replaying.checkpoints import Unusable, is_address, with_steps
 from huelapse.replaying.committing import Committer, Standing, explained
 from huelapse.replaying.engines import Engine, Result, Task
 from huelapse.replaying.forecast import ReplayForecast
+from huelapse.replaying.in_bucket import InBucket
 from huelapse.replaying.named import Named
 from huelapse.replaying.naming import identity_at, key_of
 from huelapse.replaying.report import Failed, Happening, Report, Watch
@@ -21,6 +22,7 @@ from huelapse.replaying.shards import Shard
 from huelapse.replaying.steps import StepFrom
 from huelapse.schema import RunState
 from huelapse.store import StoreReader
+from huelapse.store.partial import PARTIAL
 
 
 class Driver:
@@ -36,6 +38,7 @@ class Driver:
         name: str,
         shard: Shard | None,
         committing: bool,
+        bucket: InBucket | None = None,
     ) -> None:
         """
         Args:
@@ -46,9 +49,11 @@ class Driver:
             name: of a run that is begun.
             shard: which tasks are this process's; None for all.
             committing: whether snapshots are made of what comes back.
+            bucket: where parts are handed over; None where workers write them into the run's directory.
         """
         self._asked, self._run, self._report = asked, run, report
         self._progress, self._shard, self._committing = progress, shard, committing
+        self._bucket = bucket
         self._committer = Committer(run, asked.split, asked.digest, asked.parts, name=name)
         self._pending: list[tuple[Task, Future[None]]] = []
         self._samples = self._done = self._all = self._forwarded = 0
@@ -176,7 +181,9 @@ class Driver:
             self._fail(task.place, task.step, result.error or "no reason was told", result.tries)
             return
         path = Path(result.path)
-        if not path.is_file():
+        if self._bucket is not None:
+            path = self._run / PARTIAL / path.name  # which is on another machine
+        elif not path.is_file():
             self._fail(
                 task.place,
                 task.step,
@@ -190,9 +197,21 @@ class Driver:
         own = self._paths.setdefault(task.step, {})
         own[task.part] = path
         if len(own) == task.parts:
-            done = committing.submit(self._committer.commit, list(own.values()))
+            done = committing.submit(self._commit, list(own.values()))
             self._pending.append((task, done))
             del self._paths[task.step]
+
+    def _commit(self, paths: Sequence[Path]) -> None:
+        if self._bucket is None:
+            self._committer.commit(paths)
+            return
+        beginnings = [
+            file_of(self._run, self._asked.digest, p, len(paths)) for p in range(len(paths))
+        ]
+        odd = self._bucket.fetch_small(self._run, [p.name for p in beginnings if not p.is_file()])
+        if odd:
+            raise ReplayError("; ".join(odd.values()))
+        self._bucket.commit(self._committer, paths)
 
     def _collect(self, *, wait: bool) -> None:
         """What has been committed meanwhile."""
@@ -201,7 +220,7 @@ class Driver:
             error = done.exception()
             if error is None:
                 self._report.committed.append(task.step)
-            elif isinstance(error, RunLockedError) or not isinstance(error, Exception):
+            elif isinstance(error, RunLockedError | PlaceError) or not isinstance(error, Exception):
                 raise error
             else:
                 self._fail(task.place, task.step, explained(error))

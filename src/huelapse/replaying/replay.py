@@ -21,9 +21,10 @@ from huelapse.replaying.committing import Standing, clear, standing
 from huelapse.replaying.driving import Driver
 from huelapse.replaying.engines import Engine, Job
 from huelapse.replaying.gathering import directory_of
+from huelapse.replaying.in_bucket import InBucket
 from huelapse.replaying.named import Named, name_of
 from huelapse.replaying.report import Report, Watch
-from huelapse.replaying.shards import shard_of
+from huelapse.replaying.shards import Shard, shard_of
 from huelapse.replaying.steps import StepFrom
 from huelapse.schema import Layer
 from huelapse.store import check_split_name, holds_run
@@ -75,6 +76,7 @@ def replay(
     workers: int | None = None,
     parts: int = 1,
     shard: str | tuple[int, int] | None = None,
+    parts_at: str | None = None,
     memory: int = MEMORY,
     timeout: float | None = None,
     fetch: Named | None = None,
@@ -129,6 +131,9 @@ def replay(
             checkpoints than workers.
         shard: (i, n), "i/n" or "env": do every n-th task alone, from the i-th on, and commit
             nothing: `commit` does so when all have ended.
+        parts_at: `s3://bucket/key`, where parts are put for machines that share no disk: by a shard,
+            whose `run` is then but where it works, and by workers on a cluster. An address for each
+            run.
         memory: bytes of decoded samples kept by all workers together; with Ray, on each machine.
         timeout: seconds after which a task of several workers is given up and tried again.
         fetch: a function from an address to a local path.
@@ -148,6 +153,7 @@ def replay(
         MissingExtraError: Ray is asked for and not installed.
         FactoryError: a function that is not there; or the function of steps fails.
         RunPathError, RunLockedError, FormatError: the run cannot be written.
+        PlaceError: the bucket cannot be reached, or may not be used.
     """
     asked = Asked(
         model=model,
@@ -189,10 +195,17 @@ def replay(
     if engine != "ray" and (address is not None or gpus is not None):
         raise OptionError("address and gpus are of the engine ray alone: engine='ray'")
     own = shard_of(shard)
+    bucket = _bucket(parts_at, own, engine)
     place = take_directory(run, "resume")[1] if own is None else directory_of(run)
     there = standing(place, asked.split)
+    if bucket is not None:
+        noted = bucket.begin(place, asked)
+        if own is None:
+            bucket.check_run(place)
+        else:
+            there = noted
     asked = _like_before(asked, place, there)
-    report = Report(run=str(place), split=asked.split)
+    report = Report(run=str(place), split=asked.split, parts_at=bucket and bucket.name)
     driver = Driver(
         asked=asked,
         run=place,
@@ -201,14 +214,21 @@ def replay(
         name=name or place.name,
         shard=own,
         committing=own is None,
+        bucket=bucket,
     )
+
+    def say(job: roster.Roster) -> None:
+        path = roster.leave(place, asked.digest, job)
+        if bucket is not None:
+            bucket.leave_roster(path)
+
     started = time.monotonic()
     remove_unfinished(place / PARTIAL)  # of workers that were killed when this was called before
     try:
         tasks = driver.tasks(places_of(checkpoints), step, fetch, there)
         job_of_array = None if own is None else roster.begun(own, [task.step for task in tasks])
         if job_of_array is not None:
-            roster.leave(place, asked.digest, job_of_array)
+            say(job_of_array)
         if tasks:
             job = _engine(
                 asked,
@@ -218,6 +238,7 @@ def replay(
                 timeout=timeout,
                 fetch=fetch,
                 delete=delete_fetched,
+                parts_at=report.parts_at,
                 checkpoints=report.checkpoints,
                 other=engine,
                 address=address,
@@ -226,10 +247,12 @@ def replay(
             driver.run(tasks, job)
         report.finished = True
         if job_of_array is not None:
-            roster.leave(place, asked.digest, roster.ended(job_of_array, report.failed))
+            say(roster.ended(job_of_array, report.failed))
         if own is None and not report.failed and not report.waiting:
             if not tasks:
                 driver.settle()
+            if bucket is not None:
+                bucket.clear(asked.digest)
             clear(place, asked.digest)
     finally:
         remove_unfinished(place / PARTIAL)
@@ -246,6 +269,7 @@ def _engine(
     timeout: float | None,
     fetch: Named | None,
     delete: bool,
+    parts_at: str | None,
     checkpoints: int,
     other: str | Callable[[Job], Engine],
     address: str | None,
@@ -263,6 +287,7 @@ def _engine(
             memory=memory,
             fetch=fetch,
             delete_fetched=delete,
+            parts_at=parts_at,
         )
         return InProcess(worker)
     named = None if fetch is None else name_of(fetch)
@@ -277,6 +302,7 @@ def _engine(
         memory=memory if other == "ray" else memory // (workers or 1),
         fetch=named,
         delete_fetched=delete,
+        parts_at=parts_at,
         path=tuple(str(Path.cwd()) if p == "" else p for p in sys.path),
     )
     if not isinstance(other, str):
@@ -286,6 +312,27 @@ def _engine(
 
         return RayActors(job, workers, address=address, gpus=gpus, timeout=timeout)
     return Pool(job, workers or 1, timeout=timeout, devices=_devices(asked.device))
+
+
+def _bucket(
+    parts_at: str | None, own: Shard | None, engine: str | Callable[[Job], Engine]
+) -> InBucket | None:
+    """Where parts are put, tried out before anything long is begun.
+
+    Raises:
+        OptionError: it is no address, or nothing is put there.
+        PlaceError: it cannot be reached, or may not be used.
+    """
+    if parts_at is None:
+        return None
+    if own is None and engine == "local":
+        raise OptionError(
+            "parts_at is for machines that share no disk: shards (--shard i/n) and workers on a "
+            "cluster (--engine ray). Here all is written on this one: leave it out"
+        )
+    bucket = InBucket(parts_at)
+    bucket.try_out()
+    return bucket
 
 
 def _devices(device: str) -> tuple[str, ...]:

@@ -36,7 +36,11 @@ class Report:
     """Steps of checkpoints of which parts are missing."""
     lacking: list[str] = field(default_factory=list[str])
     """What is known of jobs of an array that have not done all of theirs."""
+    left: list[str] = field(default_factory=list[str])
+    """What is in the bucket and was left there, as it is no part of this: which, and why."""
     failed: list[Failed] = field(default_factory=list[Failed])
+    parts_at: str | None = None
+    """Address of the bucket in which parts wait; None for the run's own directory."""
     samples: int = 0
     """Forwarded, all checkpoints together."""
     seconds: float = 0.0

@@ -17,6 +17,8 @@ from huelapse.store.partial import PARTIAL
 from huelapse.store.unfinished import beside
 
 MOST_BYTES = 2**26
+SHARED_DISK = "--out is on another disk there; it must be on one that all jobs share"
+"""Why a job may have left nothing where others have."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,8 +50,11 @@ def ended(roster: Roster, failed: Sequence[Failed]) -> Roster:
     return replace(roster, failed=tuple(failed), ended=True)
 
 
-def leave(run: Path, digest: str, roster: Roster) -> None:
+def leave(run: Path, digest: str, roster: Roster) -> Path:
     """Put it beside the parts; what the same job said before is replaced.
+
+    Returns:
+        Where it stands.
 
     Raises:
         OSError: it cannot be written.
@@ -63,6 +68,7 @@ def leave(run: Path, digest: str, roster: Roster) -> None:
         os.replace(content, path)  # noqa: PTH105 # lost in a power cut, it is said again
     finally:
         content.unlink(missing_ok=True)
+    return path
 
 
 def left_by(run: Path, digest: str) -> list[Roster]:
@@ -104,7 +110,7 @@ def digests_in(run: Path) -> list[str]:
     return sorted({name.removeprefix(".replay-").partition("-job-")[0] for name in names})
 
 
-def missing(rosters: Sequence[Roster], done: Collection[int]) -> list[str]:
+def missing(rosters: Sequence[Roster], done: Collection[int], why: str = SHARED_DISK) -> list[str]:
     """What is known of jobs that have not done all, in sentences.
 
     Where arrays of several sizes were given, the one of which most has come counts.
@@ -112,6 +118,7 @@ def missing(rosters: Sequence[Roster], done: Collection[int]) -> list[str]:
     Args:
         rosters: of the jobs that have left one.
         done: steps of the snapshots that are in the run.
+        why: a job may have left nothing here although it ran.
     """
     if not any(roster.tasks for roster in rosters):
         return []  # given again, and all was done before
@@ -124,7 +131,7 @@ def missing(rosters: Sequence[Roster], done: Collection[int]) -> list[str]:
         hosts = ", ".join(sorted({roster.host for roster in rosters})[:4])
         told.append(
             f"{_jobs(unseen)} of {of} left nothing here (others ran on {hosts}): not begun yet, or "
-            f"--out is on another disk there; it must be on one that all jobs share"
+            f"{why}"
         )
     working = [
         i

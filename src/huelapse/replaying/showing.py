@@ -133,9 +133,10 @@ def _print(out: Console, report: Report) -> None:
     if report.already:
         out.print(f"{report.already:,} had been replayed before.")
     if report.recorded:
+        at = f" --parts-at {shown(report.parts_at)}" if report.parts_at else ""
         out.print(
             f"{_tasks_of(report)} done. Once all shards have ended: "
-            f"huelapse replay --commit --out {run}",
+            f"huelapse replay --commit --out {run}{at}",
             soft_wrap=True,
         )
     if report.samples:
@@ -155,6 +156,10 @@ def _print(out: Console, report: Report) -> None:
             f"--commit again.",
             soft_wrap=True,
         )
+    for told in report.left[:NAMED]:
+        out.print(f"[yellow]left[/yellow]  {shown(told)}", soft_wrap=True)
+    if len(report.left) > NAMED:
+        out.print(f"… and {len(report.left) - NAMED} more; --json names all")
     for told in report.lacking:
         out.print(f"{shown(told[0].upper() + told[1:])}.", soft_wrap=True)
     nothing = not (report.committed or report.recorded or report.already or report.failed)

@@ -9,12 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from huelapse.capture import Capture, Captured, ProbeBatch, SameSamples
-from huelapse.errors import FactoryError, HuelapseError, PartialError
+from huelapse.capture import Capture, Captured, ProbeBatch, SameSamples, run_probe
+from huelapse.errors import FactoryError, HuelapseError, PartialError, PlaceError
 from huelapse.replaying import weights
 from huelapse.replaying.asked import Asked
-from huelapse.replaying.beginning import Beginning, is_left, leave
+from huelapse.replaying.beginning import Beginning, file_of, is_left, leave
 from huelapse.replaying.engines import Progress, Result, Task
+from huelapse.replaying.in_bucket import InBucket
 from huelapse.replaying.loading import Loaded, Loading
 from huelapse.replaying.making import Made
 from huelapse.replaying.named import Named
@@ -45,6 +46,7 @@ class Worker:
         fetch: Named | None = None,
         delete_fetched: bool = False,
         device: str | None = None,
+        parts_at: str | None = None,
     ) -> None:
         """
         Args:
@@ -55,6 +57,7 @@ class Worker:
             fetch: from an address to a local path.
             delete_fetched: fetched files are removed once nothing is to be read of them any more.
             device: another than `asked.device`, such as one GPU of several.
+            parts_at: address of the bucket that parts are handed over to.
         """
         self._asked, self._run = asked, run
         self._made = Made(
@@ -64,6 +67,7 @@ class Worker:
         self._in_model: str | None = None
         self._failures, self._failed = 0, ""
         self._left: set[tuple[int, int]] = set()
+        self._bucket = None if parts_at is None else InBucket(parts_at)
 
     def close(self) -> None:
         """Let go of files that were fetched."""
@@ -95,7 +99,7 @@ class Worker:
         except Exception as error:
             if isinstance(error, FactoryError):
                 self._failures, self._failed = self._failures + 1, _told(error)
-            lasting = isinstance(error, HuelapseError)
+            lasting = isinstance(error, HuelapseError) and not isinstance(error, PlaceError)
             return Result(
                 task=task,
                 error=_told(error),
@@ -119,13 +123,16 @@ class Worker:
         key = key_of(self._asked.digest, loaded.identity, task.step)
         name = part_name(self._asked.digest, key, task.part)
         path = self._run / PARTIAL / file_name(self._asked.split, task.step, name)
+        if self._is_handed_over(task, path):
+            return path, 0
         there = is_left(self._run, self._asked.digest, task.part, task.parts)
         if there and _is_whole(path):
+            self._hand_over(task, path)
             return path, 0
         capture = self._weighted(loaded)
         samples = self._made.samples(task.part, task.parts)
         started = time.monotonic()
-        captured = capture.run(_Counted(samples, progress))
+        captured = run_probe(capture, _Counted(samples, progress))
         captured.check()
         seconds = time.monotonic() - started
         split = self._split(capture, captured)
@@ -152,7 +159,29 @@ class Worker:
             extras=tuple(extra for extra in split.extras if not extra.static),
             values={path: np.ascontiguousarray(value) for path, value in values.items()},
         )
-        return write_partial(self._run, partial), captured.samples
+        written = write_partial(self._run, partial)
+        self._hand_over(task, written)
+        return written, captured.samples
+
+    # --- where a bucket takes the place of a disk that all share ------------------------------------
+
+    def _is_handed_over(self, task: Task, path: Path) -> bool:
+        if self._bucket is None or not self._bucket.has(path.name):
+            return False
+        begun = file_of(self._run, self._asked.digest, task.part, task.parts)
+        return (task.part, task.parts) in self._left or self._bucket.has(begun.name)
+
+    def _hand_over(self, task: Task, path: Path) -> None:
+        """Into the bucket, if there is one: what the part was recorded of, then the part, of which no
+        copy stays here."""
+        if self._bucket is None:
+            return
+        if (task.part, task.parts) not in self._left:
+            begun = file_of(self._run, self._asked.digest, task.part, task.parts)
+            self._bucket.leave_beginning(self._run, begun)
+            self._left.add((task.part, task.parts))
+        self._bucket.leave(path)
+        path.unlink(missing_ok=True)
 
     def _weighted(self, loaded: Loaded) -> Capture:
         """The model with the checkpoint's weights, and what is recorded of it."""
@@ -207,7 +236,9 @@ class Worker:
             facts={"huelapse": VERSION, **capture.facts()},
             static=captured.parts.static() if captured.parts is not None else {},
         )
-        leave(self._run, beginning)
+        begun = leave(self._run, beginning)
+        if self._bucket is not None:
+            self._bucket.leave_beginning(self._run, begun)
         self._left.add((task.part, task.parts))
 
 

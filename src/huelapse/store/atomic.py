@@ -39,6 +39,18 @@ HALF_WRITTEN = ".__lock"
 """What TensorStore calls a file beside the one it is to become."""
 
 
+def make_directory(path: Path) -> None:
+    """A directory, and those above it that are not there; each stands after a power cut."""
+    fresh: list[Path] = []
+    above = path
+    while not above.exists():
+        fresh.append(above)
+        above = above.parent
+    path.mkdir(parents=True, exist_ok=True)
+    for made in reversed(fresh):
+        sync_directory(made.parent)
+
+
 def remove_half_written(directory: Path) -> None:
     """Remove what a writer that was killed had begun. For who holds the writer's lock.
 

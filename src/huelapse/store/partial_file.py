@@ -13,7 +13,7 @@ from typing import IO, Any
 import numpy as np
 from jaxtyping import Int64
 
-from huelapse.errors import PartialError
+from huelapse.errors import NewerPartialError, PartialError
 from huelapse.moments import Moments
 from huelapse.store.partial import (
     HEADER,
@@ -137,7 +137,7 @@ class PartialFile:
         if header["hash"] != digest_of(header):
             raise PartialError("its header does not match its own hash")
         if version != VERSION:
-            raise PartialError(
+            raise NewerPartialError(
                 f"it is in format {version!r:.20}; this huelapse reads {VERSION}: upgrade it with "
                 f"`pip install -U huelapse`"
             )
@@ -343,7 +343,7 @@ class _Explained:
         if isinstance(error, PartialError):
             if str(error).startswith(str(self._path)):
                 return
-            raise PartialError(f"{self._path}: {error}") from error
+            raise type(error)(f"{self._path}: {error}") from error
         if isinstance(error, BROKEN):
             raise PartialError(f"{self._path} is damaged ({str(error)[:100]})") from error
 

@@ -1,7 +1,6 @@
 """Writing a run: snapshots become visible one by one, each in one step."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,15 +9,22 @@ from uuid import uuid4
 import numpy as np
 
 from huelapse.errors import LayerError, ResumeError
-from huelapse.schema import FORMAT_VERSION, LABELS, Graph, Layer, RunState, Split, total_units
+from huelapse.schema import FORMAT_VERSION, Graph, Layer, RunState, Split, total_units
 from huelapse.snapshot import Snapshot
 from huelapse.store import layout
-from huelapse.store.atomic import remove_half_written, replace_file, sync_directory
+from huelapse.store.arrays import Arrays, check_shape
+from huelapse.store.atomic import (
+    make_directory,
+    remove_half_written,
+    replace_file,
+    sync_directory,
+)
 from huelapse.store.directory import check_free, holds_run
-from huelapse.store.forked import check_not_forked, tensorstore
+from huelapse.store.forked import check_not_forked
 from huelapse.store.lock import WriterLock
 from huelapse.store.reader import StoreReader
 from huelapse.store.resuming import check_same_split, check_same_superclasses, check_same_units
+from huelapse.store.root import Root
 from huelapse.store.segments import pruned, superseded
 from huelapse.store.trusted import MOST_UNITS
 from huelapse.store.values import values_of
@@ -86,7 +92,7 @@ class StoreWriter:
                 f"choose fewer layers, as in layers=[…]"
             )
         self._responses = tuple(responses)
-        self._attributes: layout.JSON = {
+        attributes: layout.JSON = {
             "huelapse_format": FORMAT_VERSION,
             "id": uuid4().hex,
             "name": name,
@@ -101,19 +107,16 @@ class StoreWriter:
             "dropped": 0,
         }
         if superclasses is not None:
-            self._attributes[ATTRIBUTE] = dict(superclasses)
-        self._splits: dict[str, Split] = {}
-        self._lengths: dict[str, int] = {}
-        self._arrays: dict[str, tuple[layout.ArraySpec, Any]] = {}
+            attributes[ATTRIBUTE] = dict(superclasses)
+        self._arrays = Arrays(self.root)
+        self._top = Root(self.root, self._arrays, attributes, self._responses)
         self._earlier: StoreReader | None = None
         self._segment, self._begun = 0, False
         self._disturbed: set[str] = set()  # splits in which a commit has failed
-        self.durable = True
-        """Whether the last commit would outlast a power cut, and is not just visible."""
         self._greatest: dict[str, int] = {}  # step of each split, in this segment
         self._again: dict[str, set[int]] = {}  # steps of earlier segments that it has too
-        layout.encoded(self._attributes)  # what cannot be written is found before anything is made
-        self._make_directories(directory)
+        layout.encoded(attributes)  # what cannot be written is found before anything is made
+        make_directory(directory)
         self._lock.acquire()
         try:
             self.root.mkdir(exist_ok=True)
@@ -122,7 +125,7 @@ class StoreWriter:
                 remove_half_written(self.root)
                 self._go_on(StoreReader(directory, superseded=True), layers)
             else:
-                self._write_root()
+                self._top.write(self._lock)
         except BaseException:
             self._lock.release()
             raise
@@ -130,9 +133,9 @@ class StoreWriter:
     def _go_on(self, earlier: StoreReader, layers: Sequence[Layer]) -> None:
         """Take over what is committed, and begin a segment."""
         check_same_units(earlier, layers, self._responses)
-        check_same_superclasses(earlier, self._attributes.get(ATTRIBUTE))
-        before = earlier.attributes
-        (begun,), facts = self._attributes["segments"], self._attributes["facts"]
+        check_same_superclasses(earlier, self._top.attributes.get(ATTRIBUTE))
+        before, ours = earlier.attributes, self._top.attributes
+        (begun,), facts = ours["segments"], ours["facts"]
         self._segment = len(before["segments"])
         merging = begun["first_step"] is None
         if merging:
@@ -144,22 +147,22 @@ class StoreWriter:
         if merging:
             begun["merged"] = True
         self._earlier = earlier
-        self._attributes = {
-            **{name: self._attributes[name] for name in (ATTRIBUTE,) if name in self._attributes},
+        self._top.attributes = {
+            **{name: ours[name] for name in (ATTRIBUTE,) if name in ours},
             **before,
             "state": before["state"] if merging else "recording",
             "segments": [*before["segments"][:-1], last, begun],
         }
         for split in earlier.splits:
-            self._splits[split.name] = split
-            length = self._lengths[split.name] = earlier.stored(split.name)
+            self._top.splits[split.name] = split
+            length = self._top.lengths[split.name] = earlier.stored(split.name)
             for spec in self._specs(split, earlier):
                 if spec.metadata(length) != earlier.metadata_of(spec.path):
                     raise ResumeError(
                         f"{self.directory} cannot be gone on with: another version of huelapse has "
                         f'laid out {spec.path} otherwise. Pass exist="new" for a run beside it'
                     )
-                self._open(spec, length, create=False)
+                self._arrays.open(spec, length, create=False)
 
     def _specs(self, split: Split, earlier: StoreReader) -> list[layout.ArraySpec]:
         """All arrays of a split that is there."""
@@ -182,30 +185,25 @@ class StoreWriter:
         steps, taken = (
             self._earlier.read_chunks(f"{split}/{name}", ...) for name in ("step", "segment")
         )
-        starts = [segment.get("first_step", 0) for segment in self._attributes["segments"]]
+        starts = [segment.get("first_step", 0) for segment in self._top.attributes["segments"]]
         again = np.array(sorted(self._again.get(split, ())), np.int64)
         hidden = superseded(steps, taken, starts) | np.isin(steps, again)
         if hidden.any() or undo:
-            flags = self._arrays[f"{split}/superseded"][1]
             told = hidden.astype(np.uint8)
-            told[pruned(self._attributes.get("pruned", {}).get(split, ()), len(told))] = layout.GONE
-            flags[: len(steps)].write(told).result()
+            told[pruned(self._top.attributes.get("pruned", {}).get(split, ()), len(told))] = (
+                layout.GONE
+            )
+            self._arrays.write_first(f"{split}/superseded", told)
 
-    @staticmethod
-    def _make_directories(directory: Path) -> None:
-        fresh: list[Path] = []
-        above = directory
-        while not above.exists():
-            fresh.append(above)
-            above = above.parent
-        directory.mkdir(parents=True, exist_ok=True)
-        for made in reversed(fresh):
-            sync_directory(made.parent)
+    @property
+    def durable(self) -> bool:
+        """Whether the last commit would outlast a power cut, and is not just visible."""
+        return self._top.durable
 
     @property
     def id(self) -> str:
         """Of the run, the same in all its segments; "" in runs from before there was one."""
-        return str(self._attributes.get("id", ""))
+        return str(self._top.attributes.get("id", ""))
 
     @property
     def segment(self) -> int:
@@ -215,15 +213,15 @@ class StoreWriter:
     @property
     def merged(self) -> list[layout.JSON]:
         """What the root says was merged of parts, so far."""
-        return [dict(entry) for entry in self._attributes.get("merged", ())]
+        return [dict(entry) for entry in self._top.attributes.get("merged", ())]
 
     def split(self, name: str) -> Split:
         """One that is declared."""
-        return self._splits[name]
+        return self._top.splits[name]
 
     def length(self, split: str) -> int:
         """Snapshots of a split that are committed, those that are superseded too."""
-        return self._lengths[split]
+        return self._top.lengths[split]
 
     def check_split(self, split: Split) -> None:
         """
@@ -238,7 +236,7 @@ class StoreWriter:
     def _begin_segment(self) -> None:
         """From now on what was given up is hidden: there is something to take its place."""
         if self._earlier is not None and not self._begun:
-            self._write_root()
+            self._top.write(self._lock)
             self._begun = True
             self._disturbed.update(split.name for split in self._earlier.splits)
             self._clear_up()
@@ -257,7 +255,7 @@ class StoreWriter:
         self.check_split(split)
         self._lock.check()
         self._begin_segment()
-        if split.name in self._splits:
+        if split.name in self._top.splits:
             return
         optional = [layout.optional(split.name, extra) for extra in split.extras]
         given = {f"{split.name}/{path}": value for path, value in (static or {}).items()}
@@ -268,15 +266,14 @@ class StoreWriter:
                 f"but was given {sorted(given)}"
             )
         for path, spec in written.items():
-            _check_shape(spec, given[path])
+            check_shape(spec, given[path])
         try:
             self._make_split(split, given)
         except BaseException:  # no root may name it: it will be made once more, from the start
-            self._splits.pop(split.name, None)
-            self._lengths.pop(split.name, None)
-            for path in [path for path in self._arrays if path.startswith(f"{split.name}/")]:
-                del self._arrays[path]
-            self._attributes["splits"] = [s.as_json() for s in self._splits.values()]
+            self._top.splits.pop(split.name, None)
+            self._top.lengths.pop(split.name, None)
+            self._arrays.forget(split.name)
+            self._top.name_splits()
             raise
 
     def _make_split(self, split: Split, static: Mapping[str, np.ndarray]) -> None:
@@ -285,12 +282,12 @@ class StoreWriter:
             split: to be declared.
             static: path in the run → values, of its static arrays.
         """
-        self._splits[split.name] = split
-        self._lengths[split.name] = 0
+        self._top.splits[split.name] = split
+        self._top.lengths[split.name] = 0
         if (self.root / split.name).exists():  # left by one that could not be made
             remove_half_written(self.root / split.name)
         (self.root / split.name).mkdir(exist_ok=True)
-        for path, attributes in layout.groups_of(split, self._responses).items():
+        for path, attributes in self._top.groups_of(split).items():
             (self.root / split.name / path).mkdir(exist_ok=True)
             replace_file(
                 self.root / split.name / path / layout.GROUP_FILE,
@@ -301,19 +298,18 @@ class StoreWriter:
             *layout.statistics(split, self._units, self._responses),
             *(layout.optional(split.name, extra) for extra in split.extras),
         ):
-            self._open(spec, 0)
+            self._arrays.open(spec, 0)
         for path, value in static.items():
-            spec, array = self._arrays[path]
-            array.write(np.asarray(value, spec.dtype)).result()
-        self._attributes["splits"] = [s.as_json() for s in self._splits.values()]
+            self._arrays.write_static(path, value)
+        self._top.name_splits()
         sync_directory(self.root)
-        self._write_root()
+        self._top.write(self._lock)
 
     def tell(self, name: str, facts: Mapping[str, Any]) -> None:
         """More facts of a split that is declared; visible from the next commit on."""
-        split = self._splits[name]
-        self._splits[name] = replace(split, facts={**split.facts, **facts})
-        self._attributes["splits"] = [s.as_json() for s in self._splits.values()]
+        split = self._top.splits[name]
+        self._top.splits[name] = replace(split, facts={**split.facts, **facts})
+        self._top.name_splits()
 
     def commit(self, snapshot: Snapshot) -> None:
         """Make one snapshot visible, durably and as a whole.
@@ -343,54 +339,38 @@ class StoreWriter:
             self._disturbed.discard(split)
 
     def _commit(self, snapshot: Snapshot) -> None:
-        split = self._splits[snapshot.split]
-        index = self._lengths[split.name]
+        split = self._top.splits[snapshot.split]
+        index = self._top.lengths[split.name]
         values = values_of(snapshot, self._responses, segment=self._segment)
         for name in snapshot.metrics:
             path = f"{split.name}/metric.{name}"
             if path not in self._arrays:  # earlier snapshots read as NaN: there was none
-                self._open(
-                    layout.ArraySpec(path=path, dims=("snapshot",), shape=(), dtype="float64"),
-                    index,
-                )
-        # all arrays grow at once and then are written at once: each waits on the disk several times
-        own = {
-            path: (spec, array)
-            for path, (spec, array) in self._arrays.items()
-            if path.startswith(f"{split.name}/") and not spec.static
-        }
+                spec = layout.ArraySpec(path=path, dims=("snapshot",), shape=(), dtype="float64")
+                self._arrays.open(spec, index)
+        own = self._arrays.growing(split.name)
         for path, value in values.items():
-            _check_shape(own[path][0], value)
-        for path, (spec, _) in own.items():
+            check_shape(own[path], value)
+        for path, spec in own.items():
             # not kept this time: nothing that a commit which failed left behind may stand there
             values.setdefault(path, np.full(spec.shape, spec.fill_value, spec.dtype))
-        growing = {
-            path: array.resize(exclusive_max=[index + 1, *spec.shape], expand_only=True)
-            for path, (spec, array) in own.items()
-        }
-        for path, grown in zip(growing, _all(growing.values()), strict=True):
-            self._arrays[path] = (own[path][0], grown)
+        self._arrays.grow(split.name, index + 1)
         # beyond the segment's first step all is hidden since it began
-        first_step = self._attributes["segments"][-1]["first_step"]
+        first_step = self._top.attributes["segments"][-1]["first_step"]
         again = self._earlier is not None and self._earlier.has(f"{split.name}/step")
         if again and snapshot.step <= first_step:
             self._again.setdefault(split.name, set()).add(snapshot.step)
             self._hide(split.name)
-        pending = [
-            self._arrays[path][1][index].write(np.asarray(value, own[path][0].dtype))
-            for path, value in values.items()
-        ]
-        _all(pending)
-        self._lengths[split.name] = index + 1
+        self._arrays.write(index, values)
+        self._top.lengths[split.name] = index + 1
         if snapshot.step < self._greatest.get(split.name, 0):
-            unordered = {*self._attributes.get("unordered", ()), split.name}
-            self._attributes["unordered"] = sorted(unordered)
+            unordered = {*self._top.attributes.get("unordered", ()), split.name}
+            self._top.attributes["unordered"] = sorted(unordered)
         self._greatest[split.name] = max(snapshot.step, self._greatest.get(split.name, 0))
         try:
-            self._write_split(split)
-            self._write_root()
+            self._top.write_split(split)
+            self._top.write(self._lock)
         except BaseException:
-            self._lengths[split.name] = index
+            self._top.lengths[split.name] = index
             raise
 
     def note(self, **attributes: Any) -> None:
@@ -404,12 +384,12 @@ class StoreWriter:
                 attributes["gaps"] = [*before["gaps"], *attributes["gaps"]]
             if "dropped" in attributes:
                 attributes["dropped"] += before["dropped"]
-        self._attributes.update(attributes)
+        self._top.attributes.update(attributes)
 
     def write_attributes(self) -> None:
         """Commit attributes alone."""
         if self._earlier is None or self._begun:
-            self._write_root()
+            self._top.write(self._lock)
 
     def close(self, state: RunState = "complete") -> None:
         """Write the last word on the run and let go of the lock.
@@ -418,99 +398,10 @@ class StoreWriter:
             OSError: it could not be written, and the lock is held still: try again, or `abandon`.
             RunLockedError: as `commit`.
         """
-        self._attributes["state"] = state
+        self._top.attributes["state"] = state
         self.write_attributes()
         self._lock.release()
 
     def abandon(self) -> None:
         """Let go of the lock and write nothing more."""
         self._lock.release()
-
-    def _open(self, spec: layout.ArraySpec, snapshots: int, *, create: bool = True) -> None:
-        array = (
-            tensorstore()
-            .open(
-                {
-                    "driver": "zarr3",
-                    "kvstore": {"driver": "file", "path": f"{self.root / spec.path}/"},
-                    "metadata": {
-                        name: value
-                        for name, value in spec.metadata(snapshots).items()
-                        # what a commit that was cut off has left may be longer
-                        if create or name != "shape"
-                    },
-                },
-                open=not create,
-                create=create,
-                delete_existing=create,  # left by a commit that was cut off: the root has none
-            )
-            .result()
-        )
-        if not (create or spec.static) and array.shape[0] > snapshots:  # of cut-off commits
-            array = array.resize(exclusive_max=[snapshots, *spec.shape]).result()
-        self._arrays[spec.path] = (spec, array)
-
-    def _members(self, below: str = "") -> dict[str, layout.JSON]:
-        members: dict[str, layout.JSON] = {}
-        for path, (spec, _) in self._arrays.items():
-            if path.startswith(below):
-                split = path.partition("/")[0]
-                members[path.removeprefix(below)] = spec.metadata(self._lengths[split])
-        for split in self._splits.values():
-            groups = {split.name: _split_attributes(split)} | {
-                f"{split.name}/{path}": attributes
-                for path, attributes in layout.groups_of(split, self._responses).items()
-            }
-            for path, attributes in groups.items():
-                if path.startswith(below) and path != below.rstrip("/"):
-                    members[path.removeprefix(below)] = layout.group(attributes)
-        return members
-
-    def _write_split(self, split: Split) -> None:
-        metadata = layout.group(_split_attributes(split), self._members(f"{split.name}/"))
-        replace_file(self.root / split.name / layout.GROUP_FILE, layout.encoded(metadata))
-
-    def _write_root(self) -> None:
-        metadata = layout.group(self._attributes, self._members())
-        self._attributes["hash"] = metadata["attributes"]["hash"] = layout.digest(metadata)
-        file, content = self.root / layout.GROUP_FILE, layout.encoded(metadata)
-        self._lock.check()
-        try:
-            replace_file(file, content)
-            self.durable = True
-        except OSError:
-            # where the rename was made, though what came after it failed, readers see it: to go back
-            # would change what they have. The next one makes it durable too
-            if not _holds(file, content):
-                raise
-            self.durable = False
-
-
-def _all(futures: Iterable[Any]) -> list[Any]:
-    """Results of all of them. After an error too nothing is under way any more: what came late would
-    be written over the next commit."""
-    waiting = list(futures)
-    for one in waiting:
-        one.exception()
-    return [one.result() for one in waiting]
-
-
-def _holds(file: Path, content: bytes) -> bool:
-    with suppress(OSError):
-        return file.read_bytes() == content
-    return False
-
-
-def _split_attributes(split: Split) -> layout.JSON:
-    # the CF convention by which xarray tells coordinates from data
-    along = [spec.path.partition("/")[2] for spec in layout.coordinates(split.name, ())]
-    along += [extra.path for extra in split.extras if extra.path == LABELS]
-    return {**split.as_json(), "coordinates": " ".join(along)}
-
-
-def _check_shape(spec: layout.ArraySpec, value: Any) -> None:
-    """TensorStore would repeat a value of one sample for all, and be silent about it."""
-    if np.shape(value) != spec.shape:
-        raise ValueError(
-            f"{spec.path} was declared with shape {spec.shape}, but got {np.shape(value)}"
-        )

@@ -57,7 +57,8 @@ def collect(
 ) -> Collected:
     """As many of the parts as there is room for, the most needed first.
 
-    A part that is far too large is left out once a few of its resources are made; a resource that
+    A part that is far too large is left out once a few of its resources are made, or before, where
+    what others took tells; a resource that
     cannot be read back is left out alone, and named in the manifest.
 
     Args:
@@ -81,9 +82,12 @@ def collect(
 
         told(0.0)
         paths = part.paths(found.manifest)
-        if i > 0 and _expected(part, paths, found) > SURELY * left:
+        expected = _expected(part, paths, found)
+        if i > 0 and (expected > SURELY * left or part.least(found.manifest, pack) > left):
             found.left_out.append(part.name)
             continue
+        for share in part.begin(found.manifest, left / expected if expected else math.inf):
+            told(share)
         made = _make(part, paths, resources.get, left, pack, told, certain=i == 0)
         if made.size > left and i == 0:
             raise ExportError(

@@ -11,6 +11,18 @@ NO_UNIT = 2**32 - 1
 PERMUTATIONS, UNITS = 20, 128
 """Of a noise floor that somebody waits for: 2,560 bounds a layer, if it is large."""
 
+ALONG = {
+    "snapshot": np.uint32,
+    "kind": np.uint8,
+    "layer": np.uint32,
+    "unit": np.uint32,
+    "before": np.uint16,
+    "after": np.uint16,
+    "level": np.uint8,
+    "confirmed": np.uint32,
+    "flags": np.uint8,
+}
+
 Arrays = dict[str, np.ndarray]
 
 
@@ -18,16 +30,16 @@ def events(log: Log) -> Arrays:
     """Events in order of time, along `event`; and `expected`, along kinds, NaN where not told."""
     found = log.found
     expected = log.expected_false()
+    told = {
+        "unit": np.where(found["unit"] == NONE, NO_UNIT, found["unit"]),
+        **{k: np.where(found[k] == NONE, NO_CLASS, found[k]) for k in ("before", "after")},
+        "flags": SUPPRESSED * found["suppressed"],
+    }
     return {
-        "snapshot": np.array([e.snapshot for e in found], np.uint32),
-        "kind": np.array([KINDS.index(e.kind) for e in found], np.uint8),
-        "layer": np.array([e.layer for e in found], np.uint32),
-        "unit": np.array([NO_UNIT if e.unit == NONE else e.unit for e in found], np.uint32),
-        "before": np.array([NO_CLASS if e.before == NONE else e.before for e in found], np.uint16),
-        "after": np.array([NO_CLASS if e.after == NONE else e.after for e in found], np.uint16),
-        "level": np.array([e.level for e in found], np.uint8),
-        "confirmed": np.array([e.confirmed for e in found], np.uint32),
-        "flags": np.array([SUPPRESSED * e.suppressed for e in found], np.uint8),
+        **{
+            name: (told[name] if name in told else found[name]).astype(dtype)
+            for name, dtype in ALONG.items()
+        },
         "expected": np.array([expected.get(kind, np.nan) for kind in KINDS]),
     }
 

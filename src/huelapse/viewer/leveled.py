@@ -5,7 +5,7 @@ They are made of what is stored: a superclass's statistics are those of its clas
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float64
 
 from huelapse.errors import HierarchyError, HuelapseError, SelectionError
 from huelapse.hierarchy import Hierarchy
-from huelapse.measures import Measure, Reading, grouped, read_levels
+from huelapse.measures import Measure, Reading, grouped, read_levels_by
 from huelapse.moments import Moments
 from huelapse.palette import NAMED, Choice, Palette, by_superclass, chosen, of_groups
 from huelapse.run import Run
@@ -106,21 +106,25 @@ class LeveledRun(Run):
         base, belonging, level = at
         return base, lambda moments: _leveled(moments, belonging, level)
 
-    def judged(
+    def judged_by(
         self,
         moments: Moments,
         grouping: str,
         split: str,
         *,
         signed: Bool[np.ndarray, " unit"],
-        measure: Measure,
-    ) -> Reading:
+        measures: Sequence[Measure],
+        held_alone: bool = False,
+    ) -> list[Reading]:
         at = self._level(grouping, split)
         if at is None or at[2]:
-            return super().judged(moments, grouping, split, signed=signed, measure=measure)
+            return super().judged_by(
+                moments, grouping, split, signed=signed, measures=measures, held_alone=held_alone
+            )
         hierarchy = at[1].hierarchy
         own = _classes(moments, slice(len(hierarchy.classes)))
-        return read_levels(own, hierarchy, signed=signed, measure=measure).as_one(hierarchy.sizes)
+        found = read_levels_by(own, hierarchy, signed=signed, measures=measures)
+        return [one.as_one(hierarchy.sizes) for one in found]
 
 
 def _leveled(moments: Moments, belonging: Belonging, level: int) -> Moments:

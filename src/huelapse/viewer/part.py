@@ -10,6 +10,16 @@ JSON = dict[str, Any]
 """A manifest, or a split of one."""
 
 
+def no_bytes(manifest: JSON, pack: Callable[[bytes], bytes]) -> int:
+    """Nothing is known."""
+    return 0
+
+
+def no_steps(manifest: JSON, room: float) -> Iterable[float]:
+    """There is nothing to begin with."""
+    return ()
+
+
 @dataclass(frozen=True, slots=True)
 class Part:
     """What goes along together, or not at all."""
@@ -24,6 +34,10 @@ class Part:
     """About how much each resource takes, beside the others of the part; None where nobody knows."""
     like: Callable[[str], str] = str
     """A resource of another part that takes about as much as this one."""
+    least: Callable[[JSON, Callable[[bytes], bytes]], int] = no_bytes
+    """Bytes that it takes at least, without making it: by the manifest, and how content is packed."""
+    begin: Callable[[JSON, float], Iterable[float]] = no_steps
+    """Makes at once what it and those after it need, where there is room for so many such parts."""
     prepare: Callable[[], Iterable[float]] = tuple
     """What makes the resources faster to make, once it is known that there may be room for all."""
 

@@ -11,6 +11,7 @@ from huelapse.viewer.closer import PAGE
 from huelapse.viewer.collecting import Collected, Done, collect, nobody
 from huelapse.viewer.geometer import EXPORTED, coarse_to_fine
 from huelapse.viewer.leveled import FINEST, MARK
+from huelapse.viewer.measured import measured
 from huelapse.viewer.part import (
     JSON,
     Part,
@@ -93,7 +94,7 @@ class Parts:
         if sum(len(split["groupings"]) for split in self.whole["splits"]) > 1:
             yield Part("comparisons", self._comparisons, _comparable)
         yield from self._geometry()
-        yield from (self._measure(measure) for measure in self.whole["measures"][1:])
+        yield from measured(self.run, self.resources.painter, self.whole["measures"], self._track)
         for split in self.whole["splits"]:  # last: as large as all the rest
             yield from self._recorded(split)
 
@@ -247,24 +248,6 @@ class Parts:
             for other_split, other in there
             if (split, grouping) != (other_split, other)
         ]
-
-    def _measure(self, measure: JSON) -> Part:
-        """Another measure, of every split and grouping that goes along: each may be chosen with it."""
-
-        def paths(manifest: JSON) -> list[str]:
-            return [
-                path
-                for split in manifest["splits"]
-                for grouping in split["groupings"]
-                for name in (grouping["name"], *derived(grouping))
-                for path in self._track(split["name"], name, measure["name"])
-            ]
-
-        def like(path: str) -> str:
-            return path.replace(f"/{measure['name']}/", f"/{self._usual}/")
-
-        name = f"measure {measure['title'].lower()}"
-        return Part(name, paths, lambda m: m["measures"].append(measure), like=like)
 
     # --- how they are named ----------------------------------------------------------------------
 

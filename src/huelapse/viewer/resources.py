@@ -72,6 +72,7 @@ class Resources:
         self.run = LeveledRun(run, known) if known else run
         self.colors = colors
         self._other, self._exporting = other, exporting
+        self._tables = numbers.Tables()
         self.painter = Painter(
             self.run, before.painter if before is not None else None, past_damage=True
         )
@@ -275,7 +276,8 @@ class Resources:
         find_measure(measure)
         self.run.grouping(grouping, split)
         at = self._at(split, index)
-        return numbers.table(self.run, split, grouping, measure, at, layers[which])
+        make = self._tables.table if self._exporting else numbers.table
+        return make(self.run, split, grouping, measure, at, layers[which])
 
     def _at(self, split: str, index: str) -> int:
         return paths.snapshot(self.run, split, index)

@@ -44,6 +44,9 @@ class Job:
     fetch: str | None = None
     """Name of the function that makes a local path of an address."""
     delete_fetched: bool = False
+    parts_at: str | None = None
+    """Address of the bucket that parts are handed over to; None where they stay in the run's
+    directory."""
     path: tuple[str, ...] = field(default=())
     """Where Python looks for modules."""
 
@@ -57,7 +60,7 @@ class Result:
 
     task: Task
     path: str | None = None
-    """Of the file, in the run's `partial/`."""
+    """Of the file, in the run's `partial/`; where parts are in a bucket, its name alone counts."""
     error: str | None = None
     lasting: bool = True
     """Whether the task would fail so again: it is not tried anew."""

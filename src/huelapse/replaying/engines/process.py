@@ -36,12 +36,15 @@ def main() -> None:
     serve(first, told, out, working)
 
 
-def worker_of(job: Mapping[str, Any], device: str | None) -> "Worker":
+def worker_of(
+    job: Mapping[str, Any], device: str | None, directory: Path | None = None
+) -> "Worker":
     """The worker of a job, with one torch thread.
 
     Args:
         job: as `Job.as_json`.
         device: another than the job's.
+        directory: another than the run's, where parts are handed over to a bucket.
 
     Raises:
         ReplayError: the device cannot be used.
@@ -54,11 +57,12 @@ def worker_of(job: Mapping[str, Any], device: str | None) -> "Worker":
     torch.set_num_threads(1)
     return Worker(
         Asked.from_json(job["asked"]),
-        Path(job["run"]),
+        directory or Path(job["run"]),
         checkpoints=job["checkpoints"],
         memory=job["memory"],
         fetch=job["fetch"],
         delete_fetched=job["delete_fetched"],
+        parts_at=job["parts_at"],
         device=device,
     )
 

@@ -5,7 +5,7 @@ A worker is an actor. Where its process is lost, Ray starts it again, here or on
 given tasks anew once it has answered, and its task meanwhile goes to the next that is idle. Ray itself
 could send the task again, but counts as tries what never reached an actor: while it does not know yet
 that a machine is lost, it has used up all of them. Results are paths: the files are on a disk that all
-machines share.
+machines share, or in a bucket.
 """
 
 import logging
@@ -19,10 +19,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from huelapse.errors import MissingExtraError, OptionError, ReplayError
+from huelapse.errors import MissingExtraError, OptionError, PlaceError, ReplayError
 from huelapse.replaying.engines import TRIES, Job, Progress, Result, Task
 from huelapse.replaying.engines.crew import Crew, line_of
-from huelapse.replaying.engines.remote import Mark, Remote
+from huelapse.replaying.engines.remote import BucketMark, Mark, Remote
 from huelapse.schema import VERSION
 
 CONNECT = 10.0
@@ -99,14 +99,14 @@ class RayActors:
         """
         if not tasks:
             return
-        with _connected(self._ray, self._address, self._workers), _marked(self._job.run) as mark:
+        with _connected(self._ray, self._address, self._workers), _marked(self._job) as mark:
             crew = self._crew(len(tasks), mark)
             try:
                 yield from crew.serve(tasks, progress)
             finally:
                 crew.end()
 
-    def _crew(self, most: int, mark: Mark) -> Crew:
+    def _crew(self, most: int, mark: Mark | BucketMark) -> Crew:
         there = self._ray.cluster_resources()
         gpus = self._gpus
         if gpus is None:
@@ -131,12 +131,14 @@ class RayActors:
 
 
 @contextmanager
-def _marked(run: str) -> Generator[Mark]:
-    """The run's directory, told from others of the same path."""
+def _marked(job: Job) -> Generator[Mark | BucketMark]:
+    """The run's directory, or the bucket, told from others of the same path."""
     try:
-        mark = Mark(Path(run))
+        mark = Mark(Path(job.run)) if job.parts_at is None else BucketMark(job.parts_at)
+    except PlaceError:
+        raise
     except OSError as error:
-        raise ReplayError(f"{run} cannot be written: {error.strerror}") from error
+        raise ReplayError(f"{job.run} cannot be written: {error.strerror}") from error
     try:
         yield mark
     finally:

@@ -12,12 +12,16 @@ from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
+from shutil import rmtree
+from tempfile import gettempdir, mkdtemp
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
+from huelapse.errors import PlaceError
 from huelapse.replaying.checkpoints import is_address
 from huelapse.replaying.engines import Result, Task
 from huelapse.replaying.engines.process import worker_of
+from huelapse.replaying.in_bucket import InBucket
 from huelapse.schema import VERSION
 from huelapse.store.lease import has_ended, here
 from huelapse.store.partial import PARTIAL
@@ -29,6 +33,34 @@ PAUSE = 1.0
 """Seconds before a model or samples that cannot be had are asked for again."""
 SEEN = 5.0
 """Seconds a file may take to be seen on another machine."""
+
+
+class BucketMark:
+    """An object in the bucket by which others tell that they see the same one."""
+
+    def __init__(self, address: str) -> None:
+        """
+        Raises:
+            PlaceError: it cannot be written.
+        """
+        self._bucket = InBucket(address)
+        self.path, self.content = self._bucket.mark()
+
+    def remove(self) -> None:
+        with suppress(PlaceError):
+            self._bucket.unmark(self.path)
+
+
+def unseen_bucket(address: str, key: str, content: str) -> str | None:
+    """Why this process cannot use the bucket of a mark; None where it can."""
+    bucket = InBucket(address)
+    try:
+        bucket.try_out()
+        if bucket.sees(key, content):
+            return None
+    except PlaceError as error:
+        return str(error)
+    return f"{address} is another bucket there than here: AWS_ENDPOINT_URL must be the same"
 
 
 class Mark:
@@ -93,11 +125,22 @@ def _lacks(directory: Path, error: Exception) -> str:
     return f"cannot be read there: {getattr(error, 'strerror', None) or error}"
 
 
+def own_directory() -> Path:
+    """A new directory of this process, for what it hands over; those of ended ones go."""
+    seen = hashlib.sha256(repr(here()).encode()).hexdigest()[:8]
+    for path in Path(gettempdir()).glob(f"huelapse-parts-{seen}-*"):
+        pid = path.name.split("-")[3]
+        if pid.isdigit() and has_ended(int(pid)):
+            rmtree(path, ignore_errors=True)
+    return Path(mkdtemp(prefix=f"huelapse-parts-{seen}-{os.getpid()}-"))
+
+
 class Remote:
     """A worker that is asked from elsewhere how far it is: `told` answers while `do` is running.
 
     It may begin anew in another process, or on another machine, whenever the one it was in is lost;
-    then it looks again whether it shares the run's directory.
+    then it looks again whether it shares the run's directory, or sees the bucket of the parts. With a
+    bucket it works in a directory of its own.
     """
 
     def __init__(
@@ -107,11 +150,12 @@ class Remote:
         Args:
             job: as `Job.as_json`.
             where: working directory of the one that asks; taken where it is there.
-            mark: path and content of the run's `Mark`.
+            mark: path and content of the run's `Mark`, or key and content of the `BucketMark`.
             device: another than the job's.
         """
         self._job, self._mark, self._device = job, mark, device
         self._made: Worker | None = None
+        self._own: Path | None = None
         self._one = threading.Lock()  # a task that was sent twice is done once
         self._life = uuid4().hex
         self._fit = False
@@ -158,11 +202,16 @@ class Remote:
             if self._made is not None:
                 self._made.close()
                 self._made = None
+            if self._own is not None:
+                rmtree(self._own, ignore_errors=True)
+                self._own = None
 
     def _do(self, task: Task, then: str | None) -> Result:
         try:
             if self._made is None:
-                self._made = worker_of(self._job, self._device)
+                if self._job["parts_at"] is not None and self._own is None:
+                    self._own = own_directory()
+                self._made = worker_of(self._job, self._device, self._own)
             result = self._made.do(task, then, self._count)
         except Exception as error:
             result = Result(task=task, error=str(error))
@@ -188,6 +237,10 @@ class Remote:
         if self._job["version"] != VERSION:
             return f"it has huelapse {VERSION}, and {self._job['version']} is asking: install one"
         path, content = self._mark
+        if self._job["parts_at"] is not None:
+            why = unseen_bucket(self._job["parts_at"], path, content)
+            self._fit = why is None
+            return why
         why = unseen(Path(path), content, SEEN)
         self._fit = why is None
         hint = "the run must be on a disk that all machines share, at the same path"

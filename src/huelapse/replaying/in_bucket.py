@@ -1,0 +1,400 @@
+"""A bucket in the place of a disk that all machines share: parts of a replay, and what belongs to them.
+
+Files have the names that they have in a run's `partial/`, where they are written first and fetched to.
+Needs neither the model nor torch.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from uuid import uuid4
+
+from huelapse.errors import NewerPartialError, PartialError, ReplayError
+from huelapse.replaying import beginning, roster
+from huelapse.replaying.asked import Asked
+from huelapse.replaying.committing import Committer, Standing
+from huelapse.store import StoreReader, holds_run
+from huelapse.store.objects import Objects
+from huelapse.store.partial import PARTIAL
+from huelapse.store.partial_file import PartialFile
+from huelapse.store.pieces import GREATEST, MOST_PIECES, FilesInBucket
+
+PART = re.compile(r".*-(\d{1,19})-replay-([0-9a-f]{8})([0-9a-f]{16})-(\d{4,8})-[0-9a-f]{12}\.npz")
+"""Of a part's file: step, first half of the digest of what was asked, key of the checkpoint, number."""
+BEGINNING = re.compile(r"\.replay-([0-9a-f]{16})-(\d{4})of(\d{4})\.safetensors")
+ROSTER = re.compile(r"\.replay-([0-9a-f]{16})-job-\d{6,}of\d{6,}\.json")
+NOTE = re.compile(r"\.replay-([0-9a-f]{16})-committed\.json")
+MARK = re.compile(r"\.(?:mark|trial)-[0-9a-f]{32}")
+NOTE_BYTES = 2**26
+AT_ONCE = 8
+"""Small files fetched at a time."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartHere:
+    """A part in the bucket, as its name says."""
+
+    name: str
+    step: int
+    digest: str
+    """The first half of what was asked."""
+    key: str
+    part: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Noted:
+    """What has been committed of a replay, and whose parts are gone from the bucket therefore."""
+
+    split: str
+    run: str
+    """The run's id."""
+    place: str
+    """Where it stood."""
+    standing: Standing
+
+
+class InBucket:
+    """Where parts of a replay wait that machines without a disk in common have made."""
+
+    def __init__(self, address: str, *, keep: bool = False) -> None:
+        """
+        Args:
+            address: `s3://bucket/key`, of one run alone.
+            keep: leave in the bucket what has been committed.
+
+        Raises:
+            OptionError: it is no folder in a bucket.
+        """
+        self._objects = Objects(address)
+        self._files = FilesInBucket(self._objects)
+        self._keep = keep
+        self._noted: dict[str, Noted] = {}
+        self._known = False
+        self.name = self._objects.name
+
+    def try_out(self, *, writing: bool = True) -> None:
+        """
+        Args:
+            writing: whether something is to be put there.
+
+        Raises:
+            PlaceError: it cannot be reached, or may not be used.
+        """
+        self._objects.try_out(writing=writing)
+
+    @property
+    def known(self) -> bool:
+        """Whether something of a replay was there when `parts` looked."""
+        return self._known
+
+    # --- as it begins ------------------------------------------------------------------------------
+
+    def begin(self, run: Path, asked: Asked) -> Standing | None:
+        """What has been committed of this replay, by whomever; None where nobody says.
+
+        What its parts were recorded of is fetched into the run's `partial/`.
+
+        Raises:
+            ReplayError: parts of another replay wait there.
+            PlaceError: the bucket cannot be reached.
+        """
+        names = self._files.listed().whole
+        begun = {name: match for name in names if (match := BEGINNING.fullmatch(name))}
+        own = [name for name, match in begun.items() if match[1] == asked.digest]
+        self.fetch_small(run, own)
+        with TemporaryDirectory(prefix="huelapse-") as beside:
+            self.fetch_small(Path(beside), [name for name in begun if name not in own])
+            for match in begun.values():
+                numbers = int(match[2]), int(match[3])
+                found = beginning.find(Path(beside), match[1], *numbers)
+                if found is not None and found.split.name == asked.split:
+                    raise self._otherwise(asked, found.asked)
+        for noted in self.notes(names):
+            if noted.split == asked.split and noted.standing.digest != asked.digest:
+                raise self._otherwise(asked, noted.standing.asked)
+        ours = self._noted.get(asked.digest)
+        return None if ours is None or ours.split != asked.split else ours.standing
+
+    def _otherwise(self, asked: Asked, before: Mapping[str, Any]) -> ReplayError:
+        what = asked.difference(before) or "it was another version of huelapse"
+        return ReplayError(
+            f"{self.name} has parts of another replay of {asked.split!r}: {what}. Give each run an "
+            f"address of its own (--parts-at), or each replay a split"
+        )
+
+    def notes(self, names: Iterable[str]) -> list[Noted]:
+        """What has been committed of each replay; a note that is damaged says nothing."""
+        for name in names:
+            match = NOTE.fullmatch(name)
+            if match is None or match[1] in self._noted:
+                continue
+            with suppress(PartialError, ValueError, KeyError, TypeError, AttributeError):
+                told: Any = json.loads(self._files.read(name, NOTE_BYTES) or b"")
+                keys = {int(step): str(key) for step, key in told["checkpoints"].items()}
+                self._noted[match[1]] = Noted(
+                    split=str(told["split"]),
+                    run=str(told["run"]),
+                    place=str(told["place"]),
+                    standing=Standing(
+                        asked=dict(told["asked"]),
+                        digest=match[1],
+                        keys=keys,
+                        keeps_responses=told["keeps_responses"] is True,
+                    ),
+                )
+        return list(self._noted.values())
+
+    def check_run(self, run: Path) -> None:
+        """Whether nothing has been committed into another run, which this one would lack.
+
+        Raises:
+            ReplayError: something has.
+        """
+        own = StoreReader(run).attributes.get("id", "") if holds_run(run) else None
+        for noted in self._noted.values():
+            if noted.run != own and noted.standing.keys:
+                raise ReplayError(
+                    f"{len(noted.standing.keys)} snapshots of the parts at {self.name} were committed "
+                    f"into the run {noted.place}, and are not in {run}: commit into that one. If it is "
+                    f"gone, remove {self.name}/{_note_of(noted.standing.digest)}/, and replay again"
+                )
+
+    # --- what is put there ---------------------------------------------------------------------------
+
+    def has(self, name: str) -> bool:
+        """Whether a file is there as a whole."""
+        return self._files.has(name)
+
+    def leave(self, path: Path) -> None:
+        """Put a file there.
+
+        Raises:
+            PlaceError: the bucket cannot be reached, or refuses.
+        """
+        self._files.send(path.name, path)
+
+    def leave_beginning(self, run: Path, path: Path) -> None:
+        """The same of what parts were recorded of, unless it is there.
+
+        Args:
+            run: whose `partial/` the file is in.
+            path: of the file.
+
+        Raises:
+            ReplayError: one is there that differs.
+            PlaceError: the bucket cannot be reached, or refuses.
+        """
+        match = BEGINNING.fullmatch(path.name)
+        assert match is not None
+        numbers = match[1], int(match[2]), int(match[3])
+        if self._files.has(path.name):
+            with TemporaryDirectory(prefix="huelapse-") as beside:
+                self.fetch_small(Path(beside), [path.name])
+                known = beginning.find(Path(beside), *numbers)
+            own = beginning.find(run, *numbers)
+            difference = own.difference(known) if own is not None and known is not None else None
+            if difference is not None:
+                raise ReplayError(
+                    f"{difference}, at {self.name}. Give each replay an address of its own"
+                )
+            if known is not None:
+                return
+        self.leave(path)
+
+    def leave_roster(self, path: Path) -> None:
+        """The same of what a job says of itself, in place of what it said before."""
+        self._files.write(path.name, path.read_bytes())
+
+    def mark(self) -> tuple[str, str]:
+        """Key and content of a small object by which others tell that they see the same bucket."""
+        key, content = f".mark-{uuid4().hex}", uuid4().hex
+        self._objects.put(key, content.encode())
+        return key, content
+
+    def sees(self, key: str, content: str) -> bool:
+        """Whether a mark is there."""
+        with suppress(PartialError):
+            return self._objects.get(key, len(content)) == content.encode()
+        return False
+
+    def unmark(self, key: str) -> None:
+        self._objects.remove([key])
+
+    # --- what is fetched from it ----------------------------------------------------------------------
+
+    def parts(self, run: Path) -> tuple[list[PartHere], list[str]]:
+        """Parts that wait, and in sentences what else is there that is of no use. What belongs to the
+        parts is fetched into the run's `partial/`.
+
+        Raises:
+            ReplayError: what was there before was committed into another run.
+            PlaceError: the bucket cannot be reached.
+        """
+        listed = self._files.listed()
+        small = [n for n in listed.whole if BEGINNING.fullmatch(n) or ROSTER.fullmatch(n)]
+        why = self.fetch_small(run, small)
+        odd = [f"{name}: {told}" for name, told in why.items()]
+        self.notes(listed.whole)
+        self.check_run(run)
+        small = [name for name in small if name not in why]
+        known = {match[1][:8] for match in map(BEGINNING.fullmatch, small) if match}
+        found: list[PartHere] = []
+        for name in listed.whole:
+            part = _part_of(name)
+            if part is not None and part.digest in known:
+                found.append(part)
+            elif part is not None:
+                odd.append(f"{name}: nothing there says what it was recorded of")
+            elif name not in small and name not in why and NOTE.fullmatch(name) is None:
+                odd.append(f"{name}: it is no file of a replay")
+        odd += [f"{k}: it is no file of a replay" for k in listed.others if not MARK.fullmatch(k)]
+        self._known = bool(found or small or self._noted)
+        return found, odd
+
+    def fetch_small(self, run: Path, names: Sequence[str]) -> dict[str, str]:
+        """What parts were recorded of, and what jobs say of themselves, into the run's `partial/`.
+
+        Returns:
+            Those that could not be, and why.
+        """
+
+        def fetch(name: str) -> str | None:
+            path, match = run / PARTIAL / name, BEGINNING.fullmatch(name)
+            try:
+                most = roster.MOST_BYTES if match is None else beginning.MOST_BYTES
+                self._files.fetch(name, path, most)
+            except PartialError as error:
+                return str(error)
+            if match is None:
+                return None
+            if beginning.find(run, match[1], int(match[2]), int(match[3])) is None:
+                return "it is damaged"
+            return None
+
+        with ThreadPoolExecutor(AT_ONCE) as fetching:
+            found = zip(names, fetching.map(fetch, names), strict=True)
+            return {name: told for name, told in found if told is not None}
+
+    def commit(
+        self, committer: Committer, paths: Sequence[Path], fetched: Sequence[Path] | None = None
+    ) -> None:
+        """Fetch parts of a checkpoint, commit it, and note and remove them. No copies are left.
+
+        Args:
+            committer: of the run.
+            paths: of all its parts, in the run's `partial/`: where they are to be.
+            fetched: of those that are in the bucket; None for all.
+
+        Raises:
+            PartialError: one is damaged, or another than its name says. It is open again: whoever is to
+                do its task does it anew.
+            PlaceError: the bucket cannot be reached.
+            Others: as `Committer.commit`.
+        """
+        own = paths if fetched is None else fetched
+        try:
+            for path in own:
+                self._fetch(path)
+            committer.commit(paths)
+        except PartialError:
+            for path in own:
+                if not self._keep and path.is_file() and not _is_whole(path):
+                    self._files.reopen(path.name)
+            raise
+        finally:
+            for path in own:
+                path.unlink(missing_ok=True)
+        self.settle(committer, [path.name for path in own])
+
+    def settle(self, committer: Committer, names: Sequence[str]) -> None:
+        """Note what is in the run, then remove its parts."""
+        if self._keep or not committer.durable:
+            return
+        self._note(committer)
+        for name in names:
+            self._files.remove(name)
+
+    def clear(self, digest: str) -> None:
+        """Remove what belongs to parts, once all parts there are are in the run. The note stays."""
+        if self._keep:
+            return
+        listed = self._files.listed()
+        whole = (_part_of(name) for name in listed.whole)
+        if any(part is not None and part.digest == digest[:8] for part in whole):
+            return
+        for name in (*listed.whole, *listed.unfinished):
+            part = _part_of(name)
+            match = BEGINNING.fullmatch(name) or ROSTER.fullmatch(name)
+            if (match and match[1] == digest) or (part and part.digest == digest[:8]):
+                self._files.remove(name)
+
+    def _fetch(self, path: Path) -> None:
+        try:
+            self._files.fetch(path.name, path, GREATEST * MOST_PIECES)
+        except PartialError as error:
+            if not self._keep and not isinstance(error, NewerPartialError):
+                self._files.reopen(path.name)
+            raise
+        _check_name(path)
+
+    def _note(self, committer: Committer) -> None:
+        noted = Noted(
+            split=committer.split,
+            run=committer.run_id,
+            place=committer.place,
+            standing=committer.standing,
+        )
+        if self._noted.get(noted.standing.digest) == noted:
+            return
+        told = {
+            "split": noted.split,
+            "run": noted.run,
+            "place": noted.place,
+            "asked": dict(noted.standing.asked),
+            "checkpoints": {str(step): key for step, key in noted.standing.keys.items()},
+            "keeps_responses": noted.standing.keeps_responses,
+        }
+        self._files.write(_note_of(noted.standing.digest), json.dumps(told).encode())
+        self._noted[noted.standing.digest] = noted
+
+
+def _note_of(digest: str) -> str:
+    return f".replay-{digest}-committed.json"
+
+
+def _part_of(name: str) -> PartHere | None:
+    match = PART.fullmatch(name)
+    if match is None:
+        return None
+    step, digest, key, part = match.groups()
+    return PartHere(name=name, step=int(step), digest=digest, key=key, part=int(part))
+
+
+def _check_name(path: Path) -> None:
+    """
+    Raises:
+        PartialError: a part is damaged, or was put there under another's name.
+    """
+    with PartialFile(path) as file:
+        name = file.about.file_name
+    if name != path.name:
+        raise PartialError(f"{path.name} holds another part: {name}")
+
+
+def _is_whole(path: Path) -> bool:
+    try:
+        _check_name(path)
+        with PartialFile(path) as file:
+            file.verify()
+    except NewerPartialError:
+        return True
+    except PartialError:
+        return False
+    return True
