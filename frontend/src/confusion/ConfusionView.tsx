@@ -35,8 +35,8 @@ const HEADER = 40;
 const MOST_CELLS = 30;
 const WIDEST = 96;
 const TALLEST = 64;
-/** Of so few classes cells may be larger, so that the matrix is about as large as that of seven. */
-const FEW = 6;
+/** Of so few classes a cell may be larger: the matrix is about as large as that of seven. */
+const FEW = 4;
 const NARROW = 560;
 
 export function ConfusionView() {
@@ -88,17 +88,11 @@ function Matrix(of: { now: ConfusionNow; scale: number; width: number; height: n
   const narrow = width < NARROW;
   const labels = narrow ? NARROW_LABELS : LABELS;
   const layout = useMemo((): MatrixLayout => {
-    const grown = K <= FEW ? 7 / K : 1;
+    const grown = K <= FEW ? Math.round(7 / K) : 1;
     return {
       classes: K,
-      width: Math.max(
-        14,
-        Math.min(Math.round(grown * WIDEST), Math.floor((width - labels - RECALL) / K)),
-      ),
-      height: Math.max(
-        14,
-        Math.min(Math.round(grown * TALLEST), Math.floor((height - HEADER - 8) / K)),
-      ),
+      width: Math.max(14, Math.min(grown * WIDEST, Math.floor((width - labels - RECALL) / K))),
+      height: Math.max(14, Math.min(grown * TALLEST, Math.floor((height - HEADER - 8) / K))),
     };
   }, [K, width, height, labels]);
   const [w, h] = [K * layout.width, K * layout.height];
