@@ -40,8 +40,8 @@ const DOT = 14;
 const MOST_CELLS = 30;
 const WIDEST = 96;
 const TALLEST = 64;
-/** Of so few classes cells may be larger, so that the matrix is about as large as that of seven. */
-const FEW = 6;
+/** Of so few classes a cell may be larger: the matrix is about as large as that of seven. */
+const FEW = 4;
 const NARROW = 560;
 
 export function ConfusionView() {
@@ -100,14 +100,11 @@ function Matrix(of: { now: ConfusionNow; scale: number; width: number; height: n
   const turned = DOT + longest + 8 > Math.min(across, WIDEST);
   const head = HEADER + (turned ? TURNED : 0);
   const layout = useMemo((): MatrixLayout => {
-    const grown = K <= FEW ? 7 / K : 1;
+    const grown = K <= FEW ? Math.round(7 / K) : 1;
     return {
       classes: K,
-      width: Math.max(14, Math.min(Math.round(grown * WIDEST), across)),
-      height: Math.max(
-        14,
-        Math.min(Math.round(grown * TALLEST), Math.floor((height - head - 8) / K)),
-      ),
+      width: Math.max(14, Math.min(grown * WIDEST, across)),
+      height: Math.max(14, Math.min(grown * TALLEST, Math.floor((height - head - 8) / K))),
     };
   }, [K, across, height, head]);
   const [w, h] = [K * layout.width, K * layout.height];
