@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 import huelapse
 import huelapse.errors
 from huelapse.cli import app
-from huelapse.errors import OptionError, PlaceError, ReplayError
+from huelapse.errors import OptionError, PlaceError, ReplayError, RunPathError
 from huelapse.replaying.asked import Asked, Data
 from huelapse.replaying.engines import Job, Progress, Result, Task
 from huelapse.replaying.engines.remote import BucketMark, Remote, own_directory
@@ -618,6 +618,18 @@ def test_the_command_says_where_parts_are_and_that_there_are_none(
     assert f"it leaves them elsewhere than at {AT}" in done.output
     done = CliRunner().invoke(app, ["replay", "--commit", "--out", run, "--parts-at", f"{AT}2"])
     assert f"{AT}2 holds no parts of a replay" in str(done.exception)
+    with pytest.raises(ReplayError, match="holds no parts of a replay"):
+        commit(tmp_path / "new/run", parts_at=f"{AT}2")
+    assert not (tmp_path / "new/run").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunPathError, match="nothing can be written into"):
+        commit(tmp_path / "file", parts_at=AT)
+    with pytest.raises(RunPathError, match="nothing can be written into"):
+        shard(saved, tmp_path / "file/run", "1/2")
+    options[options.index("0/2")] = "1/2"
+    command = ["replay", str(saved), "--out", str(tmp_path / "pool"), *options, "--workers", "2"]
+    assert "2 tasks done" in CliRunner().invoke(app, command).output
+    assert sorted(commit(run, parts_at=AT).committed) == [2, 6]
 
 
 # --- workers of a cluster -----------------------------------------------------------------------------
