@@ -17,8 +17,10 @@ from typer.testing import CliRunner
 import huelapse
 import huelapse.errors
 from huelapse.cli import app
-from huelapse.errors import OptionError, PlaceError, ReplayError, RunPathError
+from huelapse.errors import OptionError, PlaceError, ReplayError, RunLockedError, RunPathError
+from huelapse.replaying import roster
 from huelapse.replaying.asked import Asked, Data
+from huelapse.replaying.committing import Committer
 from huelapse.replaying.engines import Job, Progress, Result, Task
 from huelapse.replaying.engines.remote import BucketMark, Remote, own_directory
 from huelapse.replaying.gathering import commit
@@ -582,6 +584,28 @@ def test_parts_are_kept_where_that_is_asked_for(
     same(tmp_path / "two", whole)
     assert commit(tmp_path / "two", parts_at=AT).already == len(STEPS)
     assert [name for name in left_in(bucket) if "committed" not in name] == []
+
+
+def test_of_two_who_commit_into_a_run_one_does_not_disturb_the_other(
+    saved: Path, whole: Path, bucket: Served, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shard(saved, tmp_path / "shard", "0/2")
+    assert len(commit(run, parts_at=AT).committed) == 2
+    (digest,) = roster.digests_in(run)
+    other = Committer(run, "val", digest, 1, name="run")
+    other.begin()
+    shard(saved, tmp_path / "shard", "1/2")
+    name = parts_in(bucket)[0].name
+    (run / "partial" / name).write_bytes(b"what the other one has fetched")
+    bucket.asked.clear()
+    with pytest.raises(RunLockedError):
+        commit(run, parts_at=AT)
+    assert not [path for path in bucket.asked if ".npz/" in path]
+    assert (run / "partial" / name).is_file()
+    other.close("interrupted")
+    assert len(commit(run, parts_at=AT).committed) == 2
+    same(run, whole)
 
 
 def test_options_that_do_not_go_together_are_told(saved: Path, tmp_path: Path) -> None:
