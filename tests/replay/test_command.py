@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 import huelapse
 from huelapse.cli import app
-from huelapse.errors import HuelapseError
+from huelapse.errors import HuelapseError, ReplayError, RunPathError
 from huelapse.replaying.shards import Shard, shard_of
 
 MODEL, DATA = "replayed:build", "replayed:data"
@@ -28,6 +29,23 @@ def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def typed(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["replay", *map(str, arguments)], env={"COLUMNS": "200"})
+
+
+def never() -> object:
+    raise AssertionError("the model was made though nothing can be written")
+
+
+@pytest.mark.parametrize("options", [{}, {"shard": "0/2"}, {"workers": 2}])
+def test_a_place_that_cannot_be_written_is_told_before_anything_is_computed(
+    saved: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file/run", Path("/proc/none/run"), Path("/dev/null/run")):
+        with pytest.raises(RunPathError, match=f"{place}.*give another directory"):
+            replay(saved, place, model=never, **options)
+    with pytest.raises(ReplayError, match="no checkpoint matches"):
+        replay(tmp_path / "*.pt", tmp_path / "run", **options)
+    assert not (tmp_path / "run").exists()
 
 
 def test_one_command_makes_a_run(saved: Path, tmp_path: Path) -> None:

@@ -17,8 +17,10 @@ from typer.testing import CliRunner
 import huelapse
 import huelapse.errors
 from huelapse.cli import app
-from huelapse.errors import OptionError, PlaceError, ReplayError
+from huelapse.errors import OptionError, PlaceError, ReplayError, RunLockedError, RunPathError
+from huelapse.replaying import roster
 from huelapse.replaying.asked import Asked, Data
+from huelapse.replaying.committing import Committer
 from huelapse.replaying.engines import Job, Progress, Result, Task
 from huelapse.replaying.engines.remote import BucketMark, Remote, own_directory
 from huelapse.replaying.gathering import commit
@@ -584,6 +586,28 @@ def test_parts_are_kept_where_that_is_asked_for(
     assert [name for name in left_in(bucket) if "committed" not in name] == []
 
 
+def test_of_two_who_commit_into_a_run_one_does_not_disturb_the_other(
+    saved: Path, whole: Path, bucket: Served, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    shard(saved, tmp_path / "shard", "0/2")
+    assert len(commit(run, parts_at=AT).committed) == 2
+    (digest,) = roster.digests_in(run)
+    other = Committer(run, "val", digest, 1, name="run")
+    other.begin()
+    shard(saved, tmp_path / "shard", "1/2")
+    name = parts_in(bucket)[0].name
+    (run / "partial" / name).write_bytes(b"what the other one has fetched")
+    bucket.asked.clear()
+    with pytest.raises(RunLockedError):
+        commit(run, parts_at=AT)
+    assert not [path for path in bucket.asked if ".npz/" in path]
+    assert (run / "partial" / name).is_file()
+    other.close("interrupted")
+    assert len(commit(run, parts_at=AT).committed) == 2
+    same(run, whole)
+
+
 def test_options_that_do_not_go_together_are_told(saved: Path, tmp_path: Path) -> None:
     with pytest.raises(OptionError, match="parts_at is for machines that share no disk"):
         replay(saved, tmp_path / "run", parts_at=AT)
@@ -618,6 +642,18 @@ def test_the_command_says_where_parts_are_and_that_there_are_none(
     assert f"it leaves them elsewhere than at {AT}" in done.output
     done = CliRunner().invoke(app, ["replay", "--commit", "--out", run, "--parts-at", f"{AT}2"])
     assert f"{AT}2 holds no parts of a replay" in str(done.exception)
+    with pytest.raises(ReplayError, match="holds no parts of a replay"):
+        commit(tmp_path / "new/run", parts_at=f"{AT}2")
+    assert not (tmp_path / "new/run").exists()
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunPathError, match="nothing can be written into"):
+        commit(tmp_path / "file", parts_at=AT)
+    with pytest.raises(RunPathError, match="nothing can be written into"):
+        shard(saved, tmp_path / "file/run", "1/2")
+    options[options.index("0/2")] = "1/2"
+    command = ["replay", str(saved), "--out", str(tmp_path / "pool"), *options, "--workers", "2"]
+    assert "2 tasks done" in CliRunner().invoke(app, command).output
+    assert sorted(commit(run, parts_at=AT).committed) == [2, 6]
 
 
 # --- workers of a cluster -----------------------------------------------------------------------------

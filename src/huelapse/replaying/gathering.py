@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -14,6 +15,7 @@ from huelapse.errors import (
     PlaceError,
     ReplayError,
     RunLockedError,
+    RunPathError,
 )
 from huelapse.replaying import roster
 from huelapse.replaying.beginning import left_in, of_all_parts
@@ -32,7 +34,7 @@ from huelapse.schema import RunState
 from huelapse.store import StoreReader, holds_run
 from huelapse.store.partial import PARTIAL, SUFFIX
 from huelapse.store.partial_file import PartialFile
-from huelapse.store.unfinished import remove_unfinished
+from huelapse.store.unfinished import beside, remove_unfinished
 
 
 def commit(
@@ -56,12 +58,13 @@ def commit(
         ReplayError: nothing was left there.
         OptionError: the address is none.
         PlaceError: the bucket cannot be reached, or may not be used; what is committed is safe.
-        RunLockedError, FormatError: the run cannot be written.
+        RunPathError, RunLockedError, FormatError: the run cannot be written.
     """
     place = directory_of(run)
     if parts_at is not None:
         bucket = InBucket(parts_at, keep=keep_parts)
         bucket.try_out(writing=False)
+        check_writable(place)
         return _commit_left(place, progress, bucket)
     if keep_parts:
         raise OptionError("keep_parts is of parts in a bucket: parts_at='s3://bucket/key'")
@@ -84,6 +87,26 @@ def directory_of(run: Any) -> Path:
     return Path(given).absolute()
 
 
+def check_writable(run: Path) -> None:
+    """See that files can be put into a run's `partial/`, before anything long is begun.
+
+    Raises:
+        RunPathError: they cannot.
+    """
+    trial = beside(run / PARTIAL / "trial")
+    try:
+        trial.parent.mkdir(parents=True, exist_ok=True)
+        trial.write_bytes(b"written to see whether it can be")
+    except OSError as error:
+        raise RunPathError(
+            f"nothing can be written into {run} ({error.strerror}): give another directory, or make "
+            f"room"
+        ) from error
+    finally:
+        with suppress(OSError):
+            trial.unlink(missing_ok=True)
+
+
 def _commit_left(run: Path, progress: Watch | None, bucket: InBucket | None) -> Report:
     """Commit every checkpoint of which all parts stand in `partial/`, or in a bucket, of every replay.
 
@@ -99,6 +122,9 @@ def _commit_left(run: Path, progress: Watch | None, bucket: InBucket | None) -> 
     if bucket is not None:
         elsewhere, report.left = bucket.parts(run)
         if not bucket.known:
+            with suppress(OSError):  # nothing but what was made just now
+                (run / PARTIAL).rmdir()
+                run.rmdir()
             raise ReplayError(
                 f"{bucket.name} holds no parts of a replay: `huelapse replay --shard i/n --parts-at "
                 f"{bucket.name}` leaves them there"

@@ -299,6 +299,7 @@ class InBucket:
             Others: as `Committer.commit`.
         """
         own = paths if fetched is None else fetched
+        committer.begin()  # another who commits into this run would fetch to the same places
         try:
             for path in own:
                 self._fetch(path)

@@ -20,7 +20,7 @@ from huelapse.replaying.checkpoints import Places, places_of
 from huelapse.replaying.committing import Standing, clear, standing
 from huelapse.replaying.driving import Driver
 from huelapse.replaying.engines import Engine, Job
-from huelapse.replaying.gathering import directory_of
+from huelapse.replaying.gathering import check_writable, directory_of
 from huelapse.replaying.in_bucket import InBucket
 from huelapse.replaying.named import Named, name_of
 from huelapse.replaying.report import Report, Watch
@@ -199,6 +199,7 @@ def replay(
     place = take_directory(run, "resume")[1] if own is None else directory_of(run)
     there = standing(place, asked.split)
     if bucket is not None:
+        check_writable(place)
         noted = bucket.begin(place, asked)
         if own is None:
             bucket.check_run(place)
@@ -228,6 +229,7 @@ def replay(
         tasks = driver.tasks(places_of(checkpoints), step, fetch, there)
         job_of_array = None if own is None else roster.begun(own, [task.step for task in tasks])
         if job_of_array is not None:
+            check_writable(place)
             say(job_of_array)
         if tasks:
             job = _engine(
@@ -244,6 +246,7 @@ def replay(
                 address=address,
                 gpus=gpus,
             )
+            check_writable(place)
             driver.run(tasks, job)
         report.finished = True
         if job_of_array is not None:
