@@ -5,7 +5,7 @@ import time
 import harness
 import numpy as np
 
-from huelapse.measures import MEASURES, read
+from huelapse.measures import MEASURES, read, read_by
 from huelapse.moments import Moments
 
 
@@ -48,6 +48,14 @@ def seconds(found: Moments, name: str, *, signed: bool) -> float:
     return time.process_time() - started
 
 
+def painted(found: Moments, names: tuple[str, ...] = ("margin",)) -> float:
+    """What pictures need: not how sure a preference is, but whether it is held; by some measures."""
+    signed, by = np.zeros(found.mean.shape[1], bool), [MEASURES[name] for name in names]
+    started = time.process_time()
+    read_by(found, signed=signed, measures=by, held_alone=True)
+    return time.process_time() - started
+
+
 def measure(quick: bool) -> harness.Numbers:
     units = 1_000 if quick else 27_000
     numbers: harness.Numbers = {"units": float(units)}
@@ -60,7 +68,10 @@ def measure(quick: bool) -> harness.Numbers:
             took = min(seconds(found, name, signed=False) for _ in range(1 if classes > 10 else 3))
             numbers[f"k{classes}_{name}_seconds"] = took
             numbers[f"k{classes}_{name}_of_reading"] = took / once
+        numbers[f"k{classes}_margin_painted_seconds"] = painted(found)
+        numbers[f"k{classes}_all_painted_seconds"] = painted(found, tuple(MEASURES))
         found = mostly_noise(classes, units)
+        numbers[f"k{classes}_noise_margin_painted_seconds"] = painted(found)
         took = seconds(found, "margin", signed=False)
         numbers[f"k{classes}_noise_margin_seconds"] = took
         numbers[f"k{classes}_noise_margin_of_reading"] = took / once

@@ -16,8 +16,12 @@ FAR = 3.5
 SAFE = 1e-6
 """Share by which a bound must clear a limit to decide: far more than rounding could move it."""
 
-EDGES = (4.0, 5.0, 6.0, 8.0, 12.0, np.inf)
-"""Standard errors: a tail between two of them is no greater than that at the nearer."""
+EDGES = (0.0, 2.0, 2.5, 3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 12.0, np.inf)
+"""Standard errors: a tail between two of them is no greater than that at the nearer, and no less than
+a normal one at the farther."""
+
+NEAR = EDGES.index(4.0)
+"""Of them the one up to which tails are computed where bounds decide nothing."""
 
 REGULAR = 1e150
 """Squared errors whose squares neither overflow nor vanish: from its inverse to this."""
@@ -127,7 +131,7 @@ def held(
     """Whether 1 − doubt ≥ held_from, where that is possible at all.
 
     Φ(−z) ≤ T(−z), and T(−z) at the least degrees of freedom is no less: the nearest class alone
-    decides nearly always, then those that are near; the whole sum only where it is close.
+    decides nearly always, then how many are how near; the sum itself only where it is close.
     """
     from scipy.special import ndtr, stdtr
 
@@ -142,10 +146,22 @@ def held(
         most = (len(gaps.squared) - 1) * stdtr(degrees.min(), -nearest[some])
         found[some] = most < less[some]
         some = some[~found[some]]
+    edges = np.array(EDGES)
+    each, which = np.unique(degrees, return_inverse=True)
+    at_most = stdtr(each[:, None], -edges)[which.reshape(-1)]
+    between = np.zeros((len(gaps.squared), 0), np.int64)
     if len(some):
-        lower = gaps.tails(some, EDGES[0] ** 2).sum(1)
-        at_most = stdtr(degrees, -np.array((np.inf, *EDGES)))
-        between = np.searchsorted(np.square(EDGES), gaps.squared[:, some], side="right")
+        # what is not a number counts as infinite, and is found out where sums are computed
+        between = np.searchsorted(edges**2, gaps.squared[:, some], side="right") - 1
+        odd = np.isnan(nearest[some])
+        farther = ndtr(-np.append(edges[1:], np.inf))
+        found[some] = ~odd & (np.take_along_axis(at_most, between, 1).sum(0) < less[some])
+        open_[some] = odd | ~(farther[between].sum(0) > more[some])
+        still = np.flatnonzero(open_[some] & ~found[some])
+        some, between = some[still], between[:, still]
+    if len(some):
+        lower = gaps.tails(some, edges[NEAR] ** 2).sum(1)
+        at_most[:, :NEAR] = 0.0
         upper = lower + np.take_along_axis(at_most, between, 1).sum(0)
         found[some] = upper < less[some]
         open_[some] = ~(lower > more[some])
