@@ -6,7 +6,7 @@ import harness
 import numpy as np
 from scipy import special, stats
 
-from huelapse.events import Finder, Found
+from huelapse.events import Finder, Found, each
 from huelapse.measures import State, interval, read, reliable
 from huelapse.moments import Moments
 from huelapse.painting import on_wire
@@ -126,7 +126,7 @@ def happened(stories: Iterator[np.ndarray], labels: np.ndarray, units: int) -> l
     for responses in stories:
         moments = Moments.from_samples(responses, labels, 2)
         picture = on_wire(read(moments, signed=np.zeros(units, bool)))
-        found += finder.feed(picture, moments.count)
+        found += each(finder.feed(picture, moments.count))
     return found
 
 

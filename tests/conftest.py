@@ -10,6 +10,8 @@ with install_import_hook("huelapse", "beartype.beartype"):
     import huelapse.moments
     import huelapse.palette  # noqa: F401
 
+import fcntl
+import json
 import os
 import shutil
 from collections.abc import Iterator
@@ -21,6 +23,7 @@ import pytest
 import torch
 from torch import nn
 
+from huelapse.demo.model import FashionNet
 from huelapse.demo.training import Trained, train
 
 FLAGS = (
@@ -49,9 +52,25 @@ def patient(request: pytest.FixtureRequest) -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def demo_run(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """The whole demo, as `huelapse demo` trains it."""
-    return train(tmp_path_factory.mktemp("demo") / "demo")
+def demo_run(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Trained:
+    """The whole demo, as `huelapse demo` trains it. Once, whichever process of the tests asks first:
+    each gets a copy of its own."""
+    own = tmp_path_factory.mktemp("demo") / "demo"
+    if worker_id == "master":  # the only one
+        return train(own)
+    shared = tmp_path_factory.getbasetemp().parent / "demo"
+    shared.mkdir(exist_ok=True)
+    with (shared / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        told = shared / "trained.json"
+        if not told.exists():
+            trained = train(shared / "run")
+            torch.save(trained.model.state_dict(), shared / "weights.pt")
+            told.write_text(json.dumps({"accuracy": trained.accuracy, "cost": trained.cost}))
+    shutil.copytree(shared / "run", own)
+    model = FashionNet().eval()
+    model.load_state_dict(torch.load(shared / "weights.pt", weights_only=True))
+    return Trained(run=own, model=model, **json.loads(told.read_text()))
 
 
 @pytest.fixture

@@ -247,10 +247,13 @@ def test_the_demos_control_is_one_option_away(told, place, tmp_path: Path, monke
     assert [(out.name, shuffled) for out, shuffled in asked] == [(place, True)]
 
 
-def test_with_permuted_labels_nothing_is_tuned(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("steps", "snapshots"), [(300, 16), pytest.param(800, 41, marks=pytest.mark.slow)]
+)
+def test_with_permuted_labels_nothing_is_tuned(tmp_path: Path, steps: int, snapshots: int) -> None:
     from huelapse.demo.training import train
 
-    trained = train(tmp_path / "control", shuffle_labels=True)
+    trained = train(tmp_path / "control", steps=steps, snapshots=snapshots, shuffle_labels=True)
     run = huelapse.open(trained.run)
     tuned = sum(int((run.state(int(s)) == huelapse.State.TUNED).sum()) for s in run.steps)
     assert tuned / (len(run.steps) * run.units) <= 0.0005

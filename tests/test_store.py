@@ -19,7 +19,7 @@ from huelapse.errors import (
 from huelapse.moments import Moments
 from huelapse.schema import Grouping, Layer, Split
 from huelapse.snapshot import Snapshot
-from huelapse.store import StoreReader, StoreWriter, layout, writer
+from huelapse.store import StoreReader, StoreWriter, layout, root
 
 CLASSES = ("a", "b", "c")
 UNITS = 700  # more than one tile wide
@@ -110,14 +110,14 @@ def test_a_snapshot_is_invisible_until_its_commit(
     store = make_writer(run_path)
     store.commit(make_snapshot(0))
     before = StoreReader(run_path).read("val/true/mean")
-    real = writer.replace_file
+    real = root.replace_file
 
     def stop(path: Path, content: bytes) -> None:
         if (path.parent.name == "run.zarr") == (stop_at == "root"):
             raise OSError(5, "Input/output error")
         real(path, content)
 
-    monkeypatch.setattr(writer, "replace_file", stop)
+    monkeypatch.setattr(root, "replace_file", stop)
     with pytest.raises(OSError, match="Input/output"):
         store.commit(make_snapshot(1))
     run = huelapse.open(run_path)
