@@ -23,6 +23,7 @@ from torch.utils.data import Dataset
 
 import huelapse
 from huelapse.capture import Capture
+from huelapse.recording import taking
 from huelapse.replaying import working
 
 QUICK = "--quick" in sys.argv
@@ -126,7 +127,7 @@ class Timed:
             finally:
                 self.seconds += time.thread_time() - began
 
-        working.run_probe = timed
+        working.run_probe = taking.run_probe = timed
 
 
 def replay(folder: Path) -> harness.Numbers:
