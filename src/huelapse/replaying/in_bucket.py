@@ -4,9 +4,8 @@ Files have the names that they have in a run's `partial/`, where they are writte
 Needs neither the model nor torch.
 """
 
-import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from huelapse.errors import NewerPartialError, PartialError, ReplayError
 from huelapse.replaying import beginning, roster
 from huelapse.replaying.asked import Asked
 from huelapse.replaying.committing import Committer, Standing
-from huelapse.store import StoreReader, holds_run
+from huelapse.replaying.notes import Notes, is_note
 from huelapse.store.objects import Objects
 from huelapse.store.partial import PARTIAL
 from huelapse.store.partial_file import PartialFile
@@ -29,9 +28,7 @@ PART = re.compile(r".*-(\d{1,19})-replay-([0-9a-f]{8})([0-9a-f]{16})-(\d{4,8})-[
 """Of a part's file: step, first half of the digest of what was asked, key of the checkpoint, number."""
 BEGINNING = re.compile(r"\.replay-([0-9a-f]{16})-(\d{4})of(\d{4})\.safetensors")
 ROSTER = re.compile(r"\.replay-([0-9a-f]{16})-job-\d{6,}of\d{6,}\.json")
-NOTE = re.compile(r"\.replay-([0-9a-f]{16})-committed\.json")
 MARK = re.compile(r"\.(?:mark|trial)-[0-9a-f]{32}")
-NOTE_BYTES = 2**26
 AT_ONCE = 8
 """Small files fetched at a time."""
 
@@ -46,18 +43,6 @@ class PartHere:
     """The first half of what was asked."""
     key: str
     part: int
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Noted:
-    """What has been committed of a replay, and whose parts are gone from the bucket therefore."""
-
-    split: str
-    run: str
-    """The run's id."""
-    place: str
-    """Where it stood."""
-    standing: Standing
 
 
 class InBucket:
@@ -75,7 +60,7 @@ class InBucket:
         self._objects = Objects(address)
         self._files = FilesInBucket(self._objects)
         self._keep = keep
-        self._noted: dict[str, Noted] = {}
+        self.notes = Notes(self._files, self._objects.name)
         self._known = False
         self.name = self._objects.name
 
@@ -116,10 +101,11 @@ class InBucket:
                 found = beginning.find(Path(beside), match[1], *numbers)
                 if found is not None and found.split.name == asked.split:
                     raise self._otherwise(asked, found.asked)
-        for noted in self.notes(names):
+        self.notes.read(names)
+        for noted in self.notes.all:
             if noted.split == asked.split and noted.standing.digest != asked.digest:
                 raise self._otherwise(asked, noted.standing.asked)
-        ours = self._noted.get(asked.digest)
+        ours = self.notes.of(asked.digest)
         return None if ours is None or ours.split != asked.split else ours.standing
 
     def _otherwise(self, asked: Asked, before: Mapping[str, Any]) -> ReplayError:
@@ -128,43 +114,6 @@ class InBucket:
             f"{self.name} has parts of another replay of {asked.split!r}: {what}. Give each run an "
             f"address of its own (--parts-at), or each replay a split"
         )
-
-    def notes(self, names: Iterable[str]) -> list[Noted]:
-        """What has been committed of each replay; a note that is damaged says nothing."""
-        for name in names:
-            match = NOTE.fullmatch(name)
-            if match is None or match[1] in self._noted:
-                continue
-            with suppress(PartialError, ValueError, KeyError, TypeError, AttributeError):
-                told: Any = json.loads(self._files.read(name, NOTE_BYTES) or b"")
-                keys = {int(step): str(key) for step, key in told["checkpoints"].items()}
-                self._noted[match[1]] = Noted(
-                    split=str(told["split"]),
-                    run=str(told["run"]),
-                    place=str(told["place"]),
-                    standing=Standing(
-                        asked=dict(told["asked"]),
-                        digest=match[1],
-                        keys=keys,
-                        keeps_responses=told["keeps_responses"] is True,
-                    ),
-                )
-        return list(self._noted.values())
-
-    def check_run(self, run: Path) -> None:
-        """Whether nothing has been committed into another run, which this one would lack.
-
-        Raises:
-            ReplayError: something has.
-        """
-        own = StoreReader(run).attributes.get("id", "") if holds_run(run) else None
-        for noted in self._noted.values():
-            if noted.run != own and noted.standing.keys:
-                raise ReplayError(
-                    f"{len(noted.standing.keys)} snapshots of the parts at {self.name} were committed "
-                    f"into the run {noted.place}, and are not in {run}: commit into that one. If it is "
-                    f"gone, remove {self.name}/{_note_of(noted.standing.digest)}/, and replay again"
-                )
 
     # --- what is put there ---------------------------------------------------------------------------
 
@@ -241,8 +190,8 @@ class InBucket:
         small = [n for n in listed.whole if BEGINNING.fullmatch(n) or ROSTER.fullmatch(n)]
         why = self.fetch_small(run, small)
         odd = [f"{name}: {told}" for name, told in why.items()]
-        self.notes(listed.whole)
-        self.check_run(run)
+        self.notes.read(listed.whole)
+        self.notes.check_run(run)
         small = [name for name in small if name not in why]
         known = {match[1][:8] for match in map(BEGINNING.fullmatch, small) if match}
         found: list[PartHere] = []
@@ -252,10 +201,10 @@ class InBucket:
                 found.append(part)
             elif part is not None:
                 odd.append(f"{name}: nothing there says what it was recorded of")
-            elif name not in small and name not in why and NOTE.fullmatch(name) is None:
+            elif name not in small and name not in why and not is_note(name):
                 odd.append(f"{name}: it is no file of a replay")
         odd += [f"{k}: it is no file of a replay" for k in listed.others if not MARK.fullmatch(k)]
-        self._known = bool(found or small or self._noted)
+        self._known = bool(found or small or self.notes.all)
         return found, odd
 
     def fetch_small(self, run: Path, names: Sequence[str]) -> dict[str, str]:
@@ -318,7 +267,7 @@ class InBucket:
         """Note what is in the run, then remove its parts."""
         if self._keep or not committer.durable:
             return
-        self._note(committer)
+        self.notes.write(committer)
         for name in names:
             self._files.remove(name)
 
@@ -344,30 +293,6 @@ class InBucket:
                 self._files.reopen(path.name)
             raise
         _check_name(path)
-
-    def _note(self, committer: Committer) -> None:
-        noted = Noted(
-            split=committer.split,
-            run=committer.run_id,
-            place=committer.place,
-            standing=committer.standing,
-        )
-        if self._noted.get(noted.standing.digest) == noted:
-            return
-        told = {
-            "split": noted.split,
-            "run": noted.run,
-            "place": noted.place,
-            "asked": dict(noted.standing.asked),
-            "checkpoints": {str(step): key for step, key in noted.standing.keys.items()},
-            "keeps_responses": noted.standing.keeps_responses,
-        }
-        self._files.write(_note_of(noted.standing.digest), json.dumps(told).encode())
-        self._noted[noted.standing.digest] = noted
-
-
-def _note_of(digest: str) -> str:
-    return f".replay-{digest}-committed.json"
 
 
 def _part_of(name: str) -> PartHere | None:

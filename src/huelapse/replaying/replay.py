@@ -1,36 +1,32 @@
 """`huelapse.replay`: from checkpoints to snapshots."""
 
-import os
-import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from os import PathLike
-from pathlib import Path
 from typing import Any, Literal
 
-from huelapse.errors import OptionError, ReplayError
+from huelapse.errors import OptionError
 from huelapse.grouping import Classes
 from huelapse.recording.filing import take_directory
 from huelapse.recording.options import whole
 from huelapse.replaying import roster
-from huelapse.replaying.asked import ALL, PRECISIONS, PROBE, Asked, Data
-from huelapse.replaying.beginning import find
+from huelapse.replaying.asked import Asked
 from huelapse.replaying.checkpoints import Places, places_of
-from huelapse.replaying.committing import Standing, clear, standing
+from huelapse.replaying.committing import clear, standing
 from huelapse.replaying.driving import Driver
 from huelapse.replaying.engines import Engine, Job
+from huelapse.replaying.engines.choosing import bucket_for, engine_for
 from huelapse.replaying.gathering import check_writable, directory_of
-from huelapse.replaying.in_bucket import InBucket
-from huelapse.replaying.named import Named, name_of
+from huelapse.replaying.named import Named
+from huelapse.replaying.options import as_checked, as_plain, check, data_of, like_before
 from huelapse.replaying.report import Report, Watch
-from huelapse.replaying.shards import Shard, shard_of
+from huelapse.replaying.shards import shard_of
 from huelapse.replaying.steps import StepFrom
 from huelapse.schema import Layer
-from huelapse.store import check_split_name, holds_run
+from huelapse.store import check_split_name
 from huelapse.store.partial import PARTIAL
 from huelapse.store.unfinished import remove_unfinished
-from huelapse.superclasses import Superclasses, check_superclasses
+from huelapse.superclasses import Superclasses
 
 MEMORY = 2 * 2**30
 """Bytes of samples kept by all workers together."""
@@ -157,9 +153,9 @@ def replay(
     """
     asked = Asked(
         model=model,
-        data=_data(data, image_size=image_size, mean=mean, std=std, arrays=arrays),
+        data=data_of(data, image_size=image_size, mean=mean, std=std, arrays=arrays),
         split=check_split_name(split),
-        classes=_as_plain(classes),
+        classes=as_plain(classes),
         samples=samples,
         batch=whole("batch", batch),
         parts=whole("parts", parts) or 1,
@@ -169,7 +165,7 @@ def replay(
         response=response,
         tokens=tokens,
         output=output,
-        superclasses=_as_checked(superclasses, classes),
+        superclasses=as_checked(superclasses, classes),
         groupings=groupings,
         multilabel=multilabel,
         ignore_index=ignore_index,
@@ -186,7 +182,7 @@ def replay(
         channels_last=channels_last,
         inference_mode=inference_mode,
     )
-    _check(asked)
+    check(asked)
     workers = whole("workers", workers)
     if engine not in ("local", "ray") and not callable(engine):
         raise OptionError(
@@ -195,17 +191,17 @@ def replay(
     if engine != "ray" and (address is not None or gpus is not None):
         raise OptionError("address and gpus are of the engine ray alone: engine='ray'")
     own = shard_of(shard)
-    bucket = _bucket(parts_at, own, engine)
+    bucket = bucket_for(parts_at, own, engine)
     place = take_directory(run, "resume")[1] if own is None else directory_of(run)
     there = standing(place, asked.split)
     if bucket is not None:
         check_writable(place)
         noted = bucket.begin(place, asked)
         if own is None:
-            bucket.check_run(place)
+            bucket.notes.check_run(place)
         else:
             there = noted
-    asked = _like_before(asked, place, there)
+    asked = like_before(asked, place, there)
     report = Report(run=str(place), split=asked.split, parts_at=bucket and bucket.name)
     driver = Driver(
         asked=asked,
@@ -232,7 +228,7 @@ def replay(
             check_writable(place)
             say(job_of_array)
         if tasks:
-            job = _engine(
+            job = engine_for(
                 asked,
                 place,
                 workers=workers,
@@ -261,180 +257,3 @@ def replay(
         remove_unfinished(place / PARTIAL)
         report.seconds = time.monotonic() - started
     return report
-
-
-def _engine(
-    asked: Asked,
-    run: Path,
-    *,
-    workers: int | None,
-    memory: int,
-    timeout: float | None,
-    fetch: Named | None,
-    delete: bool,
-    parts_at: str | None,
-    checkpoints: int,
-    other: str | Callable[[Job], Engine],
-    address: str | None,
-    gpus: float | None,
-) -> Engine:
-    """How tasks are run: none of it changes a number."""
-    from huelapse.replaying.engines.local import InProcess, Pool
-    from huelapse.replaying.working import Worker
-
-    if other == "local" and workers in (None, 1):
-        worker = Worker(
-            asked,
-            run,
-            checkpoints=checkpoints,
-            memory=memory,
-            fetch=fetch,
-            delete_fetched=delete,
-            parts_at=parts_at,
-        )
-        return InProcess(worker)
-    named = None if fetch is None else name_of(fetch)
-    if fetch is not None and named is None:
-        raise ReplayError(
-            "fetch is a function that other processes cannot find: put it in a module"
-        )
-    job = Job(
-        run=str(run),
-        asked=asked.as_json(),
-        checkpoints=checkpoints,
-        memory=memory if other == "ray" else memory // (workers or 1),
-        fetch=named,
-        delete_fetched=delete,
-        parts_at=parts_at,
-        path=tuple(str(Path.cwd()) if p == "" else p for p in sys.path),
-    )
-    if not isinstance(other, str):
-        return other(job)
-    if other == "ray":
-        from huelapse.replaying.engines.ray import RayActors
-
-        return RayActors(job, workers, address=address, gpus=gpus, timeout=timeout)
-    return Pool(job, workers or 1, timeout=timeout, devices=_devices(asked.device))
-
-
-def _bucket(
-    parts_at: str | None, own: Shard | None, engine: str | Callable[[Job], Engine]
-) -> InBucket | None:
-    """Where parts are put, tried out before anything long is begun.
-
-    Raises:
-        OptionError: it is no address, or nothing is put there.
-        PlaceError: it cannot be reached, or may not be used.
-    """
-    if parts_at is None:
-        return None
-    if own is None and engine == "local":
-        raise OptionError(
-            "parts_at is for machines that share no disk: shards (--shard i/n) and workers on a "
-            "cluster (--engine ray). Here all is written on this one: leave it out"
-        )
-    bucket = InBucket(parts_at)
-    bucket.try_out()
-    return bucket
-
-
-def _devices(device: str) -> tuple[str, ...]:
-    """One for each worker, in turns."""
-    import torch
-
-    if device not in ("auto", "cuda") or not torch.cuda.is_available():
-        return ()
-    return tuple(f"cuda:{i}" for i in range(torch.cuda.device_count()))
-
-
-def _data(
-    data: Any,
-    *,
-    image_size: int | None,
-    mean: Sequence[float] | None,
-    std: Sequence[float] | None,
-    arrays: tuple[str, str] | None,
-) -> Data:
-    kind, source = "given", data
-    if isinstance(data, str | PathLike):
-        path = Path(os.fspath(data)).expanduser()
-        if path.suffix == ".npz":
-            kind, source = "npz", str(path.absolute())
-        elif path.is_dir():
-            kind, source = "folder", str(path.absolute())
-        elif isinstance(data, str) and ":" in data:
-            kind = "factory"
-        if kind == "given" or (kind == "npz" and not path.is_file()):
-            raise OptionError(
-                f"data is {str(data)!r}, expected package.module:function, an .npz, or a folder of "
-                f"images; there is no such file"
-            )
-    elif callable(data) and not hasattr(data, "__len__") and not hasattr(data, "__iter__"):
-        kind = "factory"
-    return Data(
-        kind=kind,
-        source=source,
-        arrays=arrays,
-        image_size=whole("image_size", image_size),
-        mean=None if mean is None else tuple(float(x) for x in mean),
-        std=None if std is None else tuple(float(x) for x in std),
-    )
-
-
-def _as_plain(classes: Any) -> Any:
-    from huelapse.grouping import check_classes
-
-    return None if classes is None else list(check_classes(classes))
-
-
-def _as_checked(superclasses: Any, classes: Any) -> Any:
-    """Where classes are for the data to say, the worker that reads them checks."""
-    if superclasses is None or classes is None:
-        return superclasses
-    return check_superclasses(superclasses, _as_plain(classes))
-
-
-def _check(asked: Asked) -> None:
-    """
-    Raises:
-        OptionError, LayerError …: an option that cannot be.
-    """
-    if asked.samples not in (ALL, PROBE):
-        whole("samples", asked.samples)
-    if asked.autocast not in (None, *PRECISIONS):
-        raise OptionError(f"autocast is {asked.autocast!r}, expected {' or '.join(PRECISIONS)}")
-    single = {
-        "keep_responses": asked.keep_responses not in ("auto", False),
-        "maps": asked.maps is not False,
-        "watch": asked.watch != 0,
-        "first_weights": asked.first_weights,
-        "thumbnails": asked.thumbnails is not False,
-    }
-    wanted = [name for name, is_wanted in single.items() if is_wanted]
-    if asked.parts > 1 and wanted:
-        raise OptionError(
-            f"{wanted[0]} is kept of whole checkpoints alone: leave out parts={asked.parts}"
-        )
-
-
-def _like_before(asked: Asked, run: Path, there: Standing | None) -> Asked:
-    """The same, where there is a choice, as what the run has.
-
-    Raises:
-        ReplayError: something else was replayed there.
-    """
-    if there is not None and there.digest != asked.digest:
-        what = asked.difference(there.asked) or "it was another version of huelapse"
-        raise ReplayError(
-            f"{run} has replayed {asked.split!r} otherwise: {what}. Replay into another run, or "
-            f"give it a name of its own: --split …"
-        )
-    if asked.keep_responses != "auto":
-        return asked
-    keeps = there.keeps_responses if there is not None and holds_run(run) else None
-    if keeps is None:
-        begun = find(run, asked.digest, 0, asked.parts)
-        if begun is None:
-            return asked
-        keeps = any(extra.path == "responses" for extra in begun.split.extras)
-    return replace(asked, keep_responses=keeps and asked.parts == 1)
