@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -268,6 +269,23 @@ def test_a_replay_that_was_killed_once_all_was_committed_is_marked_as_complete(
     assert replay(saved, run_path, batch=20).samples == 0
     assert huelapse.open(run_path).status == "complete"
     assert not (run_path / "partial").exists()
+    same(run_path, whole)
+
+
+def test_a_part_that_a_killed_replay_had_committed_and_not_removed_goes_with_the_next(
+    saved: Path, whole: Path, run_path: Path
+) -> None:
+    replay(saved, run_path, batch=20, shard="0/1")
+    kept = shutil.copytree(run_path / "partial", run_path.parent / "kept")
+    replay(saved, run_path, batch=20)
+    assert not (run_path / "partial").exists()
+    part = next(kept.glob("val-4-*.npz"))
+    (run_path / "partial").mkdir()
+    shutil.copy(part, run_path / "partial")
+    other = part.name.replace("val-4-", "val-6-")  # says that it is of another checkpoint
+    shutil.copy(part, run_path / "partial" / other)
+    assert replay(saved, run_path, batch=20).samples == 0
+    assert [path.name for path in (run_path / "partial").iterdir()] == [other]
     same(run_path, whole)
 
 

@@ -1,5 +1,6 @@
 """Parts become snapshots of the run, in whatever order they come. Needs neither the model nor torch."""
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,12 +12,16 @@ from huelapse.errors import HuelapseError, PartialError, ReplayError
 from huelapse.replaying.beginning import Beginning, of_all_parts
 from huelapse.replaying.naming import key_in
 from huelapse.schema import TRUE, RunState
-from huelapse.store import StoreReader, StoreWriter, holds_run
+from huelapse.store import StoreReader, StoreWriter, holds_run, layout
+from huelapse.store.atomic import sync_directory
 from huelapse.store.joining import Part, forwarded_twice, merge_parts
 from huelapse.store.partial import PARTIAL, SUFFIX
 from huelapse.store.partial_file import PartialFile
 from huelapse.store.unfinished import remove_unfinished
 from huelapse.superclasses import check_superclasses
+
+PART_FILE = re.compile(r".*-(\d{1,19})-(replay-[0-9a-f]{24}-\d{4,8})-[0-9a-f]{12}\.npz")
+"""What a part's file is called: its step, and its name."""
 
 REPLAYED = "replayed"
 """Attribute of the root: of each replayed split, what was asked, and which checkpoints are in."""
@@ -256,11 +261,28 @@ def explained(error: Exception) -> str:
     return f"its snapshot could not be committed: {told}"
 
 
-def clear(run: Path, digest: str) -> None:
-    """Remove what parts were recorded of, once all parts there are are in the run."""
+def clear(run: Path, split: str, digest: str) -> None:
+    """Remove what parts were recorded of, once all parts there are are in the run. Parts that are, and
+    which a process that was killed after its commit could not remove, go too.
+
+    Args:
+        run: its directory.
+        split: what was replayed.
+        digest: of what was asked.
+    """
     directory = run / PARTIAL
     remove_unfinished(directory)
-    if any(directory.glob(f"*-replay-{digest[:8]}*{SUFFIX}")):
+    parts = list(directory.glob(f"*-replay-{digest[:8]}*{SUFFIX}"))
+    if parts:
+        there = standing(run, split)
+        keys = there.keys if there is not None and there.digest == digest else {}
+        sync_directory(run / layout.ROOT)  # whoever was killed may not have come to it
+        for path in parts:
+            match = PART_FILE.fullmatch(path.name)
+            if match is not None and keys.get(int(match[1])) == key_in(match[2], digest):
+                path.unlink(missing_ok=True)
+                parts = [one for one in parts if one != path]
+    if parts:
         return
     for path in directory.glob(f".replay-{digest}-*"):
         with suppress(OSError):

@@ -228,7 +228,7 @@ class _Replay:
                         committer.begin()  # so that it is marked, though nothing was left to commit
                     if self.bucket is not None:
                         self.bucket.clear(self.digest)
-                    clear(self.run, self.digest)
+                    clear(self.run, self.split, self.digest)
         finally:
             committer.close(state)
 

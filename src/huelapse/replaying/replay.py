@@ -252,7 +252,7 @@ def replay(
                 driver.settle()
             if bucket is not None:
                 bucket.clear(asked.digest)
-            clear(place, asked.digest)
+            clear(place, asked.split, asked.digest)
     finally:
         remove_unfinished(place / PARTIAL)
         report.seconds = time.monotonic() - started
