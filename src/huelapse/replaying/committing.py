@@ -1,6 +1,5 @@
 """Parts become snapshots of the run, in whatever order they come. Needs neither the model nor torch."""
 
-import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -10,7 +9,7 @@ from typing import Any
 
 from huelapse.errors import HuelapseError, PartialError, ReplayError
 from huelapse.replaying.beginning import Beginning, of_all_parts
-from huelapse.replaying.naming import key_in
+from huelapse.replaying.naming import key_in, named_part
 from huelapse.schema import TRUE, RunState
 from huelapse.store import StoreReader, StoreWriter, holds_run, layout
 from huelapse.store.atomic import sync_directory
@@ -19,9 +18,6 @@ from huelapse.store.partial import PARTIAL, SUFFIX
 from huelapse.store.partial_file import PartialFile
 from huelapse.store.unfinished import remove_unfinished
 from huelapse.superclasses import check_superclasses
-
-PART_FILE = re.compile(r".*-(\d{1,19})-(replay-[0-9a-f]{24}-\d{4,8})-[0-9a-f]{12}\.npz")
-"""What a part's file is called: its step, and its name."""
 
 REPLAYED = "replayed"
 """Attribute of the root: of each replayed split, what was asked, and which checkpoints are in."""
@@ -273,19 +269,28 @@ def clear(run: Path, split: str, digest: str) -> None:
     directory = run / PARTIAL
     remove_unfinished(directory)
     parts = list(directory.glob(f"*-replay-{digest[:8]}*{SUFFIX}"))
-    if parts:
-        there = standing(run, split)
-        keys = there.keys if there is not None and there.digest == digest else {}
-        sync_directory(run / layout.ROOT)  # whoever was killed may not have come to it
-        for path in parts:
-            match = PART_FILE.fullmatch(path.name)
-            if match is not None and keys.get(int(match[1])) == key_in(match[2], digest):
-                path.unlink(missing_ok=True)
-                parts = [one for one in parts if one != path]
-    if parts:
+    there = standing(run, split) if parts else None
+    keys = there.keys if there is not None and there.digest == digest else {}
+    left = [path for path in parts if not _is_removed(path, keys, run)]
+    if left:
         return
     for path in directory.glob(f".replay-{digest}-*"):
         with suppress(OSError):
             path.unlink()
     with suppress(OSError):
         directory.rmdir()
+
+
+def _is_removed(path: Path, keys: Mapping[int, str], run: Path) -> bool:
+    """Whether a part is in the run, and has been removed therefore.
+
+    Args:
+        keys: step → key of the checkpoint that stands there.
+    """
+    part = named_part(path.name)
+    if part is None or keys.get(part.step) != part.key:
+        return False
+    with suppress(OSError):
+        sync_directory(run / layout.ROOT)  # whoever was killed may not have come to it
+        path.unlink(missing_ok=True)
+    return not path.exists()

@@ -27,8 +27,8 @@ from huelapse.replaying.committing import (
     explained,
     standing,
 )
-from huelapse.replaying.in_bucket import InBucket, PartHere
-from huelapse.replaying.naming import key_in
+from huelapse.replaying.in_bucket import InBucket
+from huelapse.replaying.naming import NamedPart, key_in
 from huelapse.replaying.report import Failed, Happening, Report, Watch
 from huelapse.schema import RunState
 from huelapse.store import StoreReader, holds_run
@@ -118,7 +118,7 @@ def _commit_left(run: Path, progress: Watch | None, bucket: InBucket | None) -> 
     report = Report(run=str(run), split="", parts_at=None if bucket is None else bucket.name)
     steps: set[int] = set()
     remove_unfinished(run / PARTIAL)
-    elsewhere: list[PartHere] = []
+    elsewhere: list[NamedPart] = []
     if bucket is not None:
         elsewhere, report.left = bucket.parts(run)
         if not bucket.known:

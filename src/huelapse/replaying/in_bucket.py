@@ -8,7 +8,6 @@ import re
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,31 +17,18 @@ from huelapse.errors import NewerPartialError, PartialError, ReplayError
 from huelapse.replaying import beginning, roster
 from huelapse.replaying.asked import Asked
 from huelapse.replaying.committing import Committer, Standing
+from huelapse.replaying.naming import NamedPart, named_part
 from huelapse.replaying.notes import Notes, is_note
 from huelapse.store.objects import Objects
 from huelapse.store.partial import PARTIAL
 from huelapse.store.partial_file import PartialFile
 from huelapse.store.pieces import GREATEST, MOST_PIECES, FilesInBucket
 
-PART = re.compile(r".*-(\d{1,19})-replay-([0-9a-f]{8})([0-9a-f]{16})-(\d{4,8})-[0-9a-f]{12}\.npz")
-"""Of a part's file: step, first half of the digest of what was asked, key of the checkpoint, number."""
 BEGINNING = re.compile(r"\.replay-([0-9a-f]{16})-(\d{4})of(\d{4})\.safetensors")
 ROSTER = re.compile(r"\.replay-([0-9a-f]{16})-job-\d{6,}of\d{6,}\.json")
 MARK = re.compile(r"\.(?:mark|trial)-[0-9a-f]{32}")
 AT_ONCE = 8
 """Small files fetched at a time."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PartHere:
-    """A part in the bucket, as its name says."""
-
-    name: str
-    step: int
-    digest: str
-    """The first half of what was asked."""
-    key: str
-    part: int
 
 
 class InBucket:
@@ -178,7 +164,7 @@ class InBucket:
 
     # --- what is fetched from it ----------------------------------------------------------------------
 
-    def parts(self, run: Path) -> tuple[list[PartHere], list[str]]:
+    def parts(self, run: Path) -> tuple[list[NamedPart], list[str]]:
         """Parts that wait, and in sentences what else is there that is of no use. What belongs to the
         parts is fetched into the run's `partial/`.
 
@@ -194,9 +180,9 @@ class InBucket:
         self.notes.check_run(run)
         small = [name for name in small if name not in why]
         known = {match[1][:8] for match in map(BEGINNING.fullmatch, small) if match}
-        found: list[PartHere] = []
+        found: list[NamedPart] = []
         for name in listed.whole:
-            part = _part_of(name)
+            part = named_part(name)
             if part is not None and part.digest in known:
                 found.append(part)
             elif part is not None:
@@ -276,11 +262,11 @@ class InBucket:
         if self._keep:
             return
         listed = self._files.listed()
-        whole = (_part_of(name) for name in listed.whole)
+        whole = (named_part(name) for name in listed.whole)
         if any(part is not None and part.digest == digest[:8] for part in whole):
             return
         for name in (*listed.whole, *listed.unfinished):
-            part = _part_of(name)
+            part = named_part(name)
             match = BEGINNING.fullmatch(name) or ROSTER.fullmatch(name)
             if (match and match[1] == digest) or (part and part.digest == digest[:8]):
                 self._files.remove(name)
@@ -293,14 +279,6 @@ class InBucket:
                 self._files.reopen(path.name)
             raise
         _check_name(path)
-
-
-def _part_of(name: str) -> PartHere | None:
-    match = PART.fullmatch(name)
-    if match is None:
-        return None
-    step, digest, key, part = match.groups()
-    return PartHere(name=name, step=int(step), digest=digest, key=key, part=int(part))
 
 
 def _check_name(path: Path) -> None:

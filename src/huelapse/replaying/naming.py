@@ -2,12 +2,38 @@
 
 import hashlib
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from huelapse.replaying.checkpoints import is_address
 from huelapse.replaying.files import identity_of
+from huelapse.store.partial import SUFFIX
 
-PART = re.compile(r"replay-([0-9a-f]{8})([0-9a-f]{16})-([0-9]{4,})")
+PART = re.compile(r"replay-([0-9a-f]{8})([0-9a-f]{16})-([0-9]{4,8})")
+FILE = re.compile(rf".*-(\d{{1,19}})-{PART.pattern}-[0-9a-f]{{12}}{re.escape(SUFFIX)}")
+"""Of a part, as `store.partial.file_name` calls it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NamedPart:
+    """A part, as the name of its file says."""
+
+    name: str
+    step: int
+    digest: str
+    """The first half of what was asked."""
+    key: str
+    """Of the checkpoint."""
+    part: int
+
+
+def named_part(name: str) -> NamedPart | None:
+    """What the name of a file says; None where it is no part's."""
+    match = FILE.fullmatch(name)
+    if match is None:
+        return None
+    step, digest, key, part = match.groups()
+    return NamedPart(name=name, step=int(step), digest=digest, key=key, part=int(part))
 
 
 def identity_at(place: str) -> str:
